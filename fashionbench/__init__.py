@@ -1,0 +1,1 @@
+"""FashionBench: is the bigger model worth it?"""

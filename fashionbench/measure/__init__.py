@@ -1,0 +1,1 @@
+"""Measuring: from a case to a record. Needs torch; never draws."""

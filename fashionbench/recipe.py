@@ -1,0 +1,110 @@
+"""How to train: the validated Recipe, the built-in ones and the TOML reader. No torch here."""
+
+import tomllib
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from fashionbench.errors import InputError
+
+__all__ = ["RECIPES", "Recipe", "load_recipe"]
+
+MAX_TOML_BYTES: Final = 64 * 1024
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Recipe(BaseModel):
+    """Everything that decides a training apart from model, device and seed.
+
+    Loss is cross entropy and the optimizer Adam (Kingma and Ba, 2015) with PyTorch's other defaults;
+    the rate is multiplied by ``gamma`` after every ``step_epochs`` epochs.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    batch_size: PositiveInt = 100
+    batch_size_by_model: dict[str, PositiveInt] = Field(default_factory=dict)
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    step_epochs: PositiveInt = 5
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    validation_fraction: Fraction = 0.25
+    train_images: Annotated[int, Field(ge=100)] | None = None
+    """Images drawn (stratified, by seed) before the validation split; None takes all."""
+    test_images: Annotated[int, Field(ge=10)] | None = None
+    """Test images drawn (stratified, the same for every seed); None takes all."""
+    is_result: bool = True
+    """False for a recipe that only checks an installation; its report says so on every page."""
+
+    def batch_size_for(self, model: str) -> int:
+        """Return the training batch size for a model."""
+        return self.batch_size_by_model.get(model, self.batch_size)
+
+
+RECIPES: Final = MappingProxyType(
+    {
+        "study": Recipe(name="study", batch_size_by_model={"resnet18": 20}),
+        "smoke": Recipe(
+            name="smoke",
+            epochs=1,
+            batch_size_by_model={"resnet18": 20},
+            train_images=6_000,
+            test_images=1_000,
+            is_result=False,
+        ),
+    }
+)
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Return a built-in recipe by name, or one's own from a ``.toml`` file.
+
+    A file's missing fields take the ``study`` recipe's protocol defaults; its name defaults to the file's stem.
+
+    Raises:
+        InputError: No such recipe, an unreadable file, or a field out of range (named).
+
+    """
+    if name_or_path in RECIPES:
+        return RECIPES[name_or_path]
+    if not name_or_path.endswith(".toml"):
+        raise InputError(
+            f"unknown recipe {name_or_path!r}",
+            expected=f"one of {', '.join(RECIPES)} or the path of a .toml file",
+            remedy="name one of those with --recipe",
+        )
+    path = Path(name_or_path)
+    try:
+        if path.stat().st_size > MAX_TOML_BYTES:
+            raise InputError(
+                f"recipe file {path} of {path.stat().st_size} bytes",
+                expected=f"at most {MAX_TOML_BYTES} bytes",
+                remedy="check that this is the recipe you meant",
+            )
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"recipe file {path} cannot be read ({error.strerror})",
+            expected="a readable TOML file",
+            remedy="check the path given to --recipe",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"recipe file {path} is no TOML ({error})",
+            expected="lines like: epochs = 10",
+            remedy="mend that line",
+        ) from error
+    try:
+        return Recipe.model_validate({"name": path.stem, **fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"recipe file {path}: field {field!r} is {first['input']!r}",
+            expected=first["msg"],
+            remedy=f"mend or remove {field!r} (fields: {', '.join(Recipe.model_fields)})",
+        ) from error

@@ -1,0 +1,262 @@
+"""The record: one measured case, strictly typed. Measuring writes it, reporting reads it, nothing else crosses."""
+
+import base64
+import math
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, model_validator
+
+from fashionbench.recipe import Recipe
+
+__all__ = [
+    "SCHEMA",
+    "ClassScore",
+    "DataInfo",
+    "Environment",
+    "InferenceRecord",
+    "InferenceResult",
+    "Mistake",
+    "ModelInfo",
+    "Packed",
+    "Record",
+    "Scores",
+    "Status",
+    "TrainingRecord",
+    "TrainingResult",
+]
+
+SCHEMA: Final = 1
+"""Number of the record's layout; a file of another number is refused, never guessed at."""
+
+Status = Literal["finished", "failed", "absent"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Packed(_Strict):
+    """An array as base64 of its little-endian bytes: a few characters a value, and exact."""
+
+    dtype: Literal["u1", "<u2", "<f4"]
+    shape: tuple[NonNegativeInt, ...]
+    data: str
+
+    @classmethod
+    def of(cls, array: NDArray[np.generic], dtype: Literal["u1", "<u2", "<f4"]) -> Self:
+        """Pack an array, converted to ``dtype``."""
+        raw = np.ascontiguousarray(array, dtype=np.dtype(dtype))
+        return cls(dtype=dtype, shape=raw.shape, data=base64.b64encode(raw.tobytes()).decode("ascii"))
+
+    def array(self) -> NDArray[np.generic]:
+        """Return the array, read-only, of ``shape`` and ``dtype``."""
+        return np.frombuffer(base64.b64decode(self.data), dtype=np.dtype(self.dtype)).reshape(self.shape)
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        wanted = math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        try:
+            size = len(base64.b64decode(self.data, validate=True))
+        except ValueError as error:
+            message = f"data is no base64 ({error})"
+            raise ValueError(message) from error
+        if size != wanted:
+            message = f"data of {size} bytes where shape {self.shape} of {self.dtype} needs {wanted}"
+            raise ValueError(message)
+        return self
+
+
+class Environment(_Strict):
+    """Where and with what a case was measured; the host's name is left out on purpose."""
+
+    system: str
+    """Operating system, release and machine type."""
+    cpu: str
+    physical_cores: NonNegativeInt | None
+    logical_cores: NonNegativeInt
+    memory_bytes: NonNegativeInt
+    accelerator: str | None
+    """The accelerator's name as its runtime gives it; None on cpu."""
+    driver: str | None
+    threads: NonNegativeInt
+    versions: dict[str, str]
+    """Python's and each library's version."""
+    commit: str | None
+    """Commit of the FashionBench checkout; None for an installed wheel."""
+    commit_clean: bool | None
+    command: str
+    """The command that was typed, with the folders of the machine left out."""
+
+
+class DataInfo(_Strict):
+    """Which images were used."""
+
+    name: str
+    """For people: ``Fashion-MNIST``."""
+    release: str
+    """``current (31 Aug 2017)`` or ``older draw (26 Aug 2017)``, from the digests or labels."""
+    source: str
+    """Where the files came from, without a path of the machine."""
+    digests: dict[str, str]
+    """SHA-256 of each decompressed file."""
+    classes: tuple[str, ...]
+    train_images: NonNegativeInt
+    validation_images: NonNegativeInt
+    test_images: NonNegativeInt
+
+
+class ModelInfo(_Strict):
+    """What a model is, whatever it learned."""
+
+    parameters: NonNegativeInt
+    reachable_parameters: NonNegativeInt
+    """Parameters that any image of this size can reach; the others only ever meet zero padding."""
+    forward_flops: NonNegativeInt
+    """Floating-point operations of one image's forward pass, a multiply and an add counted as two."""
+    training_flops: NonNegativeInt
+    """The same for forward and backward."""
+
+
+class ClassScore(_Strict):
+    """Scores of one class, as scikit-learn's ``precision_recall_fscore_support`` defines them."""
+
+    name: str
+    precision: Fraction
+    recall: Fraction
+    f1: Fraction
+    support: NonNegativeInt
+
+
+class Scores(_Strict):
+    """Scores on the test images; fractions in [0, 1]."""
+
+    accuracy: Fraction
+    loss: NonNegativeFloat
+    macro_precision: Fraction
+    macro_recall: Fraction
+    macro_f1: Fraction
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[NonNegativeInt, ...], ...]
+    """Images by true class (row) and predicted class (column)."""
+
+
+class Mistake(_Strict):
+    """A test image that the model got wrong with confidence, kept so that a report needs no data."""
+
+    index: NonNegativeInt
+    """Its place among the test images of this record."""
+    label: NonNegativeInt
+    prediction: NonNegativeInt
+    confidence: Fraction
+    image: Packed
+    """Grey levels or colours, (channels, height, width), u1."""
+
+
+class TrainingResult(_Strict):
+    """What one training gave."""
+
+    train_seconds: Seconds
+    """The training clock: shuffling, batches, copies, forward, backward, optimizer, schedule, device wait."""
+    epoch_seconds: tuple[Seconds, ...]
+    """The clock's share of each epoch; adds up to ``train_seconds``."""
+    build_seconds: Seconds
+    """Off the clock: building the model and moving it to the device."""
+    warmup_seconds: Seconds
+    """Off the clock: steps of a throw-away copy on noise."""
+    validation_seconds: Seconds
+    """Off the clock: all validations."""
+    test_seconds: Seconds
+    """Off the clock: the one scoring of the test images."""
+    step_losses: Packed
+    """Training loss of every iteration, (epochs * steps,), <f4."""
+    validation_losses: tuple[FiniteFloat, ...]
+    validation_accuracies: tuple[Fraction, ...]
+    scores: Scores
+    test_labels: Packed
+    """True class of each test image, (test_images,), u1."""
+    test_predictions: Packed
+    """Predicted class of each test image, (test_images,), u1."""
+    test_confidences: Packed
+    """Softmax probability of the predicted class times 65,535, (test_images,), <u2."""
+    mistakes: tuple[Mistake, ...]
+    """The most confident mistakes, most confident first."""
+    peak_host_bytes: NonNegativeInt
+    """Peak resident memory of the process while this case ran."""
+    peak_device_bytes: NonNegativeInt | None
+    """Peak memory allocated on the accelerator; None on cpu."""
+
+
+class InferenceResult(_Strict):
+    """What timing the forward pass gave."""
+
+    batch_size: NonNegativeInt
+    seconds: tuple[Seconds, ...]
+    """Seconds of each timed round (one batch a round)."""
+
+    def median_seconds(self) -> float:
+        """Return the median round, in seconds for one batch."""
+        return float(np.median(self.seconds))
+
+
+class _Case(_Strict):
+    schema_version: Literal[1] = SCHEMA
+    model: Name
+    device: Name
+    """The device's word: cpu, cuda, cuda:1, mps, xpu."""
+    device_name: str
+    """The device's product name; empty where the device is absent."""
+    execution: Literal["fast", "plain"]
+    precision: Literal["fp32"]
+    status: Status
+    reason: str = ""
+    """Why a case has no result; empty when finished."""
+    measured_at: str
+    """UTC, ISO 8601, to the second."""
+    environment: Environment
+    model_info: ModelInfo | None
+
+
+class TrainingRecord(_Case):
+    """One training of one model on one device with one recipe and one seed."""
+
+    kind: Literal["training"] = "training"
+    seed: NonNegativeInt
+    recipe: Recipe
+    data: DataInfo
+    result: TrainingResult | None
+
+    @model_validator(mode="after")
+    def _check_result(self) -> Self:
+        if (self.result is not None) != (self.status == "finished"):
+            message = f"status {self.status!r} with{'' if self.result else 'out'} a result"
+            raise ValueError(message)
+        return self
+
+
+class InferenceRecord(_Case):
+    """The forward pass of one model on one device at one batch size."""
+
+    kind: Literal["inference"] = "inference"
+    result: InferenceResult | None
+
+    @model_validator(mode="after")
+    def _check_result(self) -> Self:
+        if (self.result is not None) != (self.status == "finished"):
+            message = f"status {self.status!r} with{'' if self.result else 'out'} a result"
+            raise ValueError(message)
+        return self
+
+
+Record = Annotated[TrainingRecord | InferenceRecord, Field(discriminator="kind")]
+
+
+def parse_failure(error: Mapping[str, object]) -> str:
+    """Return where and what, from one entry of pydantic's ``ValidationError.errors()``."""
+    location = ".".join(str(part) for part in error["loc"])  # type: ignore[attr-defined]
+    return f"{location or 'the whole'}: {error['msg']}"

@@ -1,0 +1,1 @@
+"""Reporting: from records to a verdict and its pages. Needs no torch."""
