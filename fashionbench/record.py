@@ -195,8 +195,7 @@ class TrainingResult(_Strict):
 class InferenceResult(_Strict):
     """What timing the forward pass gave."""
 
-    batch_size: NonNegativeInt
-    seconds: tuple[Seconds, ...]
+    seconds: Annotated[tuple[Seconds, ...], Field(min_length=1)]
     """Seconds of each timed round (one batch a round)."""
 
     def median_seconds(self) -> float:
@@ -243,6 +242,7 @@ class InferenceRecord(_Case):
     """The forward pass of one model on one device at one batch size."""
 
     kind: Literal["inference"] = "inference"
+    batch_size: NonNegativeInt
     result: InferenceResult | None
 
     @model_validator(mode="after")

@@ -178,7 +178,8 @@ def make_inference(model: str = "fashioncnn", *, device: str = "cpu", batch_size
         measured_at="2026-11-23T12:00:00Z",
         environment=make_environment(device),
         model_info=MODEL_INFO[model],
-        result=InferenceResult(batch_size=batch_size, seconds=tuple(float(s) for s in rounds)),
+        batch_size=batch_size,
+        result=InferenceResult(seconds=tuple(float(s) for s in rounds)),
     )
 
 

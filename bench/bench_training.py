@@ -1,0 +1,22 @@
+"""Train and score each (model, device, seed); the training clock is pytest-benchmark's timer."""
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from fashionbench.measure.case import Case
+from fashionbench.run import Run, run_training
+from fashionbench.store import EXTRA_INFO_KEY
+
+
+def bench_training(benchmark: BenchmarkFixture, run: Run, case: Case) -> None:
+    """Train once, off the clock all but the training, and keep the record in ``extra_info``."""
+    record = run_training(
+        run,
+        case,
+        timed=lambda prepare, train: benchmark.pedantic(
+            train, setup=lambda: ((prepare(),), {}), rounds=1, iterations=1
+        ),
+    )
+    benchmark.extra_info[EXTRA_INFO_KEY] = record.model_dump(mode="json")
+    if record.status == "failed":
+        pytest.fail(record.reason, pytrace=False)

@@ -1,0 +1,139 @@
+"""Options, fixtures and hooks that join pytest-benchmark to a FashionBench run; no logic of its own."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fashionbench.errors import FashionBenchError
+from fashionbench.measure.case import Case
+from fashionbench.measure.devices import Device
+from fashionbench.measure.plan import DEFAULTS, OPTION_HELP, Plan, make_plan
+from fashionbench.run import Run, finish_run, start_run
+from fashionbench.store import EXTRA_INFO_KEY, benchmark_section
+
+BATCH_SIZES = (1, 256)
+"""Latency is timed at the first, throughput at the second."""
+
+PLAN = pytest.StashKey[Plan]()
+RUN = pytest.StashKey[Run]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a run."""
+    group = parser.getgroup("fashionbench")
+    for name, text in OPTION_HELP.items():
+        group.addoption(f"--{name}", default=DEFAULTS.get(name), metavar=name.upper(), help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options; what is wrong ends the session here, in one line, with exit status 2."""
+    if config.getoption("numprocesses", None):
+        pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
+    try:
+        config.stash[PLAN] = make_plan(
+            **{name: config.getoption(name) for name in ("recipe", "models", "devices", "seeds")}
+        )
+    except FashionBenchError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a case for each (model, device, seed), and for each (model, device, batch size)."""
+    plan = metafunc.config.stash[PLAN]
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize(
+            ("model", "device", "seed"),
+            [_param(case.device, case.model, case.device.word, case.seed) for case in plan.cases()],
+        )
+    elif "batch_size" in metafunc.fixturenames:
+        metafunc.parametrize(
+            ("model", "device", "batch_size"),
+            [
+                _param(device, model, device.word, size)
+                for device in plan.devices
+                for model in plan.models
+                for size in BATCH_SIZES
+            ],
+        )
+
+
+def _param(device: Device, *values: str | int) -> object:
+    marks = [pytest.mark.skip(reason=f"{device.word} {device.absence}")] if device.absence else []
+    return pytest.param(*values, marks=marks)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a library's warning be shown, and not cost a user the measurement."""
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Run the pre-flight once it is known which cases were picked."""
+    config = session.config
+    if config.option.collectonly or not session.items:
+        return
+    plan = config.stash[PLAN]
+    picked = {item.name for item in session.items}
+    try:
+        config.stash[RUN] = start_run(
+            plan,
+            tuple(case for case in plan.cases() if f"bench_training[{case.name}]" in picked),
+            data=Path(config.getoption("data")) if config.getoption("data") else None,
+            out=Path(config.getoption("out") or "reports"),
+            command=shlex.join(["pytest", *sys.argv[1:]]),
+            environ=os.environ,
+            console=Console(),
+        )
+    except FashionBenchError as error:
+        pytest.exit(str(error), returncode=2)
+
+
+@pytest.fixture
+def run(pytestconfig: pytest.Config) -> Iterator[Run]:
+    """Give the run, with its words let through to the terminal."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        yield pytestconfig.stash[RUN]
+
+
+@pytest.fixture
+def case(run: Run, model: str, device: str, seed: int) -> Case:
+    """Give the case of the parameters."""
+    return next(case for case in run.plan.cases() if case.name == f"{model}-{device}-{seed}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Make the training clock pytest-benchmark's timer."""
+    if "case" in getattr(item, "fixturenames", ()) and RUN in item.config.stash:
+        item.add_marker(pytest.mark.benchmark(timer=item.config.stash[RUN].clock, group="training"))
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, object]) -> None:
+    """Add what the records say of the machine, and leave its host name out."""
+    machine_info.pop("node", None)
+    if RUN in config.stash and config.stash[RUN].records:
+        machine_info[EXTRA_INFO_KEY] = config.stash[RUN].records[0].environment.model_dump(mode="json")
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
+    """Add the schema number and the cases that pytest-benchmark drops: failed and absent ones."""
+    output_json[EXTRA_INFO_KEY] = benchmark_section(config.stash[RUN].records)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the report and say where it lies."""
+    if RUN in config.stash and config.stash[RUN].records:
+        written = finish_run(config.stash[RUN])
+        terminalreporter.section("FashionBench")
+        terminalreporter.write_line(written.conclusion)
+        for path in written.paths:
+            terminalreporter.write_line(f"Wrote {path}")

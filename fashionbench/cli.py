@@ -1,0 +1,124 @@
+"""The command line: arguments, messages, exit status. Everything heavy is imported where it is needed."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from fashionbench.errors import FashionBenchError
+
+if TYPE_CHECKING:
+    from fashionbench.report.page import Report
+
+__all__ = ["app", "main"]
+
+EXIT_BAD_INPUT: Final = 2
+EXIT_CASE_FAILED: Final = 1
+
+app = typer.Typer(
+    name="fashionbench",
+    help="Is the bigger model worth it? Train, time and score two classifiers on every device you have.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the four IDX files (gz or not) or of the Kaggle CSV pair; default: find or fetch it."),
+]
+OutOption = Annotated[Path, typer.Option(help="Folder for records and report.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit status 2."""
+    try:
+        app()
+    except FashionBenchError as error:
+        typer.echo(f"fashionbench: {error}", err=True)
+        raise SystemExit(EXIT_BAD_INPUT) from None
+
+
+@app.command()
+def run(  # noqa: PLR0913 - the options of a run
+    *,
+    recipe: Annotated[str, typer.Option(help="How to train: study, smoke, or the path of a .toml file.")] = "study",
+    models: Annotated[str, typer.Option(help="Comma-separated names.")] = "fashioncnn,resnet18",
+    devices: Annotated[str, typer.Option(help="Comma-separated: cpu, cuda, cuda:N, mps, xpu; or all.")] = "all",
+    seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",
+    data: DataOption = None,
+    out: OutOption = Path("reports"),
+) -> None:
+    """Train every model on every device and write the report."""
+    from rich.console import Console
+
+    from fashionbench.measure.plan import make_plan
+    from fashionbench.run import finish_run, run_training, start_run
+
+    plan = make_plan(recipe=recipe, models=models, devices=devices, seeds=seeds)
+    measured = start_run(
+        plan,
+        plan.cases(),
+        data=data,
+        out=out,
+        command=shlex.join(["fashionbench", *sys.argv[1:]]),
+        environ=os.environ,
+        console=Console(),
+    )
+    for case in plan.cases():
+        if not case.device.absence:
+            run_training(measured, case)
+    _tell(finish_run(measured))
+    if any(record.status == "failed" for record in measured.records):
+        raise typer.Exit(EXIT_CASE_FAILED)
+
+
+@app.command()
+def report(
+    records: Annotated[list[Path], typer.Argument(help="Benchmark JSONs, record files, folders of record files.")],
+    *,
+    out: OutOption = Path("reports"),
+    margin: Annotated[float, typer.Option(help="The smallest gain that matters, in percentage points.", min=0)] = 0.5,
+    price: Annotated[
+        float | None, typer.Option(help="What a percentage point may cost, in training minutes.", min=0)
+    ] = None,
+) -> None:
+    """Make the report again from records; several files become one report. Needs no torch."""
+    from fashionbench.preflight import check_output, check_pango
+    from fashionbench.report.page import write_report
+    from fashionbench.store import read_records
+
+    found = read_records(records)
+    check_pango()
+    check_output(out)
+    _tell(write_report(found, out, margin_pp=margin, price_minutes_per_pp=price))
+
+
+@app.command()
+def data(data: DataOption = None) -> None:
+    """Find or fetch Fashion-MNIST, verify it and say which one it is."""
+    from fashionbench.measure.data import cache_folder, find_dataset
+
+    found = find_dataset(data, environ=os.environ, cache=cache_folder(), announce=typer.echo)
+    typer.echo(f"{found.name}, {found.release}, from {found.source}")
+    typer.echo(f"{len(found.train_images):,} training and {len(found.test_images):,} test images")
+    for name, digest in found.digests.items():
+        typer.echo(f"{name}  sha256 {digest}")
+
+
+@app.command()
+def devices() -> None:
+    """List the devices that a run would use."""
+    from fashionbench.measure.devices import list_devices
+
+    for device in list_devices():
+        typer.echo(f"{device.word:8} {device.name}")
+
+
+def _tell(written: "Report") -> None:
+    typer.echo(written.conclusion)
+    for path in written.paths:
+        typer.echo(f"Wrote {path}")

@@ -1,0 +1,298 @@
+"""From a case to its record: prepare, train, score. A case that fails becomes a record too."""
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from fashionbench.errors import CaseFailedError, InputError
+from fashionbench.measure.data import Dataset, Split, split_dataset
+from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
+from fashionbench.measure.environment import describe_environment
+from fashionbench.measure.execution import Execution, describe_model, speed_up
+from fashionbench.measure.models import build_model
+from fashionbench.measure.scoring import pick_mistakes, predict, score
+from fashionbench.measure.training import (
+    Curves,
+    Tick,
+    TrainingClock,
+    scale_pixels,
+    train,
+    warm_up,
+)
+from fashionbench.recipe import Recipe
+from fashionbench.record import (
+    DataInfo,
+    InferenceRecord,
+    InferenceResult,
+    ModelInfo,
+    Packed,
+    Status,
+    TrainingRecord,
+    TrainingResult,
+)
+
+__all__ = ["Case", "build_for", "image_shape", "measure_inference", "measure_training", "record_absence"]
+
+Timed = Callable[[Callable[[], "_Prepared"], Callable[["_Prepared"], Curves]], Curves]
+"""Calls its first argument, then, under whatever timing it brings, its second with the outcome; returns that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One training to be measured."""
+
+    model: str
+    device: Device
+    recipe: Recipe
+    seed: int
+    execution: Execution = "fast"
+
+    @property
+    def name(self) -> str:
+        """The case in a word: ``resnet18-cpu-0``."""
+        return f"{self.model}-{self.device.word}-{self.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Prepared:
+    model: nn.Module
+    split: Split
+    build_seconds: float
+    warmup_seconds: float
+
+
+def build_for(case: Case, dataset: Dataset) -> nn.Module:
+    """Build a case's model on the CPU, with weights from its seed, as its execution wants it."""
+    model = _build_plain(case.model, dataset, case.seed)
+    return speed_up(model, image_shape(dataset)) if case.execution == "fast" else model
+
+
+def image_shape(dataset: Dataset) -> tuple[int, int, int]:
+    """Return channels, height and width."""
+    _, channels, height, width = dataset.train_images.shape
+    return channels, height, width
+
+
+def measure_training(  # noqa: PLR0913 - each named
+    case: Case,
+    dataset: Dataset,
+    *,
+    command: str,
+    clock: TrainingClock,
+    watch: Callable[[Tick], None],
+    timed: Timed = lambda prepare, run: run(prepare()),
+) -> TrainingRecord:
+    """Measure one case and return its record, of status ``failed`` where the device or the loss gave way.
+
+    Args:
+        case: What to measure.
+        dataset: All images; the split is drawn by the case's seed.
+        command: What was typed, for the record.
+        clock: Advances while the model trains.
+        watch: Is told of the progress.
+        timed: Calls prepare and then train; pytest-benchmark's ``pedantic`` fits in here.
+
+    Raises:
+        InputError: The recipe asks for more images than there are, or the model is unknown.
+
+    """
+    prepared: list[_Prepared] = []
+
+    def prepare() -> _Prepared:
+        gc.collect()
+        reset_peaks(torch.device(case.device.word))
+        prepared[:] = [_prepare(case, dataset)]
+        return prepared[0]
+
+    try:
+        curves = timed(prepare, partial(_train, case, clock=clock, watch=watch))
+        return _finish(case, dataset, prepared[0], curves, command)
+    except InputError:
+        raise
+    except (CaseFailedError, MemoryError, RuntimeError) as error:
+        # torch raises RuntimeError, or a kind of it, for whatever a device's kernels, driver or memory cannot do
+        first_line = str(error).partition("\n")[0] or type(error).__name__
+        return _unfinished(case, dataset, command, "failed", first_line)
+
+
+def record_absence(case: Case, dataset: Dataset, *, command: str) -> TrainingRecord:
+    """Return the record of a case whose device is not there."""
+    return _unfinished(case, dataset, command, "absent", case.device.absence)
+
+
+def measure_inference(  # noqa: PLR0913 - each named
+    model_name: str,
+    device: Device,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    command: str,
+    timed: Callable[[Callable[[], None]], tuple[float, ...]],
+) -> InferenceRecord:
+    """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
+
+    Args:
+        model_name: A model of the registry.
+        device: Where.
+        dataset: Gives the images.
+        batch_size: Images a batch; the images repeat where there are fewer.
+        command: What was typed, for the record.
+        timed: Calls its argument as often as it likes and returns the seconds of each round.
+
+    """
+    target = torch.device(device.word)
+    model = speed_up(_build_plain(model_name, dataset, 0), image_shape(dataset)).eval().to(target)
+    images = dataset.test_images[torch.arange(batch_size) % len(dataset.test_images)].to(target)
+
+    @torch.inference_mode()
+    def run() -> None:
+        model(scale_pixels(images))
+        synchronize(target)
+
+    status: Status = "finished"
+    try:
+        run()
+        result, reason = InferenceResult(seconds=timed(run)), ""
+    except (MemoryError, RuntimeError) as error:
+        result, status, reason = None, "failed", str(error).partition("\n")[0]
+    return InferenceRecord(
+        model=model_name,
+        device=device.word,
+        device_name=device.name,
+        execution="fast",
+        precision="fp32",
+        status=status,
+        reason=reason,
+        measured_at=_now(),
+        environment=describe_environment(device, command),
+        model_info=_describe(model_name, dataset),
+        batch_size=batch_size,
+        result=result,
+    )
+
+
+def _prepare(case: Case, dataset: Dataset) -> _Prepared:
+    split = split_dataset(
+        dataset,
+        validation_fraction=case.recipe.validation_fraction,
+        seed=case.seed,
+        train_images=case.recipe.train_images,
+        test_images=case.recipe.test_images,
+    )
+    device = torch.device(case.device.word)
+    started = time.perf_counter()
+    model = build_for(case, dataset).to(device)
+    synchronize(device)
+    built = time.perf_counter()
+    throw_away = build_for(case, dataset).to(device)
+    batch_size = case.recipe.batch_size_for(case.model)
+    warm_up(throw_away, image_shape(dataset), batch_size, len(dataset.classes), case.execution)
+    return _Prepared(
+        model=model, split=split, build_seconds=built - started, warmup_seconds=time.perf_counter() - built
+    )
+
+
+def _train(case: Case, prepared: _Prepared, *, clock: TrainingClock, watch: Callable[[Tick], None]) -> Curves:
+    split, model = prepared.split, prepared.model
+
+    def validate() -> tuple[float, float]:
+        predictions = predict(model, split.validation_images, split.validation_labels)
+        return predictions.loss, predictions.accuracy
+
+    return train(
+        model,
+        split.train_images,
+        split.train_labels,
+        case.recipe,
+        batch_size=case.recipe.batch_size_for(case.model),
+        seed=case.seed,
+        execution=case.execution,
+        clock=clock,
+        validate=validate,
+        watch=watch,
+    )
+
+
+def _finish(case: Case, dataset: Dataset, prepared: _Prepared, curves: Curves, command: str) -> TrainingRecord:
+    split = prepared.split
+    started = time.perf_counter()
+    predictions = predict(prepared.model, split.test_images, split.test_labels)
+    test_seconds = time.perf_counter() - started
+    result = TrainingResult(
+        train_seconds=sum(curves.epoch_seconds),
+        epoch_seconds=curves.epoch_seconds,
+        build_seconds=prepared.build_seconds,
+        warmup_seconds=prepared.warmup_seconds,
+        validation_seconds=curves.validation_seconds,
+        test_seconds=test_seconds,
+        step_losses=Packed.of(curves.step_losses.numpy(), "<f4"),
+        validation_losses=curves.validation_losses,
+        validation_accuracies=curves.validation_accuracies,
+        scores=score(predictions, split.test_labels, dataset.classes),
+        test_labels=_pack_classes(split.test_labels),
+        test_predictions=_pack_classes(predictions.classes),
+        test_confidences=Packed.of((predictions.confidences * 65_535).round().numpy(), "<u2"),
+        mistakes=pick_mistakes(predictions, split.test_images, split.test_labels),
+        peak_host_bytes=peak_host_bytes(),
+        peak_device_bytes=peak_device_bytes(torch.device(case.device.word)),
+    )
+    return _record(case, dataset, command, status="finished", reason="", result=result)
+
+
+def _unfinished(case: Case, dataset: Dataset, command: str, status: Status, reason: str) -> TrainingRecord:
+    return _record(case, dataset, command, status=status, reason=reason, result=None)
+
+
+def _record(  # noqa: PLR0913 - the parts that differ between finished and not
+    case: Case, dataset: Dataset, command: str, *, status: Status, reason: str, result: TrainingResult | None
+) -> TrainingRecord:
+    train_images = case.recipe.train_images or len(dataset.train_images)
+    validation_images = math.ceil(train_images * case.recipe.validation_fraction)  # as scikit-learn rounds
+    return TrainingRecord(
+        model=case.model,
+        device=case.device.word,
+        device_name=case.device.name,
+        execution=case.execution,
+        precision="fp32",
+        status=status,
+        reason=reason,
+        measured_at=_now(),
+        environment=describe_environment(case.device, command),
+        model_info=_describe(case.model, dataset),
+        seed=case.seed,
+        recipe=case.recipe,
+        data=DataInfo(
+            name=dataset.name,
+            release=dataset.release,
+            source=dataset.source,
+            digests=dict(dataset.digests),
+            classes=dataset.classes,
+            train_images=train_images - validation_images,
+            validation_images=validation_images,
+            test_images=case.recipe.test_images or len(dataset.test_images),
+        ),
+        result=result,
+    )
+
+
+def _build_plain(name: str, dataset: Dataset, seed: int) -> nn.Module:
+    return build_model(name, channels=image_shape(dataset)[0], classes=len(dataset.classes), seed=seed)
+
+
+def _describe(name: str, dataset: Dataset) -> ModelInfo:
+    return describe_model(lambda: _build_plain(name, dataset, 0), image_shape(dataset))
+
+
+def _pack_classes(classes: Tensor) -> Packed:
+    return Packed.of(classes.numpy(), "u1")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,125 @@
+"""What a run will measure: options read and refused, cases in order, expected minutes."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import torch
+
+from fashionbench.errors import InputError
+from fashionbench.measure.case import Case, build_for, image_shape
+from fashionbench.measure.data import Dataset
+from fashionbench.measure.devices import Device, select_devices, synchronize
+from fashionbench.measure.execution import Execution, make_optimizer
+from fashionbench.measure.models import MODELS
+from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
+from fashionbench.recipe import Recipe, load_recipe
+
+__all__ = ["DEFAULTS", "OPTION_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
+
+DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"recipe": "study", "models": ",".join(MODELS), "devices": "all", "seeds": "1"}
+)
+OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "recipe": "how to train: study, smoke, or the path of a .toml file",
+        "models": f"comma-separated, of {', '.join(MODELS)}",
+        "devices": "comma-separated, of cpu, cuda, cuda:N, mps, xpu; or all that are there",
+        "seeds": "how many (3 means 0,1,2), or the seeds themselves, comma-separated",
+        "data": "folder of the four IDX files (gz or not) or of the Kaggle CSV pair; default: find or fetch it",
+        "out": "folder for records and report",
+    }
+)
+SECONDS_PER_ESTIMATE: Final = 1.0
+MOST_SEEDS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run measures."""
+
+    recipe: Recipe
+    models: tuple[str, ...]
+    devices: tuple[Device, ...]
+    seeds: tuple[int, ...]
+
+    def cases(self, execution: Execution = "fast") -> tuple[Case, ...]:
+        """Return the cases in measuring order: by device, the models' order turned round with every seed (ABBA)."""
+        return tuple(
+            Case(model=model, device=device, recipe=self.recipe, seed=seed, execution=execution)
+            for device in self.devices
+            for place, seed in enumerate(self.seeds)
+            for model in (self.models if place % 2 == 0 else self.models[::-1])
+        )
+
+
+def make_plan(*, recipe: str, models: str, devices: str, seeds: str) -> Plan:
+    """Read the options of a run.
+
+    Raises:
+        InputError: An unknown model, device or recipe, or seeds that are none.
+
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
+    for name in names:
+        if name not in MODELS:
+            raise InputError(
+                f"unknown model {name!r}",
+                expected=f"one of {', '.join(MODELS)}",
+                remedy="name one of those with --models",
+            )
+    return Plan(recipe=load_recipe(recipe), models=names, devices=select_devices(devices), seeds=parse_seeds(seeds))
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds: a single number says how many (``3``: 0, 1, 2), a list says which (``0,7`` or ``7,``).
+
+    Raises:
+        InputError: No such number or list.
+
+    """
+    parts = [part.strip() for part in text.removesuffix(",").split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts) or len(text) > 10 * MOST_SEEDS:
+        raise InputError(
+            f"seeds {text[:60]!r}", expected="how many, as 3, or which, as 0,1,2", remedy="mend the value of --seeds"
+        )
+    numbers = tuple(dict.fromkeys(int(part) for part in parts))
+    seeds = numbers if "," in text else tuple(range(min(numbers[0], MOST_SEEDS + 1)))
+    if not 1 <= len(seeds) <= MOST_SEEDS or max(seeds) >= 2**32:
+        raise InputError(
+            f"seeds {text[:60]!r}",
+            expected=f"1 to {MOST_SEEDS:,} seeds, each below 2^32",
+            remedy="mend the value of --seeds",
+        )
+    return seeds
+
+
+def estimate_seconds(case: Case, dataset: Dataset) -> float:
+    """Return about how many seconds a case will train, from a second of throw-away steps on its device.
+
+    Raises:
+        RuntimeError: The model does not run on this device with these images (torch's own words).
+
+    """
+    device = torch.device(case.device.word)
+    batch_size = case.recipe.batch_size_for(case.model)
+    model = build_for(case, dataset).to(device)
+    warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution)
+    optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
+    images, labels = dataset.train_images[: 64 * batch_size], dataset.train_labels[: 64 * batch_size]
+    if case.execution == "plain":
+        images = scale_pixels(images)
+    batches = iterate_batches(
+        images.to(device), labels.to(device), batch_size, torch.Generator().manual_seed(0), case.execution
+    )
+    started, seen = time.perf_counter(), 0
+    for batch, targets in batches:
+        train_step(model, optimizer, batch, targets)
+        synchronize(device)
+        seen += len(targets)
+        if time.perf_counter() - started > SECONDS_PER_ESTIMATE:
+            break
+    train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
+    return (time.perf_counter() - started) / seen * train_images * case.recipe.epochs

@@ -1,0 +1,245 @@
+"""The training clock and the loop that it times."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam
+from torch.optim.lr_scheduler import StepLR
+from torch.utils.data import DataLoader, TensorDataset
+
+from fashionbench.errors import CaseFailedError
+from fashionbench.measure.devices import synchronize
+from fashionbench.measure.execution import Execution, make_optimizer
+from fashionbench.recipe import Recipe
+
+__all__ = ["Curves", "Tick", "TrainingClock", "iterate_batches", "scale_pixels", "train", "train_step", "warm_up"]
+
+WARM_UP_STEPS: Final = 3
+SECONDS_BETWEEN_TICKS: Final = 1.0
+
+
+class TrainingClock:
+    """A timer that advances only while a model trains; calling it returns its seconds so far."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._started: float | None = None
+
+    def __call__(self) -> float:
+        """Return the seconds trained so far."""
+        running = 0.0 if self._started is None else time.perf_counter() - self._started
+        return self._seconds + running
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the clock advance inside the block."""
+        self._started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds += time.perf_counter() - self._started
+            self._started = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """How far a training has come, for those who watch."""
+
+    epoch: int
+    """Counted from 1."""
+    step: int
+    """Steps done, of all epochs."""
+    steps: int
+    """Steps of the whole training."""
+    loss: float
+    """Mean training loss since the tick before."""
+    train_seconds: float
+    validation_accuracy: float | None = None
+    """After an epoch's validation; None in between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curves:
+    """What a training leaves behind besides its weights."""
+
+    step_losses: Tensor
+    """(steps,), float32, on the CPU."""
+    epoch_seconds: tuple[float, ...]
+    validation_losses: tuple[float, ...]
+    validation_accuracies: tuple[float, ...]
+    validation_seconds: float
+    """Off the training clock."""
+
+
+def scale_pixels(images: Tensor) -> Tensor:
+    """Return uint8 images as float32 in [0, 1]: pixels / 255, as the study does."""
+    return images.to(torch.float32).div_(255)
+
+
+def iterate_batches(
+    images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, execution: Execution
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield shuffled batches (B, C, H, W) in [0, 1] and (B,), every image once.
+
+    A last batch of a single image is left out: batch normalisation cannot train on it.
+
+    Args:
+        images: (N, C, H, W), uint8; float32 in [0, 1] for the plain execution, which scales its data beforehand.
+        labels: (N,), int64, on the same device.
+        batch_size: Images a batch.
+        generator: Decides the order.
+        execution: ``fast`` gathers from the resident array; ``plain`` is PyTorch's DataLoader.
+
+    """
+    if execution == "plain":
+        yield from DataLoader(TensorDataset(images, labels), batch_size, shuffle=True, generator=generator)
+        return
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    for chosen in order.split(batch_size):
+        if len(chosen) > 1:
+            yield scale_pixels(images[chosen]), labels[chosen]
+
+
+def train_step(model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor) -> Tensor:
+    """Train on one batch and return its loss, a detached scalar on the device."""
+    loss = functional.cross_entropy(model(images), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def warm_up(model: nn.Module, shape: tuple[int, int, int], batch_size: int, classes: int, execution: Execution) -> None:
+    """Take a few steps of a throw-away ``model`` on noise, so that the clock meets warm kernels and caches.
+
+    It cannot teach: neither the model nor the images nor the labels are those of the training.
+    """
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch_size, *shape, generator=generator).to(device)
+    labels = torch.randint(classes, (batch_size,), generator=generator).to(device)
+    optimizer = make_optimizer(model.train(), 1e-4, execution)
+    for _ in range(WARM_UP_STEPS):
+        train_step(model, optimizer, images, labels)
+    synchronize(device)
+
+
+def train(  # noqa: PLR0913 - what a training depends on, each named
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    *,
+    batch_size: int,
+    seed: int,
+    execution: Execution,
+    clock: TrainingClock,
+    validate: Callable[[], tuple[float, float]],
+    watch: Callable[[Tick], None],
+) -> Curves:
+    """Train a model by the recipe, with only the training itself on the clock.
+
+    Args:
+        model: On its device already, in training mode afterwards.
+        images: Training images (N, C, H, W), uint8, on the CPU.
+        labels: (N,), int64, on the CPU.
+        recipe: Epochs, rate and schedule.
+        batch_size: Images a batch.
+        seed: Decides the order of images and the dropout.
+        execution: How batches and updates are carried out.
+        clock: Advances while training, up to the device's wait at each epoch's end.
+        validate: Returns loss and accuracy (a fraction) on the validation images; off the clock.
+        watch: Is told of the progress about once a second and after each epoch.
+
+    Raises:
+        CaseFailedError: The loss is no longer finite.
+
+    """
+    device = next(model.parameters()).device
+    steps = math.ceil(len(images) / batch_size)
+    generator = torch.Generator().manual_seed(seed)
+    losses: list[Tensor] = []
+    epoch_seconds: list[float] = []
+    validations: list[tuple[float, float]] = []
+    validation_seconds = 0.0
+    with torch.random.fork_rng(devices=[device] if device.type != "cpu" else [], device_type=device.type):
+        torch.manual_seed(seed)
+        for epoch in range(recipe.epochs):
+            started = clock()
+            with clock.running():
+                if epoch == 0:
+                    if execution == "plain":
+                        images = scale_pixels(images)
+                    images, labels = images.to(device), labels.to(device)
+                    optimizer = make_optimizer(model, recipe.learning_rate, execution)
+                    schedule = StepLR(optimizer, recipe.step_epochs, recipe.gamma)
+                epoch_losses = _train_epoch(
+                    model.train(),
+                    optimizer,
+                    iterate_batches(images, labels, batch_size, generator, execution),
+                    watch=lambda loss, done, epoch=epoch: watch(  # type: ignore[misc] - mypy: lambda with default
+                        Tick(
+                            epoch=epoch + 1,
+                            step=epoch * steps + done,
+                            steps=recipe.epochs * steps,
+                            loss=loss,
+                            train_seconds=clock(),
+                        )
+                    ),
+                )
+                schedule.step()
+                synchronize(device)
+            epoch_seconds.append(clock() - started)
+            losses.append(epoch_losses.cpu())
+            _require_finite(losses[-1], epoch)
+            before = time.perf_counter()
+            validations.append(validate())
+            validation_seconds += time.perf_counter() - before
+            watch(
+                Tick(
+                    epoch=epoch + 1,
+                    step=(epoch + 1) * steps,
+                    steps=recipe.epochs * steps,
+                    loss=float(losses[-1].mean()),
+                    train_seconds=clock(),
+                    validation_accuracy=validations[-1][1],
+                )
+            )
+    return Curves(
+        step_losses=torch.cat(losses),
+        epoch_seconds=tuple(epoch_seconds),
+        validation_losses=tuple(loss for loss, _ in validations),
+        validation_accuracies=tuple(accuracy for _, accuracy in validations),
+        validation_seconds=validation_seconds,
+    )
+
+
+def _train_epoch(
+    model: nn.Module, optimizer: Adam, batches: Iterator[tuple[Tensor, Tensor]], watch: Callable[[float, int], None]
+) -> Tensor:
+    losses: list[Tensor] = []
+    told, shown = time.perf_counter(), 0
+    for images, labels in batches:
+        losses.append(train_step(model, optimizer, images, labels))
+        # reading a loss waits for the device, so it is done about once a second and not per step
+        if time.perf_counter() - told >= SECONDS_BETWEEN_TICKS:
+            watch(float(torch.stack(losses[shown:]).mean()), len(losses))
+            told, shown = time.perf_counter(), len(losses)
+    return torch.stack(losses)
+
+
+def _require_finite(losses: Tensor, epoch: int) -> None:
+    if not bool(losses.isfinite().all()):
+        step = int((~losses.isfinite()).nonzero()[0])
+        raise CaseFailedError(
+            f"the training loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1}",
+            expected="a finite loss",
+            remedy="lower the recipe's learning_rate",
+        )

@@ -1,0 +1,107 @@
+"""What a person sees while cases are measured: a bar on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from fashionbench.measure.case import Case
+from fashionbench.measure.training import Tick
+
+__all__ = ["Display", "format_duration"]
+
+SECONDS_BETWEEN_LINES: Final = 30.0
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration for people: ``45 s``, ``12 min``, ``3 h 05 min``."""
+    if seconds < 99.5:  # noqa: PLR2004 - under 100 seconds when rounded
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004 - two digits
+
+
+class Display:
+    """Shows the whole run and the case at hand: loss, accuracy so far and time left.
+
+    Args:
+        console: Where to; its ``is_terminal`` decides between a bar and lines.
+        cases: Each case in measuring order, with the seconds it is expected to train; refined by what is measured.
+
+    """
+
+    def __init__(self, console: Console, cases: Sequence[tuple[Case, float]]) -> None:
+        self._console = console
+        self._left = list(cases)
+        self._total = len(cases)
+
+    def say(self, line: str) -> None:
+        """Print one plain line."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def watch(self, case: Case) -> Iterator[Callable[[Tick], None]]:
+        """Show one case while the block runs; what the block gets is to be told of each tick."""
+        place = self._total - len(self._left) + 1
+        name = f"[{place}/{self._total}] {case.model} on {case.device.word}, seed {case.seed}"
+        if self._console.is_terminal:
+            with _bar(self._console) as (progress, task):
+                progress.update(task, description=name, note="preparing")
+                yield lambda tick: self._draw(progress, task, case, tick)
+        else:
+            self.say(f"{name}: preparing")
+            yield self._line_writer(name, case)
+        self._left = [(other, seconds) for other, seconds in self._left if other != case]
+
+    def _note(self, case: Case, tick: Tick) -> str:
+        left = tick.train_seconds / tick.step * (tick.steps - tick.step)
+        ahead = left + sum(seconds for other, seconds in self._left if other != case)
+        accuracy = "" if tick.validation_accuracy is None else f", validation accuracy {tick.validation_accuracy:.1%}"
+        return (
+            f"epoch {tick.epoch}/{case.recipe.epochs}, loss {tick.loss:.3f}{accuracy}, "
+            f"{format_duration(left)} left, {format_duration(ahead)} for the whole run"
+        )
+
+    def _draw(self, progress: Progress, task: TaskID, case: Case, tick: Tick) -> None:
+        self._expect(case, tick)
+        progress.update(task, completed=tick.step, total=tick.steps, note=self._note(case, tick))
+        progress.refresh()
+
+    def _line_writer(self, name: str, case: Case) -> Callable[[Tick], None]:
+        told = time.perf_counter()
+
+        def write(tick: Tick) -> None:
+            nonlocal told
+            self._expect(case, tick)
+            if tick.validation_accuracy is not None or time.perf_counter() - told > SECONDS_BETWEEN_LINES:
+                told = time.perf_counter()
+                self.say(f"{name}: {tick.step / tick.steps:.0%}, {self._note(case, tick)}")
+
+        return write
+
+    def _expect(self, case: Case, tick: Tick) -> None:
+        """Correct what is expected of the like cases still to come by what this one takes."""
+        whole = tick.train_seconds / tick.step * tick.steps
+        self._left = [
+            (other, whole if (other.model, other.device) == (case.model, case.device) else seconds)
+            for other, seconds in self._left
+        ]
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[tuple[Progress, TaskID]]:
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %", markup=False),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+        transient=True,
+        auto_refresh=False,  # drawing on its own thread would take time from the training
+    )
+    with progress:
+        yield progress, progress.add_task("", total=1, note="")

@@ -1,0 +1,53 @@
+"""The project's commands. One environment serves them all: torch with torchvision is some 5.5 GB."""
+
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.2"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "tests"]
+
+ENVIRONMENT = Path(".nox", "fashionbench")
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Train and time both models on every device, and write reports/report.html and .pdf (options after --)."""
+    python = _environment(session)
+    session.run(python, "-m", "pytest", "bench/", "--benchmark-json=reports/benchmark.json", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Prove the code right, with the branch coverage gate (pytest options after --)."""
+    python = _environment(session)
+    session.run(python, "-m", "pytest", "--cov", *session.posargs)
+    if not session.posargs:
+        session.run(python, "-m", "coverage", "report", "--fail-under=100")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Hold style, types, spelling and the floors."""
+    python = _environment(session)
+    session.run(python, "-m", "ruff", "format", "--check", ".")
+    session.run(python, "-m", "ruff", "check", ".")
+    session.run(python, "-m", "mypy")
+    session.run(python, "-m", "codespell_lib")
+    session.run(str(Path(python).with_name("lint-imports")))
+
+
+def _environment(session: nox.Session) -> str:
+    """Make the shared environment, or bring it up to date, and return its Python."""
+    programs = ENVIRONMENT.absolute() / ("Scripts" if sys.platform == "win32" else "bin")
+    python = str(programs / "python")
+    quiet = ["--quiet"] if ENVIRONMENT.exists() else []
+    if not ENVIRONMENT.exists():
+        session.log("Making the environment; torch and torchvision are some 5.5 GB, so this takes a while.")
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT))
+    groups = nox.project.dependency_groups(PYPROJECT, "lint")
+    session.run(python, "-m", "pip", "install", *quiet, "--constraint", "constraints.txt", "--editable", ".", *groups)
+    return python
