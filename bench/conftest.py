@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -94,14 +94,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         pytest.exit(str(error), returncode=2)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Let the run's words through to the terminal while a case is measured."""
+    plugins = pyfuncitem.config.pluginmanager
+    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+        plugins.getplugin("terminalreporter").ensure_newline()
+        return (yield)
+
+
 @pytest.fixture
-def run(pytestconfig: pytest.Config) -> Iterator[Run]:
-    """Give the run, with its words let through to the terminal."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    reporter = pytestconfig.pluginmanager.getplugin("terminalreporter")
-    with capture.global_and_fixture_disabled():
-        reporter.ensure_newline()
-        yield pytestconfig.stash[RUN]
+def run(pytestconfig: pytest.Config) -> Run:
+    """Give the run."""
+    return pytestconfig.stash[RUN]
 
 
 @pytest.fixture

@@ -109,6 +109,8 @@ class DataInfo(_Strict):
     train_images: NonNegativeInt
     validation_images: NonNegativeInt
     test_images: NonNegativeInt
+    read_seconds: Seconds
+    """Off the clock, once a run: fetching, verifying and decoding the files."""
 
 
 class ModelInfo(_Strict):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -14,8 +15,10 @@ from fashionbench.measure.training import TrainingClock
 from fashionbench.preflight import check_output, check_pango
 from fashionbench.progress import Display, format_duration
 from fashionbench.record import InferenceRecord, TrainingRecord
-from fashionbench.report.page import Report, write_report
 from fashionbench.store import write_record
+
+if TYPE_CHECKING:
+    from fashionbench.report.page import Report
 
 __all__ = ["Run", "finish_run", "run_inference", "run_training", "start_run"]
 
@@ -64,7 +67,9 @@ def start_run(  # noqa: PLR0913 - the options of a run
 
     check_pango()
     check_output(out)
-    dataset = find_dataset(data, environ=environ, cache=cache_folder(), announce=say)
+    dataset = find_dataset(
+        data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
+    )
     say(f"Data: {dataset.name}, {dataset.release}, from {dataset.source}")
     for device in plan.devices:
         say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
@@ -99,12 +104,19 @@ def run_inference(
 ) -> InferenceRecord:
     """Time a model's forward pass, keep its record in the run and as a file, and return it."""
     record = measure_inference(model, device, run.dataset, batch_size=batch_size, command=run.command, timed=timed)
+    result = record.result
+    run.display.say(
+        f"{model} on {device.word}, batch {batch_size}: "
+        + (f"{batch_size / result.median_seconds():,.0f} images a second" if result else record.reason)
+    )
     _keep(run, record)
     return record
 
 
-def finish_run(run: Run) -> Report:
+def finish_run(run: Run) -> "Report":
     """Write the report of what the run has measured so far."""
+    from fashionbench.report.page import write_report  # noqa: PLC0415 - drawing loads much that measuring must not carry
+
     return write_report(run.records, run.out)
 
 

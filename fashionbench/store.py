@@ -71,7 +71,7 @@ def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path
     last = f"seed{record.seed}" if isinstance(record, TrainingRecord) else f"batch{record.batch_size}"
     stem = "-".join((record.kind, record.model, record.device.replace(":", ""), last))
     path = folder / f"{stem}.json"
-    write_whole(path, record.model_dump_json(indent=1).encode())
+    write_whole(path, record.model_dump_json().encode())
     return path
 
 

@@ -76,13 +76,11 @@ def make_scores(labels: NDArray[np.integer], predictions: NDArray[np.integer], c
             ClassScore(name=n, precision=float(p), recall=float(r), f1=float(f), support=int(s))
             for n, p, r, f, s in zip(classes, precision, recall, f1, support, strict=True)
         ),
-        confusion=tuple(
-            tuple(int(v) for v in row) for row in confusion_matrix(labels, predictions, labels=every)
-        ),
+        confusion=tuple(tuple(int(v) for v in row) for row in confusion_matrix(labels, predictions, labels=every)),
     )
 
 
-def make_training(  # noqa: PLR0913 - one argument for each thing a test may want to set
+def make_training(
     model: str = "fashioncnn",
     *,
     device: str = "cpu",
@@ -159,6 +157,7 @@ def make_training(  # noqa: PLR0913 - one argument for each thing a test may wan
             train_images=45_000,
             validation_images=15_000,
             test_images=images,
+            read_seconds=0.5,
         ),
         result=result if finished else None,
     )
@@ -193,16 +192,16 @@ def make_study(
         minutes = {"fashioncnn": 4.0, "resnet18": 19.0}
         factor = 1.0 if device == "cpu" else 0.1
         for seed in range(seeds):
-            for model in ("fashioncnn", "resnet18") if seed % 2 == 0 else ("resnet18", "fashioncnn"):
-                records.append(
-                    make_training(
-                        model,
-                        device=device,
-                        seed=seed,
-                        accuracy=0.916 + (gain if model == "resnet18" else 0) + float(generator.normal(0, spread)),
-                        train_seconds=60 * minutes[model] * factor * float(generator.normal(1, 0.02)),
-                    )
+            records.extend(
+                make_training(
+                    model,
+                    device=device,
+                    seed=seed,
+                    accuracy=0.916 + (gain if model == "resnet18" else 0) + float(generator.normal(0, spread)),
+                    train_seconds=60 * minutes[model] * factor * float(generator.normal(1, 0.02)),
                 )
+                for model in (("fashioncnn", "resnet18") if seed % 2 == 0 else ("resnet18", "fashioncnn"))
+            )
         records.extend(
             make_inference(model, device=device, batch_size=size)
             for model in ("fashioncnn", "resnet18")

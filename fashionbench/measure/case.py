@@ -277,6 +277,7 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
             train_images=train_images - validation_images,
             validation_images=validation_images,
             test_images=case.recipe.test_images or len(dataset.test_images),
+            read_seconds=dataset.read_seconds,
         ),
         result=result,
     )

@@ -15,7 +15,7 @@ import torch
 from fashionbench.measure.devices import Device, driver_version, list_devices
 from fashionbench.record import Environment
 
-__all__ = ["describe_environment"]
+__all__ = ["commit_of_checkout", "describe_environment"]
 
 _LIBRARIES = ("fashionbench", "numpy", "pytest-benchmark", "scikit-learn", "torch", "torchvision")
 
@@ -23,7 +23,7 @@ _LIBRARIES = ("fashionbench", "numpy", "pytest-benchmark", "scikit-learn", "torc
 def describe_environment(device: Device, command: str) -> Environment:
     """Return the environment of a case on a device; ``command`` is what was typed."""
     accelerated = device.word != "cpu" and not device.absence
-    commit, clean = _commit()
+    commit, clean = commit_of_checkout()
     return Environment(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         cpu=list_devices()[0].name,
@@ -53,7 +53,7 @@ def _without_folders(command: str) -> str:
 
 
 @cache
-def _commit() -> tuple[str | None, bool | None]:
+def commit_of_checkout() -> tuple[str | None, bool | None]:
     """Return the checkout's commit and whether its tracked files are as committed; None for an installed wheel."""
     git, checkout = which("git"), Path(__file__).parents[2]
     if git is None or not (checkout / ".git").exists():

@@ -184,7 +184,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
                     model.train(),
                     optimizer,
                     iterate_batches(images, labels, batch_size, generator, execution),
-                    watch=lambda loss, done, epoch=epoch: watch(  # type: ignore[misc] - mypy: lambda with default
+                    watch=lambda loss, done, epoch=epoch: watch(  # type: ignore[misc]  # mypy: lambda with default
                         Tick(
                             epoch=epoch + 1,
                             step=epoch * steps + done,

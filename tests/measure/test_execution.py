@@ -1,0 +1,136 @@
+"""The fast execution computes what the plain one does: outputs, gradients and training."""
+
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from fashionbench.measure.execution import crop_kernels, describe_model, make_optimizer, speed_up
+from fashionbench.measure.models import MODELS, build_model
+from fashionbench.measure.training import train_step
+
+SHAPE = (1, 28, 28)
+
+
+@torch.no_grad()
+def relative_difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float((one - other).abs().max() / other.abs().max().clamp(min=1e-12))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_fast_models_logits_and_reachable_gradients_are_the_plain_ones(name: str) -> None:
+    build = partial(build_model, name, channels=1, classes=10, seed=1)
+    plain, fast = build().double(), speed_up(build(), SHAPE).double()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(6, *SHAPE, generator=generator, dtype=torch.double)
+    labels = torch.randint(10, (6,), generator=generator)
+    for module in (*plain.modules(), *fast.modules()):
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+    for model in (plain, fast):
+        torch.autograd.backward(functional.cross_entropy(model(images), labels))
+
+    assert relative_difference(fast(images), plain(images)) < 1e-5
+    gradients = zip(fast.parameters(), plain.parameters(), strict=True)
+    for mine, theirs in gradients:
+        assert mine.grad is not None
+        assert theirs.grad is not None
+        assert mine.grad.square().sum().item() == pytest.approx(theirs.grad.square().sum().item(), rel=1e-5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kernel=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    stride=st.integers(1, 3),
+    padding=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    dilation=st.integers(1, 3),
+    groups=st.sampled_from([1, 2]),
+    size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+)
+def test_cropping_any_convolution_changes_neither_output_nor_gradient(
+    kernel: tuple[int, int],
+    stride: int,
+    padding: tuple[int, int],
+    dilation: int,
+    groups: int,
+    size: tuple[int, int],
+) -> None:
+    assume(all(size[i] + 2 * padding[i] > dilation * (kernel[i] - 1) for i in (0, 1)))
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(2, 4, kernel, stride, padding, dilation, groups)
+    model = nn.Sequential(convolution)
+    images = torch.rand(3, 2, *size, requires_grad=True)
+    expected = model(images)
+    weights = torch.rand_like(expected)
+    (expected_gradient,) = torch.autograd.grad((expected * weights).sum(), images)
+
+    left_out = crop_kernels(model, (2, *size))
+    output = model(images)
+    (gradient,) = torch.autograd.grad((output * weights).sum(), images)
+
+    assert output.shape == expected.shape
+    assert torch.allclose(output, expected, atol=1e-5)
+    assert torch.allclose(gradient, expected_gradient, atol=1e-5)
+    assert left_out == convolution.weight.numel() - sum(
+        module.weight.numel() for module in model.modules() if isinstance(module, nn.Conv2d)
+    )
+
+
+@pytest.mark.parametrize(
+    "convolution",
+    [nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular"), nn.Conv2d(1, 2, 3, padding="same")],
+    ids=["circular padding", "padding by name"],
+)
+def test_convolutions_whose_padding_is_not_plain_zeros_stay_as_they_are(convolution: nn.Conv2d) -> None:
+    model = nn.Sequential(convolution)
+
+    left_out = crop_kernels(model, (1, 1, 1))
+
+    assert left_out == 0
+    assert model[0] is convolution
+
+
+def test_a_convolution_used_at_two_sizes_stays_as_it_is() -> None:
+    convolution = nn.Conv2d(1, 1, 3, padding=1)
+    model = nn.Sequential(convolution, nn.MaxPool2d(2), convolution)
+
+    left_out = crop_kernels(model, (1, 2, 2))
+
+    assert left_out == 0
+
+
+def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
+    build = partial(build_model, "resnet18", channels=1, classes=10, seed=1)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, *SHAPE, generator=generator, dtype=torch.double)
+    labels = torch.tensor([0, 1, 2, 3])
+    losses = {}
+
+    for execution, model in (("plain", build()), ("fast", speed_up(build(), SHAPE))):
+        model.double()
+        optimizer = make_optimizer(model, 1e-4, "fast" if execution == "fast" else "plain")
+        losses[execution] = torch.stack([train_step(model, optimizer, images, labels) for _ in range(50)])
+
+    assert losses["fast"][0] > 10 * losses["fast"][-1]
+    assert torch.allclose(losses["fast"], losses["plain"], rtol=1e-5)
+
+
+def test_resnet18_reaches_38_percent_of_its_weights_at_28_pixels() -> None:
+    info = describe_model(partial(build_model, "resnet18", channels=1, classes=10, seed=0), SHAPE)
+
+    assert info.parameters == 11_175_370
+    assert info.reachable_parameters == 4_228_554
+
+
+def test_fashioncnn_reaches_all_its_weights_and_its_work_is_the_sum_of_its_layers() -> None:
+    info = describe_model(partial(build_model, "fashioncnn", channels=1, classes=10, seed=0), SHAPE)
+
+    convolutions = 2 * (28 * 28 * 32 * 9 + 12 * 12 * 64 * 32 * 9)
+    linear = 2 * (2304 * 600 + 600 * 120 + 120 * 10)
+    assert info.reachable_parameters == info.parameters
+    assert info.forward_flops == convolutions + linear

@@ -1,0 +1,52 @@
+"""The two models are the study's, and the registry is the only way to them."""
+
+import pytest
+import torch
+
+from fashionbench.errors import InputError
+from fashionbench.measure.models import MODELS, FashionCNN, build_model
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("fashioncnn", 1_475_338), ("resnet18", 11_175_370)])
+def test_parameter_count_is_the_published_one(name: str, parameters: int) -> None:
+    model = build_model(name, channels=1, classes=10, seed=0)
+
+    count = sum(parameter.numel() for parameter in model.parameters())
+
+    assert count == parameters
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_channels_and_classes_are_the_callers(name: str) -> None:
+    model = build_model(name, channels=3, classes=7, seed=0)
+
+    logits = model(torch.zeros(2, 3, 28, 28))
+
+    assert logits.shape == (2, 7)
+
+
+def test_fashioncnn_shrinks_the_image_as_the_study_lists() -> None:
+    model = FashionCNN()
+
+    first = model.layer1(torch.zeros(2, 1, 28, 28))
+    second = model.layer2(first)
+
+    assert first.shape == (2, 32, 14, 14)
+    assert second.shape == (2, 64, 6, 6)
+
+
+def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> None:
+    state = torch.get_rng_state()
+
+    first = build_model("fashioncnn", channels=1, classes=10, seed=3)
+    second = build_model("fashioncnn", channels=1, classes=10, seed=3)
+    other = build_model("fashioncnn", channels=1, classes=10, seed=4)
+
+    assert torch.equal(first.state_dict()["fc1.weight"], second.state_dict()["fc1.weight"])
+    assert not torch.equal(first.state_dict()["fc1.weight"], other.state_dict()["fc1.weight"])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_unknown_model_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(InputError, match=r"unknown model 'resnet19'; expected one of fashioncnn, resnet18; name one"):
+        build_model("resnet19", channels=1, classes=10, seed=0)

@@ -1,0 +1,58 @@
+"""Options become cases in a fair order; what cannot be meant is refused by name."""
+
+import pytest
+
+from fashionbench.errors import InputError
+from fashionbench.measure.plan import DEFAULTS, make_plan, parse_seeds
+
+
+def test_models_alternate_and_turn_round_with_every_seed() -> None:
+    plan = make_plan(recipe="smoke", models="fashioncnn,resnet18", devices="cpu", seeds="4")
+
+    order = [(case.seed, case.model) for case in plan.cases()]
+
+    assert order == [
+        (0, "fashioncnn"),
+        (0, "resnet18"),
+        (1, "resnet18"),
+        (1, "fashioncnn"),
+        (2, "fashioncnn"),
+        (2, "resnet18"),
+        (3, "resnet18"),
+        (3, "fashioncnn"),
+    ]
+
+
+def test_defaults_are_the_study_with_both_models_and_one_seed() -> None:
+    plan = make_plan(**DEFAULTS)
+
+    assert plan.recipe.name == "study"
+    assert plan.models == ("fashioncnn", "resnet18")
+    assert plan.seeds == (0,)
+    assert plan.devices[0].word == "cpu"
+
+
+def test_cases_have_names_of_their_own() -> None:
+    plan = make_plan(recipe="smoke", models="fashioncnn", devices="cpu", seeds="7,9")
+
+    assert [case.name for case in plan.cases()] == ["fashioncnn-cpu-7", "fashioncnn-cpu-9"]
+
+
+def test_an_unknown_model_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"unknown model 'vgg'; expected one of fashioncnn, resnet18; name one"):
+        make_plan(recipe="smoke", models="fashioncnn,vgg", devices="cpu", seeds="1")
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("1", (0,)), ("3", (0, 1, 2)), ("0,1,2", (0, 1, 2)), ("7,", (7,)), (" 5 , 5,6", (5, 6))]
+)
+def test_a_number_says_how_many_and_a_list_says_which(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "-1", "1.5", "0", "1001", "0,,1", "4294967296,", "9" * 50, "\u0663", "1" * 20_000]
+)
+def test_seeds_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"seeds .*; expected .*; mend the value of --seeds"):
+        parse_seeds(text)
