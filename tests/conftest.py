@@ -1,1 +1,23 @@
 """Fixtures that several test folders share."""
+
+from pathlib import Path
+
+import pytest
+
+from fashionbench.measure.data import Dataset, find_dataset
+
+SAMPLE = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def sample_folder() -> Path:
+    """The folder of the small real sample and its recipe."""
+    return SAMPLE
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The small real sample: 400 training and 200 test images."""
+    return find_dataset(
+        SAMPLE, environ={}, cache=tmp_path_factory.mktemp("cache"), announce=lambda _: None, allow_sample=True
+    )

@@ -15,7 +15,7 @@ from fashionbench.errors import CaseFailedError, InputError
 from fashionbench.measure.data import Dataset, Split, split_dataset
 from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.measure.environment import describe_environment
-from fashionbench.measure.execution import Execution, describe_model, speed_up
+from fashionbench.measure.execution import Execution, describe_model, keep_memory, speed_up
 from fashionbench.measure.models import build_model
 from fashionbench.measure.scoring import pick_mistakes, predict, score
 from fashionbench.measure.training import (
@@ -40,7 +40,9 @@ from fashionbench.record import (
 
 __all__ = ["Case", "build_for", "image_shape", "measure_inference", "measure_training", "record_absence"]
 
-Timed = Callable[[Callable[[], "_Prepared"], Callable[["_Prepared"], Curves]], Curves]
+Prepare = Callable[[], "Prepared"]
+Train = Callable[["Prepared"], Curves]
+Timed = Callable[[Prepare, Train], Curves]
 """Calls its first argument, then, under whatever timing it brings, its second with the outcome; returns that."""
 
 
@@ -61,7 +63,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Prepared:
+class Prepared:
     model: nn.Module
     split: Split
     build_seconds: float
@@ -103,9 +105,9 @@ def measure_training(  # noqa: PLR0913 - each named
         InputError: The recipe asks for more images than there are, or the model is unknown.
 
     """
-    prepared: list[_Prepared] = []
+    prepared: list[Prepared] = []
 
-    def prepare() -> _Prepared:
+    def prepare() -> Prepared:
         gc.collect()
         reset_peaks(torch.device(case.device.word))
         prepared[:] = [_prepare(case, dataset)]
@@ -148,6 +150,7 @@ def measure_inference(  # noqa: PLR0913 - each named
 
     """
     target = torch.device(device.word)
+    keep_memory()
     model = speed_up(_build_plain(model_name, dataset, 0), image_shape(dataset)).eval().to(target)
     images = dataset.test_images[torch.arange(batch_size) % len(dataset.test_images)].to(target)
 
@@ -178,7 +181,7 @@ def measure_inference(  # noqa: PLR0913 - each named
     )
 
 
-def _prepare(case: Case, dataset: Dataset) -> _Prepared:
+def _prepare(case: Case, dataset: Dataset) -> Prepared:
     split = split_dataset(
         dataset,
         validation_fraction=case.recipe.validation_fraction,
@@ -187,6 +190,8 @@ def _prepare(case: Case, dataset: Dataset) -> _Prepared:
         test_images=case.recipe.test_images,
     )
     device = torch.device(case.device.word)
+    if case.execution == "fast":
+        keep_memory()
     started = time.perf_counter()
     model = build_for(case, dataset).to(device)
     synchronize(device)
@@ -194,12 +199,10 @@ def _prepare(case: Case, dataset: Dataset) -> _Prepared:
     throw_away = build_for(case, dataset).to(device)
     batch_size = case.recipe.batch_size_for(case.model)
     warm_up(throw_away, image_shape(dataset), batch_size, len(dataset.classes), case.execution)
-    return _Prepared(
-        model=model, split=split, build_seconds=built - started, warmup_seconds=time.perf_counter() - built
-    )
+    return Prepared(model=model, split=split, build_seconds=built - started, warmup_seconds=time.perf_counter() - built)
 
 
-def _train(case: Case, prepared: _Prepared, *, clock: TrainingClock, watch: Callable[[Tick], None]) -> Curves:
+def _train(case: Case, prepared: Prepared, *, clock: TrainingClock, watch: Callable[[Tick], None]) -> Curves:
     split, model = prepared.split, prepared.model
 
     def validate() -> tuple[float, float]:
@@ -220,7 +223,7 @@ def _train(case: Case, prepared: _Prepared, *, clock: TrainingClock, watch: Call
     )
 
 
-def _finish(case: Case, dataset: Dataset, prepared: _Prepared, curves: Curves, command: str) -> TrainingRecord:
+def _finish(case: Case, dataset: Dataset, prepared: Prepared, curves: Curves, command: str) -> TrainingRecord:
     split = prepared.split
     started = time.perf_counter()
     predictions = predict(prepared.model, split.test_images, split.test_labels)

@@ -12,7 +12,7 @@ from fashionbench.errors import InputError
 from fashionbench.measure.case import Case, build_for, image_shape
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device, select_devices, synchronize
-from fashionbench.measure.execution import Execution, make_optimizer
+from fashionbench.measure.execution import Execution, keep_memory, make_optimizer
 from fashionbench.measure.models import MODELS
 from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
 from fashionbench.recipe import Recipe, load_recipe
@@ -104,6 +104,8 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
 
     """
     device = torch.device(case.device.word)
+    if case.execution == "fast":
+        keep_memory()
     batch_size = case.recipe.batch_size_for(case.model)
     model = build_for(case, dataset).to(device)
     warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution)
