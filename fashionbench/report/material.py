@@ -1,0 +1,137 @@
+"""What the chapters are written from: the records, who is compared on which device, and how each model looks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from fashionbench.record import InferenceRecord, TrainingRecord, TrainingResult
+from fashionbench.report import units
+from fashionbench.report.look import HALF, Look, looks, to_svg
+from fashionbench.report.statistics import Correct, Interval, gain_interval, wilson_interval
+from fashionbench.report.tables import Machine, device_labels, machine, model_name
+from fashionbench.report.verdict import DeviceVerdict, Verdict
+from fashionbench.report.view import Block, Cell, Drawing, Heading
+
+__all__ = [
+    "Material",
+    "accuracy_interval",
+    "bare",
+    "cell",
+    "draw",
+    "gather",
+    "per_device",
+    "results_of",
+    "seed_words",
+    "words",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """The input of every chapter."""
+
+    records: Sequence[TrainingRecord | InferenceRecord]
+    trainings: tuple[TrainingRecord, ...]
+    """The finished ones."""
+    looks: Mapping[str, Look]
+    """By model, simplest first."""
+    labels: Mapping[Machine, str]
+    devices: tuple[str, ...]
+    """Labels of the devices on which a training finished."""
+    verdict: Verdict | None
+
+    def on(self, device: str) -> list[TrainingRecord]:
+        """Return the finished trainings on a device, simplest model first, then by seed."""
+        order = list(self.looks)
+        mine = [each for each in self.trainings if self.labels[machine(each)] == device]
+        return sorted(mine, key=lambda each: (order.index(each.model), each.seed))
+
+    def models_on(self, device: str) -> list[str]:
+        """Return the models that finished on a device, simplest first."""
+        return list(dict.fromkeys(each.model for each in self.on(device)))
+
+    def judged(self, device: str) -> DeviceVerdict | None:
+        """Return the verdict on a device, if there is one."""
+        return next((each for each in (self.verdict.devices if self.verdict else ()) if each.device == device), None)
+
+    def pair_on(self, device: str) -> list[str]:
+        """Return the models that the pictures of a device compare: simplest and biggest, or the only one."""
+        if self.verdict is not None and self.judged(device) is not None:
+            return [self.verdict.small, self.verdict.big]
+        models = self.models_on(device)
+        return list(dict.fromkeys([models[0], models[-1]]))
+
+
+def gather(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict | None) -> Material:
+    """Return the material of a report."""
+    sizes: dict[str, int] = {}
+    for each in records:
+        size = each.model_info.parameters if each.model_info else 0
+        sizes[each.model] = max(size, sizes.get(each.model, 0))
+    labels = device_labels(records)
+    finished = tuple(each for each in records if isinstance(each, TrainingRecord) and each.result is not None)
+    return Material(
+        records=records,
+        trainings=finished,
+        looks=looks({model: model_name(model) for model in sorted(sizes, key=lambda name: (sizes[name], name))}),
+        labels=labels,
+        devices=tuple(dict.fromkeys(labels[machine(each)] for each in finished)),
+        verdict=verdict,
+    )
+
+
+def per_device(material: Material, build: Callable[[Material, str], tuple[Block, ...]]) -> tuple[Block, ...]:
+    """Return the blocks of every device in turn, each under its name where there are several."""
+    blocks: list[Block] = []
+    for device in material.devices:
+        mine = build(material, device)
+        if mine and len(material.devices) > 1:
+            blocks.append(Heading(text=f"On {device}"))
+        blocks.extend(mine)
+    return tuple(blocks)
+
+
+def results_of(trainings: Sequence[TrainingRecord], model: str) -> list[TrainingResult]:
+    """Return the results of one model's finished trainings."""
+    return [each.result for each in trainings if each.model == model and each.result is not None]
+
+
+def accuracy_interval(results: Sequence[TrainingResult]) -> Interval:
+    """Return the 95 % interval of one model's mean test accuracy.
+
+    One training: Wilson's. Several: that of the gain over a model that is never right, so that it carries seeds and
+    test images just as the gain does.
+    """
+    correct: Correct = np.stack(
+        [np.asarray(each.test_predictions.array() == each.test_labels.array()) for each in results]
+    )
+    if len(correct) == 1:
+        return wilson_interval(int(correct.sum()), correct.size)
+    return gain_interval(correct, np.zeros_like(correct))
+
+
+def draw(figure: Figure, *, key: str, title: str) -> Drawing:
+    """Return a figure as a drawing; ``key`` is unique on the page, ``title`` is for those who cannot see it."""
+    return Drawing(svg=to_svg(figure, key=key, title=title), is_wide=figure.get_figwidth() * 72 > HALF)
+
+
+def bare(text: str) -> str:
+    """Return a formatted number without its unit, for a column whose head names it."""
+    return text.partition(units.SPACE)[0]
+
+
+def cell(text: str) -> Cell:
+    """Return a cell of a number."""
+    return Cell(text=text)
+
+
+def words(text: str) -> Cell:
+    """Return a cell of words."""
+    return Cell(text=text, words=True)
+
+
+def seed_words(number: int) -> str:
+    """Return a number of seeds in words."""
+    return f"{number} seed" if number == 1 else f"{number} seeds"

@@ -1,0 +1,337 @@
+"""The chapters on cost, learning, the models themselves, inference and the study's claims."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from fashionbench.record import TrainingResult
+from fashionbench.report import plots, units
+from fashionbench.report.claims import check_claims
+from fashionbench.report.material import (
+    Material,
+    accuracy_interval,
+    bare,
+    cell,
+    draw,
+    per_device,
+    results_of,
+    words,
+)
+from fashionbench.report.tables import (
+    ACCURACY,
+    BATCH,
+    DEVICE,
+    EPOCH,
+    HIGH,
+    LABEL,
+    LOW,
+    MINUTES,
+    MODEL,
+    SECONDS,
+    epochs,
+    inference,
+    runs,
+    step_losses,
+)
+from fashionbench.report.verdict import DeviceVerdict
+from fashionbench.report.view import Block, Cell, Exhibit, Table
+
+__all__ = ["claims", "cost", "inference_times", "learning", "minutes_digits", "models", "summary"]
+
+MOST_PANELS = 4
+"""Loss curves drawn a device; of more models only the pair that is compared."""
+
+
+def minutes_digits(*minutes: float) -> int:
+    """Return the decimals that show the shortest of some minutes to about a hundredth of itself."""
+    return 1 if min(minutes) >= 1 else 2
+
+
+def _mean_minutes(results: list[TrainingResult]) -> float:
+    """Return the geometric mean of training minutes, the verdict's own statistic."""
+    return float(np.exp(np.mean([np.log(max(each.train_seconds, 1e-9) / 60) for each in results])))
+
+
+def summary(material: Material) -> tuple[Table, ...]:
+    """Return a table a device: what each model cost and scored; the last one carries the note."""
+    tables = [_summary_on(material, device) for device in material.devices]
+    return (*(replace(each, note="") for each in tables[:-1]), *tables[-1:])
+
+
+def _summary_on(material: Material, device: str) -> Table:
+    trainings = material.on(device)
+    minutes = {model: _mean_minutes(results_of(trainings, model)) for model in material.models_on(device)}
+    digits = minutes_digits(*minutes.values())
+    rows = []
+    for model, mean in minutes.items():
+        results = results_of(trainings, model)
+        info = next(each.model_info for each in trainings if each.model == model)
+        accuracy = accuracy_interval(results)
+        half = (accuracy.high - accuracy.low) / 2
+        peaks = [each.peak_device_bytes or each.peak_host_bytes for each in results]
+        rows.append(
+            (
+                Cell(text=material.looks[model].name, look=material.looks[model], words=True),
+                cell(bare(units.minutes(mean, digits))),
+                cell(f"{bare(units.percent(accuracy.estimate))} ± {bare(units.percent(half))}"),
+                cell(bare(units.percent(float(np.mean([each.scores.macro_f1 for each in results]))))),
+                cell(units.millions(info.parameters if info else None)),
+                cell(units.millions(info.reachable_parameters if info else None)),
+                cell(units.megaflops(info.training_flops if info else None)),
+                cell(units.mebibytes(max(peaks))),
+                cell(units.count(len(results))),
+            )
+        )
+    on_accelerator = any(each.peak_device_bytes for model in minutes for each in results_of(trainings, model))
+    name = next(each.device_name for each in trainings)
+    return Table(
+        caption=f"On {device}: {name}" if name not in device else f"On {device}",
+        head=(
+            *("model", "minutes", "accuracy, %", "macro F1, %", "parameters", "reachable", "MFLOP"),
+            "peak, device" if on_accelerator else "peak memory",
+            "seeds",
+        ),
+        rows=tuple(rows),
+        note="Training minutes are the geometric mean over seeds; accuracy the mean on the test images ± half its 95 % "
+        "interval. Reachable parameters are those that an image of this size can ever change; MFLOP are those of one "
+        "image, forward and backward.",
+    )
+
+
+def cost(material: Material) -> tuple[Block, ...]:
+    """Show accuracy against minutes for every device, and what each model took and what a gained point costs."""
+    table = _cost_table(material)
+    return (*per_device(material, _front), *summary(material), *([table] if table else []))
+
+
+def _front(material: Material, device: str) -> tuple[Block, ...]:
+    frame = runs(material.records)
+    frame = frame[(frame[DEVICE] == device) & frame[MINUTES].notna()]
+    trainings = material.on(device)
+    rows = []
+    for model in material.models_on(device):
+        results = results_of(trainings, model)
+        accuracy = accuracy_interval(results)
+        rows.append(
+            {
+                MODEL: model,
+                MINUTES: (minutes := _mean_minutes(results)),
+                ACCURACY: accuracy.estimate,
+                LOW: accuracy.low,
+                HIGH: accuracy.high,
+                LABEL: f"{units.percent(accuracy.estimate)} in {units.minutes(minutes, minutes_digits(minutes))}",
+            }
+        )
+    judged, verdict = material.judged(device), material.verdict
+    margin = None
+    reading = (
+        "Each light mark is one training; the large one is a model's mean, its cross the 95 % interval of accuracy "
+    )
+    reading += "and the range of minutes. "
+    finding = "One model alone: nothing to compare its minutes with."
+    if judged is not None and verdict is not None:
+        width = units.pp(verdict.thresholds.margin).removeprefix("+")
+        margin = judged.small_accuracy, judged.small_accuracy + verdict.thresholds.margin, f"margin\n{width}"
+        small, big = material.looks[verdict.small].name, material.looks[verdict.big].name
+        finding = f"{big} {_side(judged)} {small} and {_height(judged)}."
+        reading += f"Above the band a gain over {small} exceeds your margin of {width}."
+    elif len(rows) > 1:
+        finding = "These models share no seed, so that their gain has no interval."
+    drawn = plots.accuracy_minutes(frame, pd.DataFrame(rows), material.looks, margin=margin)
+    title = f"Test accuracy against training minutes on {device}"
+    return (Exhibit(finding=finding, drawings=(draw(drawn, key=f"front-{device}", title=title),), reading=reading),)
+
+
+def _side(judged: DeviceVerdict) -> str:
+    slowdown = judged.slowdown
+    if slowdown.low > 1:
+        return "sits to the right of"
+    return "sits to the left of" if slowdown.high < 1 else "takes about the minutes of"
+
+
+def _height(judged: DeviceVerdict) -> str:
+    if judged.gain.low > 0:
+        return "surely higher"
+    return "surely lower" if judged.gain.high < 0 else "not surely higher"
+
+
+def _cost_table(material: Material) -> Table | None:
+    if material.verdict is None:
+        return None
+    return Table(
+        caption="What the gain costs",
+        head=("device", "verdict", "gain, pp (95 %)", "slowdown, × (95 %)", "extra min", "min per pp"),
+        rows=tuple(
+            (
+                words(each.device),
+                words(each.state.capitalize()),
+                cell(_with_interval(units.pp(each.gain.estimate), units.interval_pp(each.gain.low, each.gain.high))),
+                cell(
+                    _with_interval(
+                        units.ratio(each.slowdown.estimate),
+                        units.interval_ratio(each.slowdown.low, each.slowdown.high),
+                    )
+                ),
+                cell(bare(units.minutes(each.big_minutes - each.small_minutes))),
+                cell(bare(units.price(each.price_minutes_per_pp.estimate if each.price_minutes_per_pp else None))),
+            )
+            for each in material.verdict.devices
+        ),
+        note="Minutes per percentage point are given only where the gain surely exceeds zero.",
+    )
+
+
+def _with_interval(estimate: str, interval: str) -> str:
+    return f"{bare(estimate)} ({bare(interval)})"
+
+
+def learning(material: Material) -> tuple[Block, ...]:
+    """Show the training loss over iterations, and validation accuracy over minutes and epochs."""
+    return per_device(material, _learning_on)
+
+
+def _learning_on(material: Material, device: str) -> tuple[Block, ...]:
+    trainings = material.on(device)
+    names = {model: look.name for model, look in material.looks.items()}
+    losses = step_losses(trainings)
+    curves = epochs(trainings)
+    limits = max(float(losses[LOW].quantile(0.1)) * 0.8, 1e-6), float(losses[HIGH].max()) * 1.1
+    ends, counts = [], []
+    present = material.models_on(device)
+    drawn = present if len(present) <= MOST_PANELS else material.pair_on(device)
+    for model in drawn:
+        arrays = [each.step_losses.array() for each in results_of(trainings, model)]
+        recipe = next(each.recipe for each in trainings if each.model == model)
+        last = np.concatenate([each[-max(1, len(each) // recipe.epochs) :] for each in arrays])
+        ends.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
+        counts.append(f"{names[model]} {units.count(len(arrays[0]))} of {recipe.batch_size_for(model)} images")
+    panels = tuple(
+        draw(
+            plots.training_loss(losses[losses[MODEL] == model], material.looks[model], limits=limits),
+            key=f"loss-{device}-{model}",
+            title=f"Training loss of {names[model]} over iterations on {device}",
+        )
+        for model in drawn
+    )
+    validation = tuple(
+        draw(
+            plots.validation_curve(curves, material.looks, over=over),
+            key=f"validation-{device}-{over}",
+            title=f"Validation accuracy over {over} on {device}",
+        )
+        for over in (MINUTES, EPOCH)
+    )
+    return (
+        Exhibit(
+            finding=f"Training loss in the last epoch: {', '.join(ends)}.",
+            drawings=panels,
+            reading="The line is the mean of equal stretches of iterations, one line a seed; the light band behind it "
+            f"spans the single iterations, cut at the axis. Iterations: {', '.join(counts)}."
+            + (" The other models' losses are not drawn." if len(drawn) < len(present) else ""),
+        ),
+        Exhibit(
+            finding=_race(material, device, curves),
+            drawings=validation,
+            reading="Marks are the mean over seeds after each epoch, thin lines the seeds. On the left the same curve "
+            "against the training clock, which decides what an hour buys.",
+        ),
+    )
+
+
+def _race(material: Material, device: str, curves: pd.DataFrame) -> str:
+    """Say when the big model passes what the small one ends at, from the mean curves."""
+    means = curves.groupby([MODEL, EPOCH])[[MINUTES, ACCURACY]].mean()
+    pair = material.pair_on(device)
+    small = means.loc[pair[0]].iloc[-1]
+    goal, minutes = float(small[ACCURACY]), float(small[MINUTES])
+    first = material.looks[pair[0]].name
+    if len(pair) == 1:
+        return f"{first} ends at {units.percent(goal)} on the validation images."
+    second, curve = material.looks[pair[1]].name, means.loc[pair[1]]
+    there = curve[curve[ACCURACY] >= goal]
+    if there.empty:
+        return f"{second} never reaches the {units.percent(goal)} at which {first} ends after {units.minutes(minutes)}."
+    reached = float(there[MINUTES].iloc[0])
+    return (
+        f"{second} needs {units.minutes(reached)} to reach the {units.percent(goal)} on the validation images "
+        f"at which {first} ends after {units.minutes(minutes)}."
+    )
+
+
+def models(material: Material) -> tuple[Block, ...]:
+    """Set the models beside each other: what they are, whatever they learned."""
+    known = {each.model: each for each in reversed(material.trainings)}
+    rows = []
+    for model in (each for each in material.looks if each in known):
+        info, recipe = known[model].model_info, known[model].recipe
+        rows.append(
+            (
+                Cell(text=material.looks[model].name, look=material.looks[model], words=True),
+                cell(units.count(info.parameters if info else None)),
+                cell(units.count(info.reachable_parameters if info else None)),
+                cell(bare(units.percent(info.reachable_parameters / max(info.parameters, 1) if info else None, 0))),
+                cell(units.fixed(info.forward_flops / 1e6 if info else None, 1)),
+                cell(units.fixed(info.training_flops / 1e6 if info else None, 1)),
+                cell(units.count(recipe.batch_size_for(model))),
+            )
+        )
+    return (
+        Table(
+            caption="Size and arithmetic",
+            head=(
+                "model", "parameters", "reachable", "reachable, %", "forward, MFLOP", "training, MFLOP", "batch size",
+            ),
+            rows=tuple(rows),
+            note="Operations are for one image, a multiplication and an addition counted as two. Parameters that only "
+            "ever meet zero padding at this image size are not reachable: they cost memory, and learn nothing.",
+        ),
+    )  # fmt: skip
+
+
+def inference_times(material: Material) -> tuple[Block, ...]:
+    """Tabulate latency and throughput of the forward pass."""
+    frame = inference(material.records)
+    frame = frame[frame[SECONDS].notna()]
+    if frame.empty:
+        return ()
+    order = {model: place for place, model in enumerate(material.looks)}
+    rows = sorted(
+        frame[[DEVICE, BATCH, MODEL, SECONDS, LOW, HIGH]].itertuples(index=False, name=None),
+        key=lambda row: (row[0], row[1], order[row[2]]),
+    )
+    return (
+        Table(
+            caption="Forward pass alone",
+            head=("model", "device", "batch", "ms a batch", "middle half", "images / s"),
+            rows=tuple(
+                (
+                    Cell(text=material.looks[model].name, look=material.looks[model], words=True),
+                    words(device),
+                    cell(units.count(batch)),
+                    cell(bare(units.milliseconds(median))),
+                    cell(f"{bare(units.milliseconds(low))} to {bare(units.milliseconds(high))}"),
+                    cell(units.count(batch / median)),
+                )
+                for device, batch, model, median, low, high in rows
+            ),
+            note="Median of the timed rounds and their first and third quartile. Batch 1 is the latency of a single "
+            "image, the large batch the throughput.",
+        ),
+    )
+
+
+def claims(material: Material) -> tuple[Block, ...]:
+    """Hold the study's statements against the measurement."""
+    held = check_claims(material.records, material.verdict) if material.verdict else ()
+    if not held:
+        return ()
+    return (
+        Table(
+            caption="Held against this run",
+            head=("statement", "here", "measured"),
+            rows=tuple(
+                (words(each.statement), words(each.outcome.capitalize()), words(each.evidence)) for each in held
+            ),
+        ),
+    )

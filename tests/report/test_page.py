@@ -1,0 +1,445 @@
+"""The report as files."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+from synthetic import make_environment, make_inference, make_study, make_training
+
+from fashionbench.errors import InputError
+from fashionbench.recipe import RECIPES
+from fashionbench.record import InferenceRecord, ModelInfo, TrainingRecord
+from fashionbench.report import classes, images, measured, setting
+from fashionbench.report.material import Material, gather
+from fashionbench.report.page import Report, make_view, render_html, render_markdown, render_pdf, write_report
+from fashionbench.report.verdict import decide
+from fashionbench.report.view import Block, Exhibit, Gallery, Picture, Section, Table, View
+
+Records = Sequence[TrainingRecord | InferenceRecord]
+
+
+def material_of(records: Records) -> Material:
+    return gather(records, decide(records))
+
+
+def view_of(records: Records) -> View:
+    return make_view(records, decide(records))
+
+
+def findings(blocks: Sequence[Block]) -> list[str]:
+    return [block.finding for block in blocks if isinstance(block, Exhibit)]
+
+
+def smoke() -> list[TrainingRecord]:
+    recipe = RECIPES["smoke"]
+    return [make_training(model, recipe=recipe, images=1_000) for model in ("fashioncnn", "resnet18")]
+
+
+@dataclass
+class Read(HTMLParser):
+    """What a test wants to know of a page."""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "img", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data.strip())
+
+    def text(self) -> str:
+        return " ".join(word for word in self.words if word)
+
+
+def read(html: str) -> Read:
+    """Return a page as read, its tags closed in order."""
+    page = Read()
+    page.feed(html)
+    page.close()
+    assert not page.open
+    return page
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def study(folder: Path) -> Report:
+    return write_report(make_study(3), folder)
+
+
+def test_a_report_is_four_files_and_a_conclusion(study: Report, folder: Path) -> None:
+    assert study.paths == tuple(folder / name for name in ("report.html", "report.pdf", "report.md", "verdict.json"))
+    assert all(path.stat().st_size for path in study.paths)
+    assert study.verdict is not None
+    assert study.conclusion == f"{study.verdict.state}: {study.verdict.sentence}"
+
+
+def test_only_the_wanted_formats_are_written(tmp_path: Path) -> None:
+    report = write_report(make_study(1), tmp_path / "new", formats=("json",))
+
+    assert [path.name for path in report.paths] == ["verdict.json"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["verdict.json"]
+
+
+def test_the_same_records_make_the_same_bytes(study: Report, tmp_path: Path) -> None:
+    again = write_report(make_study(3), tmp_path, formats=("html", "md", "json"))
+
+    written = {path.name: path.read_bytes() for path in study.paths}
+    assert all(path.read_bytes() == written[path.name] for path in again.paths)
+
+
+def test_no_records_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no records; expected at least one; run a case first"):
+        write_report([], tmp_path)
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown format 'docx'; expected some of html, pdf, md, json"):
+        write_report(make_study(1), tmp_path, formats=("html", "docx"))
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_margin_and_price_reach_verdict_and_page(tmp_path: Path) -> None:
+    report = write_report(
+        make_study(3, gain=0.03), tmp_path, margin_pp=2.0, price_minutes_per_pp=30.0, formats=("html", "json")
+    )
+
+    thresholds = json.loads((tmp_path / "verdict.json").read_bytes())["thresholds"]
+    assert (thresholds["margin"], thresholds["price_minutes_per_pp"]) == (0.02, 30.0)
+    assert report.conclusion.startswith("WORTH IT: ")
+    assert "margin of 2.0\N{NO-BREAK SPACE}pp" in read((tmp_path / "report.html").read_text()).text()
+
+
+def test_the_page_is_whole_in_itself(study: Report) -> None:
+    html = study.paths[0].read_text(encoding="utf-8")
+
+    page = read(html)
+
+    targets = [attrs.get(name) or "" for _, attrs in page.tags for name in ("src", "href", "data", "srcset")]
+    assert all(target.startswith(("data:", "#")) for target in targets if target)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert not re.findall(r"url\((?!data:|#)", html)
+    assert len(html) < 2_000_000
+
+
+def test_each_link_of_the_contents_has_its_section_and_no_id_comes_twice(study: Report) -> None:
+    page = read(study.paths[0].read_text(encoding="utf-8"))
+
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    links = [(attrs["href"] or "")[1:] for tag, attrs in page.tags if tag == "a"]
+    assert len(ids) == len(set(ids))
+    assert len(links) > 8
+    assert set(links) <= set(ids)
+
+
+def test_pictures_and_tables_speak_to_those_who_cannot_see_them(study: Report) -> None:
+    page = read(study.paths[0].read_text(encoding="utf-8"))
+
+    assert ("html", {"lang": "en"}) in page.tags
+    assert all(attrs.get("alt") for tag, attrs in page.tags if tag == "img")
+    assert all(attrs.get("scope") for tag, attrs in page.tags if tag == "th")
+    drawings = [attrs for tag, attrs in page.tags if tag == "svg"]
+    assert all(attrs.get("role") == "img" or attrs.get("aria-hidden") == "true" for attrs in drawings)
+    assert sum(tag == "title" for tag, _ in page.tags) == 1 + sum(attrs.get("role") == "img" for attrs in drawings)
+
+
+def test_the_page_tells_the_verdict_before_anything_else(study: Report) -> None:
+    assert study.verdict is not None
+
+    words = read(study.paths[0].read_text(encoding="utf-8")).text()
+
+    order = [
+        "recipe study",
+        study.verdict.state,
+        study.verdict.sentence,
+        "Where time or cost matters",
+        "What the minutes buy",
+        "How they learn",
+        "Class by class",
+        "What was on the clock",
+        "repeat with",
+    ]
+    places = [words.index(each) for each in order]
+    assert places == sorted(places)
+
+
+def test_the_pdf_is_tagged_titled_and_numbered(study: Report) -> None:
+    pdf = PdfReader(study.paths[1])
+
+    assert pdf.metadata is not None
+    assert pdf.metadata.title == "Is ResNet18 worth it over FashionCNN?"
+    root = pdf.root_object
+    assert (str(root["/Lang"]), str(root["/MarkInfo"])) == ("en", "{'/Marked': True}")
+    assert 6 <= len(pdf.pages) <= 12
+    for number, page in enumerate(pdf.pages, start=1):
+        assert f"page {number} of {len(pdf.pages)}" in page.extract_text()
+    assert tuple(round(float(side)) for side in pdf.pages[0].mediabox[2:]) == (595, 842)
+
+
+def test_the_pdf_has_a_bookmark_for_every_section(study: Report) -> None:
+    pdf = PdfReader(study.paths[1])
+
+    titles = re.findall(r"'/Title': '([^']+)'", str(pdf.outline))
+
+    assert titles[0] == "Is ResNet18 worth it over FashionCNN?"
+    assert {"What the minutes buy", "Class by class", "Words"} <= set(titles)
+
+
+def test_the_pdf_embeds_its_fonts(study: Report) -> None:
+    pdf = PdfReader(study.paths[1])
+
+    objects = [str(pdf.get_object(number)) for number in range(1, len(pdf.xref[0]))]
+
+    described = [each for each in objects if "'/FontDescriptor'" in each and "'/Type': '/FontDescriptor'" in each]
+    assert described
+    assert all("'/FontFile" in each for each in described)
+
+
+def test_a_check_of_the_installation_says_so_on_every_sheet(tmp_path: Path) -> None:
+    report = write_report(smoke(), tmp_path, formats=("html", "pdf", "md"))
+
+    pdf = PdfReader(tmp_path / "report.pdf")
+    assert all("Installation check: no result" in page.extract_text() for page in pdf.pages)
+    assert "Installation check: no result" in read((tmp_path / "report.html").read_text()).text()
+    assert "**Installation check: no result**" in (tmp_path / "report.md").read_text()
+    assert report.conclusion.startswith("Installation check: no result. ")
+
+
+def test_the_pdf_loads_nothing_that_the_page_does_not_hold() -> None:
+    picture = Picture(source="file:///etc/hostname", description="x", lines=())
+    section = Section(key="x", title="x", blocks=(Gallery(title="x", pictures=(picture,)),))
+    view = replace(view_of([make_inference()]), sections=(section,))
+
+    with pytest.raises(BaseException, match=r'Error fetching "file:///etc/hostname"'):
+        render_pdf(view)
+
+
+def test_words_of_a_record_are_never_markup() -> None:
+    evil = "<script>alert(1)</script>"
+    environment = make_environment().model_copy(update={"command": evil, "cpu": f"CPU {evil}"})
+    records = [
+        make_training("resnet18", seed=0),
+        make_training(f"m{evil}", seed=0).model_copy(update={"environment": environment, "device_name": evil}),
+        make_training("fashioncnn", device="mps", status="failed", reason=evil),
+    ]
+
+    html = render_html(view_of(records))
+
+    assert "script" not in {tag for tag, _ in read(html).tags}
+    assert evil in read(html).text()
+
+
+def test_words_of_a_record_are_never_markdown() -> None:
+    records = [make_training("a|b*[x](y)<i>"), make_training("resnet18")]
+
+    text = render_markdown(view_of(records))
+
+    assert r"a\|b\*\[x\](y)\<i\>" in text
+
+
+def test_markdown_has_verdict_table_and_setting(study: Report) -> None:
+    text = study.paths[2].read_text(encoding="utf-8")
+
+    assert text.startswith("## Is ResNet18 worth it over FashionCNN?\n")
+    assert re.search(r"^\| FashionCNN \|( [^|]+ \|){8}$", text, re.MULTILINE)
+    assert text.endswith("2026-11-23\n")
+
+
+def test_one_training_each_is_warned_of_with_its_remedy() -> None:
+    notes = setting.notes(material_of(make_study(1)))
+
+    assert [note.command for note in notes] == ["nox -s bench -- --seeds 3"]
+
+
+def test_three_seeds_from_a_clean_commit_warn_of_nothing() -> None:
+    assert setting.notes(material_of(make_study(3))) == ()
+
+
+def _altered(**environment: object) -> TrainingRecord:
+    record = make_training("resnet18", seed=5)
+    return record.model_copy(update={"environment": record.environment.model_copy(update=environment)})
+
+
+@pytest.mark.parametrize(
+    ("extra", "warning"),
+    [
+        (_altered(commit_clean=False), "uncommitted changes"),
+        (_altered(versions={"torch": "2.9.0"}), "several versions of torch (2.14.1, 2.9.0)"),
+        (make_training("resnet18", seed=5, accuracy=0.80), "80.00\N{NO-BREAK SPACE}%"),
+        (make_training("resnet18", seed=5, status="failed", reason="no memory"), "1 of 11 cases failed"),
+    ],
+)
+def test_what_spoils_a_number_is_warned_of(extra: TrainingRecord, warning: str) -> None:
+    notes = setting.notes(material_of([*make_study(3), extra]))
+
+    assert any(warning in note.text for note in notes)
+
+
+def test_the_older_draw_of_the_data_is_warned_of() -> None:
+    older = make_training().data.model_copy(update={"release": "older draw (26 Aug 2017)"})
+    records = [make_training(model).model_copy(update={"data": older}) for model in ("fashioncnn", "resnet18")]
+
+    notes = setting.notes(material_of(records))
+
+    assert any("older draw" in note.text for note in notes)
+
+
+def test_each_device_is_shown_apart_and_those_without_a_result_are_listed() -> None:
+    absent = make_training("resnet18", device="mps", status="absent", reason="no such device")
+    records = [*make_study(2, devices=("cpu", "cuda")), absent]
+
+    words = read(render_html(view_of(records))).text()
+
+    assert "On cpu: Synthetic CPU" in words
+    assert "On cuda: Synthetic GPU" in words
+    assert "no such device" in words
+
+
+def test_one_model_alone_gets_a_report_without_a_verdict(tmp_path: Path) -> None:
+    report = write_report([make_training("resnet18", seed=seed) for seed in (0, 1)], tmp_path)
+
+    assert report.verdict is None
+    assert report.conclusion.startswith("NO VERDICT: ")
+    assert report.conclusion.endswith("finished: ResNet18 on cpu.")
+    assert (tmp_path / "verdict.json").read_text() == "null\n"
+
+
+def test_models_that_share_no_seed_are_shown_without_a_verdict() -> None:
+    records = [make_training("fashioncnn", seed=0), make_training("resnet18", seed=1)]
+
+    found = findings(measured.cost(material_of(records)))
+
+    assert found == ["These models share no seed, so that their gain has no interval."]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [make_training(status="absent", reason="not here")],
+        [make_training(status="failed", reason="no memory"), make_inference()],
+        [make_inference(), make_inference("resnet18")],
+        [make_inference().model_copy(update={"status": "failed", "reason": "no memory", "result": None})],
+    ],
+)
+def test_without_a_finished_training_the_page_says_what_there_is(records: Records, tmp_path: Path) -> None:
+    report = write_report(records, tmp_path)
+
+    assert report.conclusion.endswith("finished: none.")
+
+
+def _many() -> list[TrainingRecord | InferenceRecord]:
+    made = []
+    for number in range(12):
+        info = ModelInfo(
+            parameters=1_000 * (number + 1), reachable_parameters=1_000, forward_flops=10**5, training_flops=10**6
+        )
+        name = f"{number:02}-" + "$long_name-" * 7
+        record = make_training(name, accuracy=0.85 + number * 0.005, train_seconds=20.0 * (number + 1), images=500)
+        made.append(record.model_copy(update={"model_info": info}))
+    return [*made]
+
+
+def test_twelve_models_with_long_names_stand_in_one_report(tmp_path: Path) -> None:
+    records = _many()
+
+    write_report(records, tmp_path)
+
+    words = read((tmp_path / "report.html").read_text()).text()
+    assert all(each.model in words for each in records)
+    assert "The other models' losses are not drawn." in words
+
+
+@pytest.mark.parametrize(
+    ("big_accuracy", "big_seconds", "finding"),
+    [
+        (0.96, 900.0, "sits to the right of FashionCNN and surely higher"),
+        (0.86, 100.0, "sits to the left of FashionCNN and surely lower"),
+        (0.916, 240.0, "takes about the minutes of FashionCNN and not surely higher"),
+    ],
+)
+def test_the_first_figure_says_where_the_big_model_stands(
+    big_accuracy: float, big_seconds: float, finding: str
+) -> None:
+    records = [
+        make_training(model, seed=seed, accuracy=accuracy, train_seconds=seconds * (1 + 0.02 * ((seed + place) % 3)))
+        for seed in range(3)
+        for place, (model, accuracy, seconds) in enumerate(
+            (("fashioncnn", 0.916, 240.0), ("resnet18", big_accuracy, big_seconds))
+        )
+    ]
+
+    found = findings(measured.cost(material_of(records)))
+
+    assert found == [f"ResNet18 {finding}."]
+
+
+def test_a_sure_gain_has_its_price_on_the_card() -> None:
+    view = view_of(make_study(3, gain=0.03))
+
+    assert view.card.state == "WORTH IT"
+    assert view.card.tiles[2][0].endswith("min per pp")
+    assert [item.choice for item in view.advice] == ["ResNet18", "ResNet18"]
+
+
+def test_sure_differences_between_classes_are_named() -> None:
+    *_, last = findings(classes.by_class(material_of(make_study(3, gain=0.05))))
+
+    assert re.fullmatch(r"\d+ of 30 differences are sure: [^.]+ and others\.", last)
+
+
+def test_short_trainings_show_hundredths_of_a_minute() -> None:
+    records = [make_training(model, train_seconds=20.0, seed=0) for model in ("fashioncnn", "resnet18")]
+
+    (table,) = measured.summary(material_of(records))
+
+    assert [row[1].text for row in table.rows] == ["0.33", "0.33"]
+
+
+def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
+    records = [make_training().model_copy(update={"model_info": None})]
+
+    (block,) = measured.models(material_of(records))
+
+    assert isinstance(block, Table)
+    assert [each.text for each in block.rows[0]][1:] == ["–"] * 5 + ["100"]
+
+
+def test_a_slow_model_that_gets_there_is_told_with_its_minutes() -> None:
+    *_, race = findings(measured.learning(material_of(make_study(2, gain=0.02, spread=0))))
+
+    assert re.match(r"ResNet18 needs [\d.]+\smin to reach the 91\.5\s% on the validation images", race)
+
+
+def test_a_model_that_never_gets_there_is_told_so() -> None:
+    *_, race = findings(measured.learning(material_of(make_study(2, gain=-0.02, spread=0))))
+
+    assert race.startswith("ResNet18 never reaches the 91.5\N{NO-BREAK SPACE}%")
+
+
+def test_a_device_with_one_model_is_left_out_of_what_compares_two() -> None:
+    material = material_of([make_training("resnet18", device="cuda"), *make_study(1)])
+
+    assert len(findings(images.by_image(material))) == 1
+    assert len(findings(classes.by_class(material))) == 4 + 3
