@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from fashionbench.record import InferenceRecord, TrainingRecord
 from fashionbench.report import units
 from fashionbench.report.statistics import ClassDifference, class_differences
-from fashionbench.report.tables import device_labels, machine
+from fashionbench.report.tables import device_labels, machine, model_name
 from fashionbench.report.verdict import DeviceVerdict, Verdict
 
 __all__ = ["BANDS", "Claim", "check_bands", "check_claims", "differences_on"]
@@ -90,9 +90,10 @@ def check_claims(records: Sequence[TrainingRecord | InferenceRecord], verdict: V
 def check_bands(records: Sequence[TrainingRecord | InferenceRecord]) -> tuple[str, ...]:
     """Return a sentence for each accuracy of the study recipe that lies outside what is to be expected."""
     return tuple(
-        f"{each.model} on {each.device}, seed {each.seed}: {units.percent(each.result.scores.accuracy, 2)} on the test "
-        f"images is outside the {units.percent(BANDS[each.model][0])} to {units.percent(BANDS[each.model][1])} that "
-        "published results lead to expect; check data, device and versions."
+        f"{model_name(each.model)} on {each.device}, seed {each.seed}: "
+        f"{units.percent(each.result.scores.accuracy, 2)} on the test images is outside the "
+        f"{units.percent(BANDS[each.model][0])} to {units.percent(BANDS[each.model][1])} that published results "
+        "lead to expect; check data, device and versions."
         for each in records
         if isinstance(each, TrainingRecord)
         and each.result is not None
@@ -184,5 +185,6 @@ def _advice_claim(verdict: Verdict) -> Claim:
     return Claim(
         statement="Choose the CNN where time and cost matter, ResNet18 otherwise",
         outcome=outcome,
-        evidence=f"where cost matters: {cost or 'either'}; where only accuracy counts: {accuracy or 'either'}",
+        evidence=f"where cost matters: {model_name(cost or 'either')}; "
+        f"where only accuracy counts: {model_name(accuracy or 'either')}",
     )

@@ -20,7 +20,7 @@ from fashionbench.report.statistics import (
     seeds_needed,
     slowdown_interval,
 )
-from fashionbench.report.tables import device_labels, machine
+from fashionbench.report.tables import device_labels, machine, model_name
 
 __all__ = [
     "DEFAULT_MARGIN_PP",
@@ -258,7 +258,8 @@ def _price(gain: Interval, extra_minutes: float) -> Interval | None:
     )
 
 
-def _describe(big: str, small: str, gain: Interval, slowdown: Interval) -> str:
+def _describe(big_model: str, small_model: str, gain: Interval, slowdown: Interval) -> str:
+    big, small = model_name(big_model), model_name(small_model)
     time = (
         f"{big} trains {units.ratio(slowdown.estimate)} as long as {small}"
         if slowdown.low > 1
@@ -315,13 +316,14 @@ def _where_accuracy_counts(small: str, big: str, devices: tuple[DeviceVerdict, .
     if all(device.gain.low > 0 for device in devices):
         return Recommendation(model=big, sentence="It is surely more accurate, whatever it costs.")
     if all(device.gain.high < 0 for device in devices):
-        return Recommendation(model=small, sentence=f"It is surely more accurate than {big}.")
+        return Recommendation(model=small, sentence=f"It is surely more accurate than {model_name(big)}.")
     return Recommendation(model=None, sentence="No difference in accuracy is sure; more seeds may show one.")
 
 
 def _would_change(small: str, big: str, thresholds: Thresholds, devices: tuple[DeviceVerdict, ...]) -> tuple[str, ...]:
     """Say, per device, at which margin or price the verdict would be another, and how many seeds would tell."""
     lines = []
+    small, big = model_name(small), model_name(big)
     for device in devices:
         at = f" (on {device.device})" if len(devices) > 1 else ""
         gain = device.gain

@@ -162,7 +162,7 @@ def test_an_absent_device_becomes_a_record_with_its_reason(sample: Dataset) -> N
 
 @pytest.mark.parametrize("batch_size", [1, 256])
 def test_inference_runs_a_whole_batch_and_keeps_its_rounds(sample: Dataset, batch_size: int) -> None:
-    calls = []
+    calls: list[None] = []
 
     record = measure_inference(
         "fashioncnn",
