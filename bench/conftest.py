@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Generator
 from pathlib import Path
 
@@ -32,12 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; what is wrong ends the session here, in one line, with exit status 2."""
+    # a library's warning must not cost a user the measurement: neither in a case nor around them
+    config.addinivalue_line("filterwarnings", "default")
+    warnings.simplefilter("default")
     if config.getoption("numprocesses", None):
         pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
     try:
-        config.stash[PLAN] = make_plan(
-            **{name: config.getoption(name) for name in ("recipe", "models", "devices", "seeds")}
-        )
+        config.stash[PLAN] = make_plan(**{name: config.getoption(name) for name in DEFAULTS})
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
 
@@ -65,12 +67,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _param(device: Device, *values: str | int) -> object:
     marks = [pytest.mark.skip(reason=f"{device.word} {device.absence}")] if device.absence else []
     return pytest.param(*values, marks=marks)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a library's warning be shown, and not cost a user the measurement."""
-    for item in items:
-        item.add_marker(pytest.mark.filterwarnings("default"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -49,6 +49,8 @@ def run(  # noqa: PLR0913 - the options of a run
     models: Annotated[str, typer.Option(help="Comma-separated names.")] = "fashioncnn,resnet18",
     devices: Annotated[str, typer.Option(help="Comma-separated: cpu, cuda, cuda:N, mps, xpu; or all.")] = "all",
     seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",
+    margin: Annotated[str, typer.Option(help="The smallest gain that matters, in percentage points.")] = "0.5",
+    price: Annotated[str, typer.Option(help="What a percentage point may cost, in training minutes.")] = "",
     data: DataOption = None,
     out: OutOption = Path("reports"),
 ) -> None:
@@ -58,7 +60,7 @@ def run(  # noqa: PLR0913 - the options of a run
     from fashionbench.measure.plan import make_plan
     from fashionbench.run import finish_run, run_training, start_run
 
-    plan = make_plan(recipe=recipe, models=models, devices=devices, seeds=seeds)
+    plan = make_plan(recipe=recipe, models=models, devices=devices, seeds=seeds, margin=margin, price=price)
     measured = start_run(
         plan,
         plan.cases(),

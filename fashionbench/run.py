@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fashionbench.measure.case import Case, Timed, measure_inference, measure_training, record_absence
+from fashionbench.measure.case import Case, Timed, draw_split, measure_inference, measure_training, record_absence
 from fashionbench.measure.data import Dataset, cache_folder, find_dataset
 from fashionbench.measure.devices import Device
 from fashionbench.measure.plan import Plan, estimate_seconds
@@ -58,7 +58,7 @@ def start_run(  # noqa: PLR0913 - the options of a run
         console: Where to say it.
 
     Raises:
-        FashionBenchError: Pango, the output folder or the data are not as they must be.
+        FashionBenchError: Pango, the data or the output folder are not as they must be.
 
     """
 
@@ -66,10 +66,11 @@ def start_run(  # noqa: PLR0913 - the options of a run
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     check_pango()
-    check_output(out)
     dataset = find_dataset(
         data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
     )
+    draw_split(dataset, plan.recipe, plan.seeds[0])
+    check_output(out)
     say(f"Data: {dataset.name}, {dataset.release}, from {dataset.source}")
     for device in plan.devices:
         say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
@@ -117,7 +118,9 @@ def finish_run(run: Run) -> "Report":
     """Write the report of what the run has measured so far."""
     from fashionbench.report.page import write_report  # noqa: PLC0415 - drawing loads much that measuring must not carry
 
-    return write_report(run.records, run.out)
+    return write_report(
+        run.records, run.out, margin_pp=run.plan.margin_pp, price_minutes_per_pp=run.plan.price_minutes_per_pp
+    )
 
 
 def _expect(cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None]) -> list[tuple[Case, float]]:

@@ -76,6 +76,22 @@ def build_for(case: Case, dataset: Dataset) -> nn.Module:
     return speed_up(model, image_shape(dataset)) if case.execution == "fast" else model
 
 
+def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
+    """Draw the images that a recipe asks for.
+
+    Raises:
+        InputError: It asks for more than there are, or for too few to hold each class.
+
+    """
+    return split_dataset(
+        dataset,
+        validation_fraction=recipe.validation_fraction,
+        seed=seed,
+        train_images=recipe.train_images,
+        test_images=recipe.test_images,
+    )
+
+
 def image_shape(dataset: Dataset) -> tuple[int, int, int]:
     """Return channels, height and width."""
     _, channels, height, width = dataset.train_images.shape
@@ -182,13 +198,7 @@ def measure_inference(  # noqa: PLR0913 - each named
 
 
 def _prepare(case: Case, dataset: Dataset) -> Prepared:
-    split = split_dataset(
-        dataset,
-        validation_fraction=case.recipe.validation_fraction,
-        seed=case.seed,
-        train_images=case.recipe.train_images,
-        test_images=case.recipe.test_images,
-    )
+    split = draw_split(dataset, case.recipe, case.seed)
     device = torch.device(case.device.word)
     if case.execution == "fast":
         keep_memory()

@@ -4,6 +4,7 @@ import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -96,12 +97,13 @@ def reset_peaks(device: torch.device) -> None:
     if device.type in {"cuda", "xpu"}:
         torch.accelerator.reset_peak_memory_stats(device)
     if sys.platform == "linux":
-        # proc_pid_clear_refs(5): 5 resets the peak resident set size
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        # proc_pid_clear_refs(5): 5 resets the peak resident set size; some sandboxes do not offer it
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_host_bytes() -> int:
-    """Return this process's peak resident memory since ``reset_peaks``; elsewhere than on Linux, since its start."""
+    """Return this process's peak resident memory since ``reset_peaks``; where that cannot be reset, since its start."""
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])

@@ -1,5 +1,6 @@
 """What a run will measure: options read and refused, cases in order, expected minutes."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from fashionbench.recipe import Recipe, load_recipe
 __all__ = ["DEFAULTS", "OPTION_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
 
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"recipe": "study", "models": ",".join(MODELS), "devices": "all", "seeds": "1"}
+    {"recipe": "study", "models": ",".join(MODELS), "devices": "all", "seeds": "1", "margin": "0.5", "price": ""}
 )
 OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -28,6 +29,8 @@ OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "models": f"comma-separated, of {', '.join(MODELS)}",
         "devices": "comma-separated, of cpu, cuda, cuda:N, mps, xpu; or all that are there",
         "seeds": "how many (3 means 0,1,2), or the seeds themselves, comma-separated",
+        "margin": "the smallest gain that matters, in percentage points",
+        "price": "what a percentage point may cost, in training minutes; default: no limit",
         "data": "folder of the four IDX files (gz or not) or of the Kaggle CSV pair; default: find or fetch it",
         "out": "folder for records and report",
     }
@@ -44,6 +47,8 @@ class Plan:
     models: tuple[str, ...]
     devices: tuple[Device, ...]
     seeds: tuple[int, ...]
+    margin_pp: float
+    price_minutes_per_pp: float | None
 
     def cases(self, execution: Execution = "fast") -> tuple[Case, ...]:
         """Return the cases in measuring order: by device, the models' order turned round with every seed (ABBA)."""
@@ -55,11 +60,11 @@ class Plan:
         )
 
 
-def make_plan(*, recipe: str, models: str, devices: str, seeds: str) -> Plan:
-    """Read the options of a run.
+def make_plan(*, recipe: str, models: str, devices: str, seeds: str, margin: str, price: str) -> Plan:  # noqa: PLR0913
+    """Read the options of a run, as text; their meaning stands in ``OPTION_HELP``.
 
     Raises:
-        InputError: An unknown model, device or recipe, or seeds that are none.
+        InputError: An unknown model, device or recipe, or numbers that are none.
 
     """
     names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
@@ -70,7 +75,14 @@ def make_plan(*, recipe: str, models: str, devices: str, seeds: str) -> Plan:
                 expected=f"one of {', '.join(MODELS)}",
                 remedy="name one of those with --models",
             )
-    return Plan(recipe=load_recipe(recipe), models=names, devices=select_devices(devices), seeds=parse_seeds(seeds))
+    return Plan(
+        recipe=load_recipe(recipe),
+        models=names,
+        devices=select_devices(devices),
+        seeds=parse_seeds(seeds),
+        margin_pp=_parse_amount("margin", margin),
+        price_minutes_per_pp=_parse_amount("price", price) if price else None,
+    )
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -94,6 +106,16 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             remedy="mend the value of --seeds",
         )
     return seeds
+
+
+def _parse_amount(name: str, text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise InputError(f"{name} {text[:60]!r}", expected="a number, 0 or more", remedy=f"mend the value of --{name}")
+    return amount
 
 
 def estimate_seconds(case: Case, dataset: Dataset) -> float:

@@ -1,6 +1,5 @@
 """The training clock and the loop that it times."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -99,7 +98,13 @@ def iterate_batches(
 
     """
     if execution == "plain":
-        yield from DataLoader(TensorDataset(images, labels), batch_size, shuffle=True, generator=generator)
+        yield from DataLoader(
+            TensorDataset(images, labels),
+            batch_size,
+            shuffle=True,
+            generator=generator,
+            drop_last=len(images) % batch_size == 1,
+        )
         return
     order = torch.randperm(len(images), generator=generator).to(images.device)
     for chosen in order.split(batch_size):
@@ -163,7 +168,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
 
     """
     device = next(model.parameters()).device
-    steps = math.ceil(len(images) / batch_size)
+    steps = len(range(0, len(images) - 1, batch_size))  # as iterate_batches yields them
     generator = torch.Generator().manual_seed(seed)
     losses: list[Tensor] = []
     epoch_seconds: list[float] = []

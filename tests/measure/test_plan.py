@@ -3,11 +3,15 @@
 import pytest
 
 from fashionbench.errors import InputError
-from fashionbench.measure.plan import DEFAULTS, make_plan, parse_seeds
+from fashionbench.measure.plan import DEFAULTS, Plan, make_plan, parse_seeds
+
+
+def plan_of(**options: str) -> Plan:
+    return make_plan(**{**DEFAULTS, "recipe": "smoke", "devices": "cpu", **options})
 
 
 def test_models_alternate_and_turn_round_with_every_seed() -> None:
-    plan = make_plan(recipe="smoke", models="fashioncnn,resnet18", devices="cpu", seeds="4")
+    plan = plan_of(seeds="4")
 
     order = [(case.seed, case.model) for case in plan.cases()]
 
@@ -30,17 +34,19 @@ def test_defaults_are_the_study_with_both_models_and_one_seed() -> None:
     assert plan.models == ("fashioncnn", "resnet18")
     assert plan.seeds == (0,)
     assert plan.devices[0].word == "cpu"
+    assert plan.margin_pp == 0.5
+    assert plan.price_minutes_per_pp is None
 
 
 def test_cases_have_names_of_their_own() -> None:
-    plan = make_plan(recipe="smoke", models="fashioncnn", devices="cpu", seeds="7,9")
+    plan = plan_of(models="fashioncnn", seeds="7,9")
 
     assert [case.name for case in plan.cases()] == ["fashioncnn-cpu-7", "fashioncnn-cpu-9"]
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
     with pytest.raises(InputError, match=r"unknown model 'vgg'; expected one of fashioncnn, resnet18; name one"):
-        make_plan(recipe="smoke", models="fashioncnn,vgg", devices="cpu", seeds="1")
+        plan_of(models="fashioncnn,vgg")
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,16 @@ def test_a_number_says_how_many_and_a_list_says_which(text: str, seeds: tuple[in
 def test_seeds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"seeds .*; expected .*; mend the value of --seeds"):
         parse_seeds(text)
+
+
+def test_margin_and_price_are_read_as_numbers() -> None:
+    plan = plan_of(margin="1", price="2.5")
+
+    assert (plan.margin_pp, plan.price_minutes_per_pp) == (1, 2.5)
+
+
+@pytest.mark.parametrize("name", ["margin", "price"])
+@pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5"])
+def test_amounts_that_are_none_are_refused(name: str, text: str) -> None:
+    with pytest.raises(InputError, match=rf"{name} '{text}'; expected a number, 0 or more; mend the value of --{name}"):
+        plan_of(**{name: text})

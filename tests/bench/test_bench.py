@@ -1,0 +1,143 @@
+"""The benchmark is plain pytest-benchmark: its JSON, its comparison, its exit status, and the report besides."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fashionbench.store import read_records
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "COLUMNS": "200"}
+
+
+WITHOUT_TORCH = """
+import sys
+
+class Refuse:
+    def find_spec(name, *_):
+        if name in ("torch", "torchvision"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuse)
+from fashionbench.cli import main
+
+main()
+"""
+
+
+def call(environ: dict[str, str], *arguments: str | Path, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - this Python, on our own words
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=ROOT,
+        env={**environ, "PYTHONPATH": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def bench(environ: dict[str, str], out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    tiny = ("--recipe", "tests/data/tiny.toml", "--data", "tests/data", "--devices", "cpu")
+    json_path = out / "benchmark.json"
+    return call(environ, "pytest", "bench/", f"--benchmark-json={json_path}", "--out", str(out), *tiny, *options)
+
+
+@pytest.fixture(scope="session")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reports")
+
+
+@pytest.fixture(scope="session")
+def measured(environ: dict[str, str], out: Path) -> subprocess.CompletedProcess[str]:
+    """One whole benchmark over the sample, both models, one device that is not there."""
+    return bench(environ, out, "--devices", "cpu,cuda:7", "--seeds", "2", "--benchmark-max-time=0.1")
+
+
+def test_the_benchmark_passes_and_says_where_its_report_lies(
+    measured: subprocess.CompletedProcess[str], out: Path
+) -> None:
+    assert measured.returncode == 0, measured.stdout + measured.stderr
+    for name in ("report.html", "report.md", "report.pdf", "verdict.json"):
+        assert f"Wrote {out / name}" in measured.stdout
+        assert (out / name).stat().st_size > 0
+    assert "8 passed, 8 skipped" in measured.stdout
+    assert re.search(r"\[1/4\] fashioncnn on cpu, seed 0: 100%, epoch 1/1, loss \d\.\d{3}, validation", measured.stdout)
+
+
+@pytest.mark.usefixtures("measured")
+def test_there_is_one_record_for_each_case(out: Path) -> None:
+    document = json.loads((out / "benchmark.json").read_bytes())
+
+    records = read_records([out / "benchmark.json"])
+
+    assert len(document["benchmarks"]) == 8
+    assert [record.status for record in records].count("finished") == 8
+    assert [record.device for record in records if record.status == "absent"] == ["cuda:7"] * 4
+    assert len({record.model_dump_json() for record in records}) == 12
+    assert {record.model_dump_json() for record in read_records([out / "records"])} == {
+        record.model_dump_json() for record in records
+    }
+    assert "node" not in document["machine_info"]
+
+
+@pytest.mark.usefixtures("measured")
+def test_pytest_benchmarks_time_is_the_records_training_time(out: Path) -> None:
+    document = json.loads((out / "benchmark.json").read_bytes())
+
+    pairs = [
+        (benchmark["stats"]["mean"], benchmark["extra_info"]["fashionbench"]["result"]["train_seconds"])
+        for benchmark in document["benchmarks"]
+        if benchmark["group"] == "training"
+    ]
+
+    assert len(pairs) == 4
+    for timed, recorded in pairs:
+        assert timed == pytest.approx(recorded, rel=0.01)
+
+
+@pytest.mark.usefixtures("measured")
+def test_pytest_benchmark_compares_the_json(environ: dict[str, str], out: Path) -> None:
+    compared = call(environ, "pytest_benchmark", "compare", out / "benchmark.json")
+
+    assert compared.returncode == 0, compared.stderr
+    assert "bench_training[resnet18-cpu-0]" in compared.stdout
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_report_is_made_again_without_torch(environ: dict[str, str], out: Path, tmp_path: Path) -> None:
+    (tmp_path / "without_torch.py").write_text(WITHOUT_TORCH)
+
+    made = call(environ, "without_torch", "report", out / "benchmark.json", "--out", tmp_path, path=tmp_path)
+
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "report.html").read_bytes() == (out / "report.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--models", "vgg"), r"unknown model 'vgg'; expected one of fashioncnn, resnet18; name one"),
+        (("--recipe", "long"), r"unknown recipe 'long'; expected one of study, smoke or the path"),
+        (("--devices", "tpu"), r"unknown device 'tpu'; expected cpu, cuda"),
+        (("--data", "gone"), r"gone is not there; expected a folder of"),
+    ],
+)
+def test_a_wrong_option_ends_the_session_with_one_line(
+    environ: dict[str, str], tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    ended = bench(environ, tmp_path / "out", *options)
+
+    assert ended.returncode == 2
+    assert len(re.findall(message, ended.stdout + ended.stderr)) == 1
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert not (tmp_path / "out").exists()

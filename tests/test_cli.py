@@ -1,0 +1,248 @@
+"""The command line measures, reports and refuses: one clear line, exit status 2, nothing half-written."""
+
+import gzip
+import json
+import re
+import shutil
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from fashionbench import cli
+from fashionbench.errors import CaseFailedError
+from fashionbench.measure import case as case_module
+from fashionbench.measure import plan as plan_module
+from fashionbench.measure.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
+
+WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("FASHIONBENCH_DATA", raising=False)
+    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sample_folder: Path) -> Path:
+    """A copy of the sample that a test may spoil."""
+    copy = tmp_path / "data"
+    copy.mkdir()
+    for name in IDX_NAMES:
+        shutil.copy(sample_folder / name, copy)
+    return copy
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    """Run the command line in this process and return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["fashionbench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+def tiny_run(sample_folder: Path, out: Path) -> list[str | Path]:
+    return [
+        *("run", "--recipe", sample_folder / "tiny.toml", "--data", sample_folder, "--out", out),
+        *("--devices", "cpu", "--models", "fashioncnn"),
+    ]
+
+
+def test_a_run_measures_and_reports_and_its_records_report_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+
+    assert call(monkeypatch, *tiny_run(sample_folder, first), "--models", "fashioncnn,resnet18", "--margin", "2") == 0
+    said = capsys.readouterr().out
+    assert call(monkeypatch, "report", first / "records", "--out", again, "--margin", "2") == 0
+
+    assert sorted(path.name for path in first.iterdir()) == ["records", *WRITTEN]
+    assert all(f"Wrote {first / name}" in said for name in WRITTEN)
+    assert "Device: cpu, " in said
+    assert "Expected: about " in said
+    assert json.loads((first / "verdict.json").read_text())["thresholds"]["margin"] == 0.02
+    for name in ("report.html", "report.md", "verdict.json"):
+        assert (again / name).read_bytes() == (first / name).read_bytes()
+
+
+def test_a_failed_case_is_reported_and_told_by_the_exit_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    def diverge(*_: object, **__: object) -> None:
+        raise CaseFailedError("the training loss became nan", expected="a finite loss", remedy="lower the rate")
+
+    monkeypatch.setattr(case_module, "train", diverge)
+
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path / "out")) == 1
+
+    assert "fashioncnn-cpu-0: failed, the training loss became nan" in capsys.readouterr().out
+    assert "the training loss became nan" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_device_that_is_absent_is_recorded_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    arguments = [*tiny_run(sample_folder, tmp_path), "--devices", "cpu,cuda:7"]
+
+    assert call(monkeypatch, *arguments) == 0
+
+    assert "Device: cuda:7, absent: not found by torch" in capsys.readouterr().out
+    records = sorted((tmp_path / "records").iterdir())
+    assert [json.loads(path.read_bytes())["status"] for path in records if path.name.startswith("training")] == [
+        "finished",
+        "absent",
+    ]
+
+
+def test_a_model_that_does_not_run_is_told_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no kernel for this\nstack")
+
+    monkeypatch.setattr(plan_module, "train_step", fail)
+
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path)) == 0
+
+    said = capsys.readouterr().out
+    assert said.index("fashioncnn fails on cpu: no kernel for this\n") < said.index("preparing")
+
+
+def test_data_says_what_was_found_with_its_digests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    assert call(monkeypatch, "data", "--data", sample_folder) == 2
+
+    assert re.fullmatch(
+        r"fashionbench: .*data holds 400 training and 200 test images; expected 60,000 and 10,000; .*\n",
+        capsys.readouterr().err,
+    )
+    assert not (tmp_path / "cache").exists()
+
+
+def test_devices_lists_the_cpu_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(monkeypatch, "devices") == 0
+
+    assert re.match(r"cpu +\S", capsys.readouterr().out)
+
+
+def write_csv(folder: Path, *, header: str = CSV_HEADER, label: int = 9) -> None:
+    for name in CSV_NAMES:
+        (folder / name).write_text(f"{header}\n" + "\n".join(f"{label},{','.join('0' * 784)}" for _ in range(20)))
+
+
+def cut_short(folder: Path) -> None:
+    whole = gzip.compress((folder / IDX_NAMES[0]).read_bytes())
+    (folder / IDX_NAMES[0]).unlink()
+    (folder / f"{IDX_NAMES[0]}.gz").write_bytes(whole[: len(whole) // 2])
+
+
+def put_mnist(folder: Path) -> None:
+    """Write what has MNIST's names, sizes and shapes and is not Fashion-MNIST."""
+    for name, count in zip(IDX_NAMES, (60_000, 60_000, 10_000, 10_000), strict=True):
+        images = "images" in name
+        header = struct.pack(">I", 0x803 if images else 0x801) + struct.pack(">I", count)
+        (folder / name).write_bytes(
+            header + (struct.pack(">II", 28, 28) + bytes(784 * count) if images else bytes(count))
+        )
+
+
+def put_label_ten(folder: Path) -> None:
+    path = folder / IDX_NAMES[3]
+    path.write_bytes(path.read_bytes()[:-1] + bytes([10]))
+
+
+def keep_csv(folder: Path, **how: object) -> None:
+    for name in IDX_NAMES:
+        (folder / name).unlink()
+    write_csv(folder, **how)  # type: ignore[arg-type]  # a test's shorthand
+
+
+def mix(folder: Path) -> None:
+    write_csv(folder)
+    (folder / IDX_NAMES[0]).unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shutil.rmtree, r"data is not there; expected a folder of .*; check the path"),
+        (cut_short, r"train-images-idx3-ubyte\.gz .*; expected .*; fetch"),
+        (put_mnist, r"has SHA-256 .*; expected .*another data set \(MNIST has the same names.*; fetch Fashion-MNIST"),
+        (put_label_ten, r"test label 200 is 10; expected 0 to 9; fetch"),
+        (lambda folder: keep_csv(folder, header=CSV_HEADER.replace(",pixel784", "")), r"expected .*pixel784.*; "),
+        (lambda folder: keep_csv(folder, label=10), r"10.*; expected .*; "),
+        (
+            mix,
+            r"3 of the 4 IDX files and 2 of the 2 CSV",
+        ),
+    ],
+    ids=["nowhere", "truncated gz", "MNIST's files", "label 10", "CSV column missing", "CSV label 10", "IDX with CSV"],
+)
+def test_wrong_data_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    folder: Path,
+    sample_folder: Path,
+    spoil: object,
+    message: str,
+) -> None:
+    assert callable(spoil)
+    spoil(folder)
+    arguments = [*tiny_run(sample_folder, tmp_path / "out"), "--data", folder]
+
+    assert call(monkeypatch, *arguments) == 2
+
+    said = capsys.readouterr()
+    assert re.fullmatch(rf"fashionbench: .*{message}.*\n", said.err)
+    assert "Traceback" not in said.out
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--models", "vgg", r"unknown model 'vgg'; expected one of fashioncnn, resnet18; name one of those"),
+        ("--recipe", "long", r"unknown recipe 'long'; expected one of study, smoke or the path of a \.toml file; name"),
+        ("--recipe", "gone.toml", r"recipe file gone\.toml cannot be read \(No such file or directory\); expected"),
+        ("--devices", "tpu", r"unknown device 'tpu'; expected cpu, cuda, cuda:N, mps, xpu"),
+        ("--seeds", "many", r"seeds 'many'; expected how many, as 3, or which, as 0,1,2; mend the value of --seeds"),
+        ("--margin", "wide", r"margin 'wide'; expected a number, 0 or more; mend the value of --margin"),
+        ("--price", "-1", r"price '-1'; expected a number, 0 or more; mend the value of --price"),
+        ("--recipe", "study", r"holds 400 training and 200 test images; expected 60,000 and 10,000; "),
+        ("--recipe", "smoke", r"train_images 6000 of 400 images; expected fewer than there are.*; change train_images"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    sample_folder: Path,
+    option: str,
+    value: str,
+    message: str,
+) -> None:
+    arguments = [*tiny_run(sample_folder, tmp_path / "out"), option, value]
+
+    assert call(monkeypatch, *arguments) == 2
+
+    assert re.fullmatch(rf"fashionbench: .*{message}.*\n", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"benchmarks": []}', "null", "[" * 200_000])
+def test_a_file_that_holds_no_records_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "x.json").write_text(content)
+
+    assert call(monkeypatch, "report", tmp_path / "x.json", "--out", tmp_path / "out") == 2
+
+    assert re.fullmatch(r"fashionbench: .*x\.json: .*; expected .*; make it anew .*\n", capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
