@@ -11,14 +11,11 @@ import pytest
 from rich.console import Console
 
 from fashionbench.errors import FashionBenchError
-from fashionbench.measure.case import Case
+from fashionbench.measure.case import BATCH_SIZES, Case
 from fashionbench.measure.devices import Device
 from fashionbench.measure.plan import DEFAULTS, OPTION_HELP, Plan, make_plan
 from fashionbench.run import Run, finish_run, start_run
 from fashionbench.store import EXTRA_INFO_KEY, benchmark_section
-
-BATCH_SIZES = (1, 256)
-"""Latency is timed at the first, throughput at the second."""
 
 PLAN = pytest.StashKey[Plan]()
 RUN = pytest.StashKey[Run]()

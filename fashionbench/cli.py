@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -57,8 +58,9 @@ def run(  # noqa: PLR0913 - the options of a run
     """Train every model on every device and write the report."""
     from rich.console import Console
 
+    from fashionbench.measure.case import BATCH_SIZES
     from fashionbench.measure.plan import make_plan
-    from fashionbench.run import finish_run, run_training, start_run
+    from fashionbench.run import finish_run, run_inference, run_training, start_run
 
     plan = make_plan(recipe=recipe, models=models, devices=devices, seeds=seeds, margin=margin, price=price)
     measured = start_run(
@@ -73,6 +75,10 @@ def run(  # noqa: PLR0913 - the options of a run
     for case in plan.cases():
         if not case.device.absence:
             run_training(measured, case)
+    for device in plan.devices:
+        for model, batch_size in product(plan.models, BATCH_SIZES):
+            if not device.absence:
+                run_inference(measured, model, device, batch_size)
     _tell(finish_run(measured))
     if any(record.status == "failed" for record in measured.records):
         raise typer.Exit(EXIT_CASE_FAILED)

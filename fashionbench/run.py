@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fashionbench.measure.case import Case, Timed, draw_split, measure_inference, measure_training, record_absence
+from fashionbench.measure.case import (
+    Case,
+    Timed,
+    draw_split,
+    measure_inference,
+    measure_training,
+    record_absence,
+    time_rounds,
+)
 from fashionbench.measure.data import Dataset, cache_folder, find_dataset
 from fashionbench.measure.devices import Device
 from fashionbench.measure.plan import Plan, estimate_seconds
@@ -101,7 +109,11 @@ def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: tra
 
 
 def run_inference(
-    run: Run, model: str, device: Device, batch_size: int, timed: Callable[[Callable[[], None]], tuple[float, ...]]
+    run: Run,
+    model: str,
+    device: Device,
+    batch_size: int,
+    timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
 ) -> InferenceRecord:
     """Time a model's forward pass, keep its record in the run and as a file, and return it."""
     record = measure_inference(model, device, run.dataset, batch_size=batch_size, command=run.command, timed=timed)

@@ -1,6 +1,7 @@
 """The command line measures, reports and refuses: one clear line, exit status 2, nothing half-written."""
 
 import gzip
+import hashlib
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from fashionbench import cli
 from fashionbench.errors import CaseFailedError
 from fashionbench.measure import case as case_module
+from fashionbench.measure import data as data_module
 from fashionbench.measure import plan as plan_module
 from fashionbench.measure.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
 
@@ -113,6 +115,22 @@ def test_a_model_that_does_not_run_is_told_before_anything_is_trained(
 
 
 def test_data_says_what_was_found_with_its_digests(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sample_folder: Path
+) -> None:
+    digests = {name: hashlib.sha256((sample_folder / name).read_bytes()).hexdigest() for name in IDX_NAMES}
+    monkeypatch.setattr(data_module, "DIGESTS", digests)
+
+    assert call(monkeypatch, "data", "--data", sample_folder) == 0
+
+    said = capsys.readouterr().out
+    assert (
+        "Fashion-MNIST, current (31 Aug 2017), from the folder given with --data\n400 training and 200 test images\n"
+        in said
+    )
+    assert all(f"{name}  sha256 {digest}\n" in said for name, digest in digests.items())
+
+
+def test_data_is_no_sample(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:
     assert call(monkeypatch, "data", "--data", sample_folder) == 2

@@ -3,10 +3,12 @@
 import gc
 import math
 import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +40,24 @@ from fashionbench.record import (
     TrainingResult,
 )
 
-__all__ = ["Case", "build_for", "image_shape", "measure_inference", "measure_training", "record_absence"]
+__all__ = [
+    "BATCH_SIZES",
+    "Case",
+    "build_for",
+    "draw_split",
+    "image_shape",
+    "measure_inference",
+    "measure_training",
+    "record_absence",
+    "time_rounds",
+]
+
+BATCH_SIZES: Final = (1, 256)
+"""Inference is timed for latency at the first and for throughput at the second."""
+
+SECONDS_PER_INFERENCE: Final = 1.0
+FEWEST_ROUNDS: Final = 10
+MOST_ROUNDS: Final = 10_000
 
 Prepare = Callable[[], "Prepared"]
 Train = Callable[["Prepared"], Curves]
@@ -145,6 +164,13 @@ def record_absence(case: Case, dataset: Dataset, *, command: str) -> TrainingRec
     return _unfinished(case, dataset, command, "absent", case.device.absence)
 
 
+def time_rounds(forward: Callable[[], None]) -> tuple[float, ...]:
+    """Call ``forward`` for about a second, after a few calls to warm up, and return each call's seconds."""
+    slowest = max(timeit.repeat(forward, number=1, repeat=FEWEST_ROUNDS))
+    rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
+    return tuple(timeit.repeat(forward, number=1, repeat=rounds))
+
+
 def measure_inference(  # noqa: PLR0913 - each named
     model_name: str,
     device: Device,
@@ -152,7 +178,7 @@ def measure_inference(  # noqa: PLR0913 - each named
     *,
     batch_size: int,
     command: str,
-    timed: Callable[[Callable[[], None]], tuple[float, ...]],
+    timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
 ) -> InferenceRecord:
     """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
 

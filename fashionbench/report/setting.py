@@ -6,6 +6,7 @@ from fashionbench.record import Environment, InferenceRecord, TrainingRecord
 from fashionbench.report import units
 from fashionbench.report.claims import check_bands
 from fashionbench.report.material import Material, cell, seed_words, words
+from fashionbench.report.statistics import ASSUMED_SEED_SPREAD
 from fashionbench.report.tables import (
     BUILD_SECONDS,
     DEVICE,
@@ -132,6 +133,7 @@ def method(material: Material) -> tuple[Block, ...]:
                 "precision": first.precision,
                 "execution": first.execution,
                 "margin": units.pp(material.verdict.thresholds.margin).removeprefix("+") if material.verdict else "",
+                "seed_spread": units.pp(ASSUMED_SEED_SPREAD, 2).removeprefix("+"),
                 "tie": units.ratio(material.verdict.thresholds.tie_slowdown, 2) if material.verdict else "",
                 "gain_method": material.verdict.devices[0].gain.method if material.verdict else "",
                 "slowdown_method": material.verdict.devices[0].slowdown.method if material.verdict else "",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
 __all__ = [
+    "ASSUMED_SEED_SPREAD",
     "CONFIDENCE",
     "METRICS",
     "ClassDifference",
@@ -22,6 +23,7 @@ __all__ = [
     "holm",
     "mcnemar_exact",
     "paired_outcomes",
+    "seed_allowance",
     "seeds_needed",
     "slowdown_interval",
     "wilson_interval",
@@ -143,6 +145,15 @@ def gain_interval(big: Correct, small: Correct) -> Interval:
         high=estimate + half,
         method=f"{seeds} seeds and {images:,} paired test images, t with {freedom:.1f} degrees of freedom",
     )
+
+
+def seed_allowance(gain: Interval, seeds: int) -> float:
+    """Return by how much the low end of a gain from one seed must fall to hold the seeds' assumed spread as well.
+
+    From two seeds on the interval holds their own spread, and the allowance is 0.
+    """
+    half = gain.estimate - gain.low
+    return math.hypot(half, Z * math.sqrt(2) * ASSUMED_SEED_SPREAD) - half if seeds == 1 else 0.0
 
 
 def slowdown_interval(

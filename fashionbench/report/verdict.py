@@ -17,6 +17,7 @@ from fashionbench.report.statistics import (
     gain_interval,
     mcnemar_exact,
     paired_outcomes,
+    seed_allowance,
     seeds_needed,
     slowdown_interval,
 )
@@ -116,7 +117,9 @@ class Verdict(_Frozen):
     would_change: tuple[str, ...]
 
 
-def judge(gain: Interval, slowdown: Interval, extra_minutes: float, thresholds: Thresholds) -> State:
+def judge(
+    gain: Interval, slowdown: Interval, extra_minutes: float, thresholds: Thresholds, allowance: float = 0.0
+) -> State:
     """Apply the rule to one device.
 
     Args:
@@ -124,13 +127,15 @@ def judge(gain: Interval, slowdown: Interval, extra_minutes: float, thresholds: 
         slowdown: Big over small training time.
         extra_minutes: Big minus small training time.
         thresholds: Margin and price.
+        allowance: What "worth it" takes off the gain's low end, for variation that the interval does not hold.
 
     """
+    surely = gain.low - allowance
     price = thresholds.price_minutes_per_pp
-    affordable = price is None or extra_minutes <= price * 100 * gain.low
+    affordable = price is None or extra_minutes <= price * 100 * surely
     too_dear = price is not None and extra_minutes > max(0.0, price * 100 * gain.high)
     slower = slowdown.low > 1
-    if gain.low >= thresholds.margin and affordable:
+    if surely >= thresholds.margin and affordable:
         return "WORTH IT"
     if slower and (gain.high < thresholds.margin or too_dear):
         return "NOT WORTH IT"
@@ -215,7 +220,7 @@ def _judge_device(
         [second for pair in pairs for second in pair[1].epoch_seconds],
     )
     big_minutes, small_minutes = (float(np.exp(np.log(each).mean())) / 60 for each in (big_seconds, small_seconds))
-    state = judge(gain, slowdown, big_minutes - small_minutes, thresholds)
+    state = judge(gain, slowdown, big_minutes - small_minutes, thresholds, seed_allowance(gain, len(seeds)))
     needed = None
     if state == "CANNOT TELL":
         needed = seeds_needed(big_correct, small_correct, abs(gain.estimate - thresholds.margin))

@@ -9,6 +9,7 @@ from fashionbench.measure import case as case_module
 from fashionbench.measure.case import Case, measure_inference, measure_training, record_absence
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device
+from fashionbench.measure.execution import EXECUTIONS
 from fashionbench.measure.plan import estimate_seconds
 from fashionbench.measure.training import Curves, TrainingClock
 from fashionbench.recipe import Recipe
@@ -79,6 +80,19 @@ def test_same_seed_gives_same_predictions(sample: Dataset, model: str) -> None:
     assert second is not None
     assert first.test_predictions == second.test_predictions
     assert first.step_losses == second.step_losses
+
+
+def test_the_plain_execution_learns_the_same(sample: Dataset) -> None:
+    recipe = Recipe(name="short", epochs=1, batch_size=50)
+
+    fast, plain = (
+        measure(Case(model="fashioncnn", device=CPU, recipe=recipe, seed=0, execution=execution), sample).result
+        for execution in EXECUTIONS
+    )
+
+    assert fast is not None
+    assert plain is not None
+    assert plain.scores.accuracy == pytest.approx(fast.scores.accuracy, abs=0.1)  # other orders of the images
 
 
 def test_the_warm_up_teaches_nothing(sample: Dataset, record: TrainingRecord, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The fast execution computes what the plain one does: outputs, gradients and training."""
 
+import ctypes
+import sys
 from functools import partial
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from fashionbench.measure.execution import crop_kernels, describe_model, make_optimizer, speed_up
+from fashionbench.measure.execution import crop_kernels, describe_model, keep_memory, make_optimizer, speed_up
 from fashionbench.measure.models import MODELS, build_model
 from fashionbench.measure.training import train_step
 
@@ -134,3 +136,10 @@ def test_fashioncnn_reaches_all_its_weights_and_its_work_is_the_sum_of_its_layer
     linear = 2 * (2304 * 600 + 600 * 120 + 120 * 10)
     assert info.reachable_parameters == info.parameters
     assert info.forward_flops == convolutions + linear
+
+
+def test_memory_is_left_to_the_allocator_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: pytest.fail("no library is asked"))
+
+    keep_memory()

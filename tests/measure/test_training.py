@@ -154,7 +154,7 @@ def test_watchers_hear_of_each_epoch_with_its_validation() -> None:
     outcome.train()
 
     after_epochs = [tick for tick in outcome.ticks if tick.validation_accuracy is not None]
-    assert [(tick.epoch, tick.step, tick.steps) for tick in after_epochs] == [(1, 6, 18), (2, 12, 18), (3, 18, 18)]
+    assert [(tick.epoch, tick.step, tick.steps) for tick in after_epochs] == [(1, 5, 15), (2, 10, 15), (3, 15, 15)]
 
 
 def test_watchers_hear_of_steps_when_an_epoch_is_long(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from fashionbench.report.statistics import (
     holm,
     mcnemar_exact,
     paired_outcomes,
+    seed_allowance,
     seeds_needed,
     slowdown_interval,
     wilson_interval,
@@ -25,6 +26,7 @@ from fashionbench.report.statistics import (
 IMAGES = 10_000
 MARGIN = 0.005
 SPREAD = 0.002
+HARD = 0.2
 
 
 def correct(accuracies: list[float], images: int = 2_000, seed: int = 0) -> NDArray[np.bool_]:
@@ -167,44 +169,34 @@ def test_a_model_as_sure_as_it_is_right_is_calibrated() -> None:
 def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Draw a study whose true gain over all seeds and images is ``gain``.
 
-    The images are new in each study. A share of them is surely right or surely wrong for both models; of the rest each
-    has a chance to be got right of its own, shared by the models, so that hard images are hard for both and for
-    every seed.
+    The images are new in each study. Four in five are always got right; each of the rest has a chance of its own,
+    shared by the models but for a lasting preference of one of them, so that hard images are hard for both and for
+    every seed. A seed moves all of an arm's chances. The small model's mean accuracy is 91.5 %.
     """
-    hard = generator.random(IMAGES) < 0.15
-    chance = np.clip(generator.beta(0.9, 0.7, IMAGES), 0.0, 1.0)
-    base = 0.85 + 0.15 * 0.9 / 1.6
+    hard = generator.random(IMAGES) < HARD
+    chance = 0.2 + 0.6 * generator.beta(0.9, 0.54, IMAGES)
+    preference = generator.choice([-0.1, 0.1], IMAGES)
     arms = []
-    for accuracy in (base + gain, base):
-        effects = accuracy + generator.normal(0, SPREAD, seeds) - base
-        # an arm's effect moves its chances on the hard images, and leaves the mean where the truth has it
-        shifted = np.where(hard, chance, 1.0)[None] + np.where(hard, effects[:, None] / 0.15, 0.0)
-        arms.append(generator.random((seeds, IMAGES)) < shifted)
+    for better, preferred in ((gain, preference), (0.0, -preference)):
+        effects = better + generator.normal(0, SPREAD, seeds)
+        chances = np.where(hard, chance + preferred + effects[:, None] / HARD, 1.0)
+        arms.append(generator.random((seeds, IMAGES)) < chances)
     return arms[0], arms[1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gain", [0.0, 0.005, 0.015])
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_the_gains_interval_covers_the_truth_as_often_as_it_says(gain: float, seeds: int) -> None:
-    generator = np.random.default_rng([seeds, round(gain * 1_000)])
-    truth = true_gain(gain)
+@pytest.mark.parametrize("gain", [0.0, 0.0045, 0.005, 0.015])
+@pytest.mark.parametrize("seeds", [1, 3, 5])
+def test_intervals_cover_the_truth_as_often_as_they_say_and_seldom_call_a_small_gain_worth_it(
+    gain: float, seeds: int
+) -> None:
+    generator = np.random.default_rng([seeds, round(gain * 10_000)])
 
     intervals = [gain_interval(*simulate(generator, gain, seeds)) for _ in range(1_000)]
 
-    covered = np.mean([interval.low <= truth <= interval.high for interval in intervals])
-    worth = np.mean([interval.low >= MARGIN for interval in intervals])
-    assert 0.92 <= covered <= 0.98
-    if truth < MARGIN:
+    covered = np.mean([interval.low <= gain <= interval.high for interval in intervals])
+    worth = np.mean([interval.low - seed_allowance(interval, seeds) >= MARGIN for interval in intervals])
+    if seeds > 1:  # one seed's interval holds the images alone, and says so
+        assert 0.92 <= covered <= 0.98
+    if gain < MARGIN:
         assert worth < 0.05
-
-
-def true_gain(gain: float) -> float:
-    """Return the simulation's gain over all images and seeds; clipping chances at 0 and 1 takes a little away."""
-    generator = np.random.default_rng(1)
-    chance = generator.beta(0.9, 0.7, 2_000_000)
-    arms = []
-    for effect in (gain, 0.0):
-        effects = generator.normal(effect, SPREAD, chance.size) / 0.15
-        arms.append(np.clip(chance + effects, 0.0, 1.0).mean())
-    return float(0.15 * (arms[0] - arms[1]))

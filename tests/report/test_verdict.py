@@ -8,7 +8,7 @@ from synthetic import make_inference, make_study, make_training
 from fashionbench.errors import InputError
 from fashionbench.recipe import RECIPES
 from fashionbench.record import InferenceRecord, TrainingRecord
-from fashionbench.report.statistics import Interval
+from fashionbench.report.statistics import Interval, seed_allowance
 from fashionbench.report.verdict import Thresholds, Verdict, decide, judge
 
 
@@ -44,6 +44,13 @@ def test_each_boundary_of_the_rule_falls_on_its_side(
     thresholds = Thresholds(margin=0.005, price_minutes_per_pp=price)
 
     assert judge(interval(*gain), interval(*slowdown), 15.0, thresholds) == state
+
+
+def test_one_seed_needs_a_wider_berth_to_be_worth_it() -> None:
+    gain, thresholds = interval(0.006, 0.014), Thresholds(margin=0.005, price_minutes_per_pp=None)
+
+    assert judge(gain, interval(3.9, 4.1), 15.0, thresholds, seed_allowance(gain, 3)) == "WORTH IT"
+    assert judge(gain, interval(3.9, 4.1), 15.0, thresholds, seed_allowance(gain, 1)) == "CANNOT TELL"
 
 
 def judged(records: list[TrainingRecord | InferenceRecord], **options: float) -> Verdict:
