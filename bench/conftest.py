@@ -5,6 +5,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from fashionbench.errors import FashionBenchError
 from fashionbench.measure.case import BATCH_SIZES, Case
 from fashionbench.measure.devices import Device
-from fashionbench.measure.plan import DEFAULTS, OPTION_HELP, Plan, make_plan
+from fashionbench.measure.plan import DEFAULTS, OPTION_HELP, SELF_CHECK_HELP, Plan, make_plan
 from fashionbench.run import Run, finish_run, start_run
 from fashionbench.store import EXTRA_INFO_KEY, benchmark_section
 
@@ -26,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fashionbench")
     for name, text in OPTION_HELP.items():
         group.addoption(f"--{name}", default=DEFAULTS.get(name), metavar=name.upper(), help=text)
+    group.addoption("--self-check", action="store_true", help=SELF_CHECK_HELP)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
     try:
-        config.stash[PLAN] = make_plan(**{name: config.getoption(name) for name in DEFAULTS})
+        options = {name: config.getoption(name) for name in DEFAULTS}
+        config.stash[PLAN] = replace(make_plan(**options), self_check=config.getoption("self_check"))
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
 

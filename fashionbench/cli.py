@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -52,6 +53,9 @@ def run(  # noqa: PLR0913 - the options of a run
     seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",
     margin: Annotated[str, typer.Option(help="The smallest gain that matters, in percentage points.")] = "0.5",
     price: Annotated[str, typer.Option(help="What a percentage point may cost, in training minutes.")] = "",
+    self_check: Annotated[
+        bool, typer.Option("--self-check", help="Train the first case of each device once more and report the noise.")
+    ] = False,
     data: DataOption = None,
     out: OutOption = Path("reports"),
 ) -> None:
@@ -63,6 +67,7 @@ def run(  # noqa: PLR0913 - the options of a run
     from fashionbench.run import finish_run, run_inference, run_training, start_run
 
     plan = make_plan(recipe=recipe, models=models, devices=devices, seeds=seeds, margin=margin, price=price)
+    plan = replace(plan, self_check=self_check)
     measured = start_run(
         plan,
         plan.cases(),

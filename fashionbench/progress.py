@@ -46,6 +46,7 @@ class Display:
     def watch(self, case: Case) -> Iterator[Callable[[Tick], None]]:
         """Show one case while the block runs; what the block gets is to be told of each tick."""
         place = self._total - len(self._left) + 1
+        self._left.pop(next((at for at, (other, _) in enumerate(self._left) if other == case), 0))
         name = f"[{place}/{self._total}] {case.model} on {case.device.word}, seed {case.seed}"
         if self._console.is_terminal:
             with _bar(self._console) as (progress, task):
@@ -54,11 +55,10 @@ class Display:
         else:
             self.say(f"{name}: preparing")
             yield self._line_writer(name, case)
-        self._left = [(other, seconds) for other, seconds in self._left if other != case]
 
     def _note(self, case: Case, tick: Tick) -> str:
         left = tick.train_seconds / tick.step * (tick.steps - tick.step)
-        ahead = left + sum(seconds for other, seconds in self._left if other != case)
+        ahead = left + sum(seconds for _, seconds in self._left)
         accuracy = "" if tick.validation_accuracy is None else f", validation accuracy {tick.validation_accuracy:.1%}"
         return (
             f"epoch {tick.epoch}/{case.recipe.epochs}, loss {tick.loss:.3f}{accuracy}, "

@@ -160,6 +160,16 @@ class Mistake(_Strict):
     """Grey levels or colours, (channels, height, width), u1."""
 
 
+class SelfCheck(_Strict):
+    """The same case trained once more, for how much of a difference is noise."""
+
+    train_seconds: Seconds
+    differing_losses: NonNegativeInt
+    """Iterations whose training loss differs in any bit."""
+    differing_predictions: NonNegativeInt
+    """Test images on which the two trainings disagree."""
+
+
 class TrainingResult(_Strict):
     """What one training gave."""
 
@@ -192,6 +202,7 @@ class TrainingResult(_Strict):
     """Peak resident memory of the process while this case ran."""
     peak_device_bytes: NonNegativeInt | None
     """Peak memory allocated on the accelerator; None on cpu."""
+    self_check: SelfCheck | None = None
 
 
 class InferenceResult(_Strict):

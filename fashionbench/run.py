@@ -10,6 +10,7 @@ from rich.console import Console
 from fashionbench.measure.case import (
     Case,
     Timed,
+    compare_repeats,
     draw_split,
     measure_inference,
     measure_training,
@@ -82,10 +83,11 @@ def start_run(  # noqa: PLR0913 - the options of a run
     say(f"Data: {dataset.name}, {dataset.release}, from {dataset.source}")
     for device in plan.devices:
         say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
-    expected = _expect(cases, dataset, say)
+    expected = _expect(plan, cases, dataset, say)
     total = sum(seconds for _, seconds in expected)
     if expected:
-        say(f"Expected: about {format_duration(total)} of training in {len(expected)} cases, recipe {plan.recipe.name}")
+        count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
+        say(f"Expected: about {format_duration(total)} for {count}, recipe {plan.recipe.name}")
     run = Run(plan=plan, dataset=dataset, out=out, command=command, display=Display(console, expected))
     for case in cases:
         if case.device.absence:
@@ -97,6 +99,10 @@ def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: tra
     """Measure a case, keep its record in the run and as a file, and return it."""
     with run.display.watch(case) as watch:
         record = measure_training(case, run.dataset, command=run.command, clock=run.clock, watch=watch, timed=timed)
+    if run.plan.repeated(case) and record.result is not None:
+        with run.display.watch(case) as watch:
+            again = measure_training(case, run.dataset, command=run.command, clock=TrainingClock(), watch=watch)
+        record = compare_repeats(record, again)
     result = record.result
     run.display.say(
         f"{case.name}: {record.status}, {record.reason}"
@@ -135,7 +141,9 @@ def finish_run(run: Run) -> "Report":
     )
 
 
-def _expect(cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None]) -> list[tuple[Case, float]]:
+def _expect(
+    plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None]
+) -> list[tuple[Case, float]]:
     """Estimate each model on each device once; one that fails is told here, and will be recorded as failed."""
     known: dict[tuple[str, Device], float] = {}
     for case in cases:
@@ -145,7 +153,12 @@ def _expect(cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None
             except RuntimeError as error:
                 say(f"{case.model} fails on {case.device.word}: {str(error).partition(chr(10))[0]}")
                 known[case.model, case.device] = 0.0
-    return [(case, known[case.model, case.device]) for case in cases if not case.device.absence]
+    return [
+        (case, known[case.model, case.device])
+        for case in cases
+        if not case.device.absence
+        for _ in range(2 if plan.repeated(case) else 1)
+    ]
 
 
 def _keep(run: Run, record: TrainingRecord | InferenceRecord) -> None:

@@ -85,6 +85,24 @@ def test_a_failed_case_is_reported_and_told_by_the_exit_status(
     assert "the training loss became nan" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_self_check_trains_the_first_case_once_more_and_reports_the_noise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--seeds", "2", "--self-check") == 0
+
+    assert "[2/3] fashioncnn on cpu, seed 0" in capsys.readouterr().out
+    checks = [
+        json.loads((tmp_path / "records" / f"training-fashioncnn-cpu-seed{seed}.json").read_bytes())["result"][
+            "self_check"
+        ]
+        for seed in range(2)
+    ]
+    assert (checks[0]["differing_losses"], checks[0]["differing_predictions"]) == (0, 0)
+    assert checks[0]["train_seconds"] > 0
+    assert checks[1] is None
+    assert "0 of 3 training losses and 0 of 200 predictions differ" in (tmp_path / "report.html").read_text()
+
+
 def test_a_device_that_is_absent_is_recorded_and_the_others_go_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:

@@ -92,3 +92,17 @@ def test_names_are_never_read_as_markup() -> None:
     shown.say("[bold]x[/bold]")
 
     assert file.getvalue() == "[bold]x[/bold]\n"
+
+
+def test_a_case_that_comes_twice_is_counted_twice() -> None:
+    file = io.StringIO()
+    shown = Display(Console(file=file, width=200), [(CASES[0], 50.0), (CASES[0], 50.0)])
+
+    with shown.watch(CASES[0]) as watch:
+        watch(tick(50, 0.9))
+    with shown.watch(CASES[0]) as watch:
+        watch(tick(50, 0.9))
+
+    assert "[1/2] fashioncnn on cpu, seed 0: 50%" in file.getvalue()
+    assert "30 s left, 90 s for the whole run" in file.getvalue()
+    assert "[2/2] fashioncnn on cpu, seed 0: 50%" in file.getvalue()

@@ -35,6 +35,7 @@ from fashionbench.record import (
     InferenceResult,
     ModelInfo,
     Packed,
+    SelfCheck,
     Status,
     TrainingRecord,
     TrainingResult,
@@ -44,6 +45,7 @@ __all__ = [
     "BATCH_SIZES",
     "Case",
     "build_for",
+    "compare_repeats",
     "draw_split",
     "image_shape",
     "measure_inference",
@@ -157,6 +159,21 @@ def measure_training(  # noqa: PLR0913 - each named
         # torch raises RuntimeError, or a kind of it, for whatever a device's kernels, driver or memory cannot do
         first_line = str(error).partition("\n")[0] or type(error).__name__
         return _unfinished(case, dataset, command, "failed", first_line)
+
+
+def compare_repeats(record: TrainingRecord, again: TrainingRecord) -> TrainingRecord:
+    """Return a finished record with what differs when its case is trained once more."""
+    if record.result is None or again.result is None:
+        return record
+    differing = {
+        name: int((one.array() != other.array()).sum())
+        for name, one, other in (
+            ("differing_losses", record.result.step_losses, again.result.step_losses),
+            ("differing_predictions", record.result.test_predictions, again.result.test_predictions),
+        )
+    }
+    check = SelfCheck(train_seconds=again.result.train_seconds, **differing)
+    return record.model_copy(update={"result": record.result.model_copy(update={"self_check": check})})
 
 
 def record_absence(case: Case, dataset: Dataset, *, command: str) -> TrainingRecord:

@@ -18,7 +18,7 @@ from fashionbench.measure.models import MODELS
 from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
 from fashionbench.recipe import Recipe, load_recipe
 
-__all__ = ["DEFAULTS", "OPTION_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
+__all__ = ["DEFAULTS", "OPTION_HELP", "SELF_CHECK_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
 
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {"recipe": "study", "models": ",".join(MODELS), "devices": "all", "seeds": "1", "margin": "0.5", "price": ""}
@@ -37,6 +37,7 @@ OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
 )
 SECONDS_PER_ESTIMATE: Final = 1.0
 MOST_SEEDS: Final = 1_000
+SELF_CHECK_HELP: Final = "train the first case of each device once more and report how much of a difference is noise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class Plan:
     seeds: tuple[int, ...]
     margin_pp: float
     price_minutes_per_pp: float | None
+    self_check: bool = False
+    """Train the first case of each device once more and tell the difference."""
 
     def cases(self, execution: Execution = "fast") -> tuple[Case, ...]:
         """Return the cases in measuring order: by device, the models' order turned round with every seed (ABBA)."""
@@ -59,8 +62,14 @@ class Plan:
             for model in (self.models if place % 2 == 0 else self.models[::-1])
         )
 
+    def repeated(self, case: Case) -> bool:
+        """Say whether a case is trained once more."""
+        return self.self_check and case == next(each for each in self.cases() if each.device == case.device)
 
-def make_plan(*, recipe: str, models: str, devices: str, seeds: str, margin: str, price: str) -> Plan:  # noqa: PLR0913
+
+def make_plan(  # noqa: PLR0913 - the options of a run
+    *, recipe: str, models: str, devices: str, seeds: str, margin: str, price: str
+) -> Plan:
     """Read the options of a run, as text; their meaning stands in ``OPTION_HELP``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The chapters on cost, learning, the models themselves, inference and the study's claims."""
+"""The chapters on cost, the models themselves, inference and the study's claims."""
 
 from dataclasses import replace
 
@@ -22,30 +22,19 @@ from fashionbench.report.tables import (
     ACCURACY,
     BATCH,
     DEVICE,
-    EPOCH,
     HIGH,
     LABEL,
     LOW,
     MINUTES,
     MODEL,
     SECONDS,
-    epochs,
     inference,
     runs,
-    step_losses,
 )
 from fashionbench.report.verdict import DeviceVerdict
 from fashionbench.report.view import Block, Cell, Exhibit, Table
 
-__all__ = ["claims", "cost", "inference_times", "learning", "minutes_digits", "models", "summary"]
-
-MOST_PANELS = 4
-"""Loss curves drawn a device; of more models only the pair that is compared."""
-
-
-def minutes_digits(*minutes: float) -> int:
-    """Return the decimals that show the shortest of some minutes to about a hundredth of itself."""
-    return 1 if min(minutes) >= 1 else 2
+__all__ = ["claims", "cost", "inference_times", "models", "summary"]
 
 
 def _mean_minutes(results: list[TrainingResult]) -> float:
@@ -62,7 +51,7 @@ def summary(material: Material) -> tuple[Table, ...]:
 def _summary_on(material: Material, device: str) -> Table:
     trainings = material.on(device)
     minutes = {model: _mean_minutes(results_of(trainings, model)) for model in material.models_on(device)}
-    digits = minutes_digits(*minutes.values())
+    digits = units.minutes_digits(*minutes.values())
     rows = []
     for model, mean in minutes.items():
         results = results_of(trainings, model)
@@ -120,7 +109,7 @@ def _front(material: Material, device: str) -> tuple[Block, ...]:
                 ACCURACY: accuracy.estimate,
                 LOW: accuracy.low,
                 HIGH: accuracy.high,
-                LABEL: f"{units.percent(accuracy.estimate)} in {units.minutes(minutes, minutes_digits(minutes))}",
+                LABEL: f"{units.percent(accuracy.estimate)} in {units.minutes(minutes, units.minutes_digits(minutes))}",
             }
         )
     judged, verdict = material.judged(device), material.verdict
@@ -159,6 +148,7 @@ def _height(judged: DeviceVerdict) -> str:
 def _cost_table(material: Material) -> Table | None:
     if material.verdict is None:
         return None
+    devices = material.verdict.devices
     return Table(
         caption="What the gain costs",
         head=("device", "verdict", "gain, pp (95 %)", "slowdown, × (95 %)", "extra min", "min per pp"),
@@ -176,87 +166,17 @@ def _cost_table(material: Material) -> Table | None:
                 cell(bare(units.minutes(each.big_minutes - each.small_minutes))),
                 cell(bare(units.price(each.price_minutes_per_pp.estimate if each.price_minutes_per_pp else None))),
             )
-            for each in material.verdict.devices
+            for each in devices
         ),
-        note="Minutes per percentage point are given only where the gain surely exceeds zero.",
+        note="Minutes per percentage point are given only where the gain surely exceeds zero. The smallest true gain "
+        "that a run like this one finds to be above zero in four cases of five: "
+        + ", ".join(f"{units.pp(each.detectable_gain).removeprefix('+')} on {each.device}" for each in devices)
+        + ".",
     )
 
 
 def _with_interval(estimate: str, interval: str) -> str:
     return f"{bare(estimate)} ({bare(interval)})"
-
-
-def learning(material: Material) -> tuple[Block, ...]:
-    """Show the training loss over iterations, and validation accuracy over minutes and epochs."""
-    return per_device(material, _learning_on)
-
-
-def _learning_on(material: Material, device: str) -> tuple[Block, ...]:
-    trainings = material.on(device)
-    names = {model: look.name for model, look in material.looks.items()}
-    losses = step_losses(trainings)
-    curves = epochs(trainings)
-    limits = max(float(losses[LOW].quantile(0.1)) * 0.8, 1e-6), float(losses[HIGH].max()) * 1.1
-    ends, counts = [], []
-    present = material.models_on(device)
-    drawn = present if len(present) <= MOST_PANELS else material.pair_on(device)
-    for model in drawn:
-        arrays = [each.step_losses.array() for each in results_of(trainings, model)]
-        recipe = next(each.recipe for each in trainings if each.model == model)
-        last = np.concatenate([each[-max(1, len(each) // recipe.epochs) :] for each in arrays])
-        ends.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
-        counts.append(f"{names[model]} {units.count(len(arrays[0]))} of {recipe.batch_size_for(model)} images")
-    panels = tuple(
-        draw(
-            plots.training_loss(losses[losses[MODEL] == model], material.looks[model], limits=limits),
-            key=f"loss-{device}-{model}",
-            title=f"Training loss of {names[model]} over iterations on {device}",
-        )
-        for model in drawn
-    )
-    validation = tuple(
-        draw(
-            plots.validation_curve(curves, material.looks, over=over),
-            key=f"validation-{device}-{over}",
-            title=f"Validation accuracy over {over} on {device}",
-        )
-        for over in (MINUTES, EPOCH)
-    )
-    return (
-        Exhibit(
-            finding=f"Training loss in the last epoch: {', '.join(ends)}.",
-            drawings=panels,
-            reading="The line is the mean of equal stretches of iterations, one line a seed; the light band behind it "
-            f"spans the single iterations, cut at the axis. Iterations: {', '.join(counts)}."
-            + (" The other models' losses are not drawn." if len(drawn) < len(present) else ""),
-        ),
-        Exhibit(
-            finding=_race(material, device, curves),
-            drawings=validation,
-            reading="Marks are the mean over seeds after each epoch, thin lines the seeds. On the left the same curve "
-            "against the training clock, which decides what an hour buys.",
-        ),
-    )
-
-
-def _race(material: Material, device: str, curves: pd.DataFrame) -> str:
-    """Say when the big model passes what the small one ends at, from the mean curves."""
-    means = curves.groupby([MODEL, EPOCH])[[MINUTES, ACCURACY]].mean()
-    pair = material.pair_on(device)
-    small = means.loc[pair[0]].iloc[-1]
-    goal, minutes = float(small[ACCURACY]), float(small[MINUTES])
-    first = material.looks[pair[0]].name
-    if len(pair) == 1:
-        return f"{first} ends at {units.percent(goal)} on the validation images."
-    second, curve = material.looks[pair[1]].name, means.loc[pair[1]]
-    there = curve[curve[ACCURACY] >= goal]
-    if there.empty:
-        return f"{second} never reaches the {units.percent(goal)} at which {first} ends after {units.minutes(minutes)}."
-    reached = float(there[MINUTES].iloc[0])
-    return (
-        f"{second} needs {units.minutes(reached)} to reach the {units.percent(goal)} on the validation images "
-        f"at which {first} ends after {units.minutes(minutes)}."
-    )
 
 
 def models(material: Material) -> tuple[Block, ...]:

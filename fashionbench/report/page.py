@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from fashionbench.errors import InputError
 from fashionbench.record import InferenceRecord, TrainingRecord
-from fashionbench.report import classes, images, measured, setting, units
+from fashionbench.report import classes, curves, images, measured, setting, units
 from fashionbench.report.look import MARKS, TONES, templates_folder, with_variables
 from fashionbench.report.material import Material, gather
 from fashionbench.report.tables import model_name
@@ -46,7 +46,7 @@ SIGNS: Final = MappingProxyType(
 
 CHAPTERS: Final[tuple[tuple[str, str, Callable[[Material], tuple[Block, ...]], bool], ...]] = (
     ("cost", "What the minutes buy", measured.cost, True),
-    ("learning", "How they learn", measured.learning, True),
+    ("learning", "How they learn", curves.learning, True),
     ("classes", "Class by class", classes.by_class, True),
     ("confusion", "What is taken for what", classes.confusion, True),
     ("images", "Image by image", images.by_image, True),
@@ -162,7 +162,7 @@ def _card(material: Material) -> Card:
         )
     first = verdict.devices[0]
     price = first.price_minutes_per_pp
-    digits = measured.minutes_digits(first.small_minutes, first.big_minutes)
+    digits = units.minutes_digits(first.small_minutes, first.big_minutes)
     return Card(
         state=verdict.state,
         tone=TONE_OF[verdict.state],

@@ -93,7 +93,7 @@ def clock(material: Material) -> tuple[Block, ...]:
     means = frame[frame[MINUTES].notna()].groupby([DEVICE, MODEL], sort=False)[[MINUTES, *columns]].mean()
     rows = sorted(means.itertuples(name=None), key=lambda row: list(material.looks).index(row[0][1]))
     return (
-        Prose(partial="partials/clock.j2"),
+        Prose(partial="partials/clock.j2", facts={"self_checks": " ".join(_self_checks(material))}),
         Table(
             caption="Seconds, means over seeds",
             groups=(("", 2), ("on the clock", 1), ("off the clock", 4)),
@@ -109,6 +109,22 @@ def clock(material: Material) -> tuple[Block, ...]:
             ),
         ),
     )
+
+
+def _self_checks(material: Material) -> Iterator[str]:
+    """Tell for each case that was trained twice by how much its minutes and its bits differ."""
+    for each in material.trainings:
+        check = each.result.self_check if each.result else None
+        if each.result is not None and check is not None:
+            first, second = each.result.train_seconds, check.train_seconds
+            yield (
+                f"{model_name(each.model)} on {material.labels[machine(each)]}, seed {each.seed}, trained twice: "
+                f"{units.seconds(first)} and {units.seconds(second)}, "
+                f"{units.percent(abs(second - first) / first)} apart; "
+                f"{units.count(check.differing_losses)} of {units.count(each.result.step_losses.shape[0])} training "
+                f"losses and {units.count(check.differing_predictions)} of "
+                f"{units.count(each.result.test_predictions.shape[0])} predictions differ."
+            )
 
 
 def method(material: Material) -> tuple[Block, ...]:

@@ -18,6 +18,7 @@ __all__ = [
     "PairedOutcomes",
     "Reliability",
     "class_differences",
+    "detectable_gain",
     "expected_calibration_error",
     "gain_interval",
     "holm",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 CONFIDENCE: Final = 0.95
+POWER: Final = 0.8
 Z: Final = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
 FEWEST_FOR_SEED_INTERVAL: Final = 3
 MOST_SEEDS: Final = 1_000
@@ -120,31 +122,41 @@ def gain_interval(big: Correct, small: Correct) -> Interval:
 
     """
     seeds, images = big.shape
+    estimate = float(big.mean() - small.mean())
+    error, freedom = _gain_error(big, small)
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * error
+    method = (
+        f"paired over {images:,} test images; one training each: seed-to-seed variation is not in this interval"
+        if seeds == 1
+        else f"{seeds} seeds and {images:,} paired test images, t with {freedom:.1f} degrees of freedom"
+    )
+    return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method)
+
+
+def detectable_gain(big: Correct, small: Correct) -> float:
+    """Return the true gain that an interval like this one lies wholly above zero for, in ``POWER`` of studies.
+
+    It is (t_(1 - alpha/2) + t_power) standard errors (Bloom, 1995), with the degrees of freedom of the interval.
+    """
+    error, freedom = _gain_error(big, small)
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) + stats.t.ppf(POWER, freedom)) * error
+
+
+def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
+    """Return the gain's standard error and its degrees of freedom."""
+    seeds, images = big.shape
     per_image = big.mean(axis=0) - small.mean(axis=0)
-    estimate = float(per_image.mean())
     image_part = float(per_image.var(ddof=1)) / images
     if seeds == 1:
-        half = Z * math.sqrt(image_part)
-        method = (
-            f"paired over {images:,} test images; one training each: seed-to-seed variation is not in this interval"
-        )
-        return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method)
+        return math.sqrt(image_part), math.inf
     parts = [float(each.mean(axis=1).var(ddof=1)) / seeds for each in (big, small)]
     chance = sum(float(each.var(axis=0, ddof=1).mean()) for each in (big, small)) / seeds / images
     image_part = max(0.0, image_part - chance)
     variance = sum(parts) + image_part
-    freedom = (
-        variance**2 / (sum(part**2 for part in parts) / (seeds - 1) + image_part**2 / (images - 1))
-        if variance > 0
-        else math.inf
-    )
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(variance)
-    return Interval(
-        estimate=estimate,
-        low=estimate - half,
-        high=estimate + half,
-        method=f"{seeds} seeds and {images:,} paired test images, t with {freedom:.1f} degrees of freedom",
-    )
+    if variance == 0:
+        return 0.0, math.inf
+    shares = sum(part**2 for part in parts) / (seeds - 1) + image_part**2 / (images - 1)
+    return math.sqrt(variance), variance**2 / shares
 
 
 def seed_allowance(gain: Interval, seeds: int) -> float:

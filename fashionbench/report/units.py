@@ -81,6 +81,11 @@ def minutes(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None else f"{fixed(value, digits)}{SPACE}min"
 
 
+def minutes_digits(*values: float) -> int:
+    """Return the decimals that show the shortest of some minutes to about a tenth of itself."""
+    return 1 if min(values) >= 1 else 2
+
+
 def seconds(value: float | None, digits: int = 1) -> str:
     """Return seconds: ``0.4 s``."""
     return MISSING if value is None else f"{fixed(value, digits)}{SPACE}s"

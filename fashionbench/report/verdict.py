@@ -14,6 +14,7 @@ from fashionbench.report.statistics import (
     Correct,
     Interval,
     PairedOutcomes,
+    detectable_gain,
     gain_interval,
     mcnemar_exact,
     paired_outcomes,
@@ -84,6 +85,8 @@ class DeviceVerdict(_Frozen):
     """Big minus small accuracy, a fraction."""
     slowdown: Interval
     """Big over small training time."""
+    detectable_gain: float
+    """The true gain that such a run finds to be above zero four times in five, a fraction."""
     outcomes: PairedOutcomes
     mcnemar_p: tuple[float, ...]
     """McNemar's exact test for each seed."""
@@ -235,6 +238,7 @@ def _judge_device(
         big_accuracy=float(big_correct.mean()),
         gain=gain,
         slowdown=slowdown,
+        detectable_gain=detectable_gain(big_correct, small_correct),
         outcomes=paired_outcomes(big_correct, small_correct),
         mcnemar_p=tuple(
             mcnemar_exact(int((one & ~other).sum()), int((~one & other).sum()))

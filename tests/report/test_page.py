@@ -13,12 +13,12 @@ from synthetic import make_environment, make_inference, make_study, make_trainin
 
 from fashionbench.errors import InputError
 from fashionbench.recipe import RECIPES
-from fashionbench.record import InferenceRecord, ModelInfo, TrainingRecord
-from fashionbench.report import classes, images, measured, setting
+from fashionbench.record import InferenceRecord, ModelInfo, SelfCheck, TrainingRecord
+from fashionbench.report import classes, curves, images, measured, setting, units
 from fashionbench.report.material import Material, gather
 from fashionbench.report.page import Report, make_view, render_html, render_markdown, render_pdf, write_report
 from fashionbench.report.verdict import decide
-from fashionbench.report.view import Block, Exhibit, Gallery, Picture, Section, Table, View
+from fashionbench.report.view import Block, Exhibit, Gallery, Picture, Prose, Section, Table, View
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
@@ -427,13 +427,13 @@ def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
 
 
 def test_a_slow_model_that_gets_there_is_told_with_its_minutes() -> None:
-    *_, race = findings(measured.learning(material_of(make_study(2, gain=0.02, spread=0))))
+    *_, race = findings(curves.learning(material_of(make_study(2, gain=0.02, spread=0))))
 
     assert re.match(r"ResNet18 needs [\d.]+\smin to reach the 91\.5\s% on the validation images", race)
 
 
 def test_a_model_that_never_gets_there_is_told_so() -> None:
-    *_, race = findings(measured.learning(material_of(make_study(2, gain=-0.02, spread=0))))
+    *_, race = findings(curves.learning(material_of(make_study(2, gain=-0.02, spread=0))))
 
     assert race.startswith("ResNet18 never reaches the 91.5\N{NO-BREAK SPACE}%")
 
@@ -443,3 +443,34 @@ def test_a_device_with_one_model_is_left_out_of_what_compares_two() -> None:
 
     assert len(findings(images.by_image(material))) == 1
     assert len(findings(classes.by_class(material))) == 4 + 3
+
+
+def test_each_model_is_shown_at_the_minutes_of_the_other() -> None:
+    records = make_study(1, gain=0.02, spread=0)
+
+    (table,) = (block for block in curves.learning(material_of(records)) if isinstance(block, Table))
+
+    # FashionCNN ends after 4 minutes; ResNet18's epochs take 1.9, so that two have ended by then, at 93.6 - 6 * 0.6 %
+    assert table.head[1].startswith("in 4.")
+    assert table.head[2].startswith("in 1")
+    assert [[each.text for each in row[:3]] for row in table.rows] == [
+        ["FashionCNN", "91.5", "91.5"],
+        ["ResNet18", "90.0", "93.5"],
+    ]
+    assert table.rows[0][3].text == "–"
+    assert float(table.rows[1][3].text) == pytest.approx(19 * 4 / 10, rel=0.1)
+
+
+def test_a_self_checks_difference_stands_in_the_clock_box() -> None:
+    record = make_training(train_seconds=100.0)
+    assert record.result is not None
+    check = SelfCheck(train_seconds=103.0, differing_losses=2, differing_predictions=1)
+    checked = record.model_copy(update={"result": record.result.model_copy(update={"self_check": check})})
+
+    box, _ = setting.clock(material_of([checked]))
+
+    assert isinstance(box, Prose)
+    assert box.facts["self_checks"].replace(units.SPACE, " ") == (
+        "FashionCNN on cpu, seed 0, trained twice: 100.0 s and 103.0 s, 3.0 % apart; "
+        "2 of 450 training losses and 1 of 10,000 predictions differ."
+    )

@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from fashionbench.report.statistics import (
     class_differences,
+    detectable_gain,
     expected_calibration_error,
     gain_interval,
     holm,
@@ -182,6 +183,15 @@ def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[N
         chances = np.where(hard, chance + preferred + effects[:, None] / HARD, 1.0)
         arms.append(generator.random((seeds, IMAGES)) < chances)
     return arms[0], arms[1]
+
+
+def test_the_detectable_gain_is_found_in_four_studies_of_five() -> None:
+    generator = np.random.default_rng(3)
+    detectable = float(np.mean([detectable_gain(*simulate(generator, 0.01, 5)) for _ in range(200)]))
+
+    found = np.mean([gain_interval(*simulate(generator, detectable, 5)).low > 0 for _ in range(400)])
+
+    assert 0.74 <= found <= 0.86  # 4 standard errors, and the little that the error's own spread takes
 
 
 @pytest.mark.slow
