@@ -6,7 +6,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fashionbench.run import Run, run_inference
-from fashionbench.store import EXTRA_INFO_KEY
+from fashionbench.store import EXTRA_INFO_KEY, seal
 
 
 @pytest.mark.benchmark(group="inference", warmup=True, warmup_iterations=10)
@@ -21,6 +21,6 @@ def bench_inference(benchmark: BenchmarkFixture, run: Run, model: str, device: s
         return tuple(benchmark.stats.stats.data)
 
     record = run_inference(run, model, place, batch_size, timed)
-    benchmark.extra_info[EXTRA_INFO_KEY] = record.model_dump(mode="json")
+    benchmark.extra_info[EXTRA_INFO_KEY] = seal(record)
     if record.status == "failed":
         pytest.fail(record.reason, pytrace=False)

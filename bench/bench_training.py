@@ -5,7 +5,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fashionbench.measure.case import Case
 from fashionbench.run import Run, run_training
-from fashionbench.store import EXTRA_INFO_KEY
+from fashionbench.store import EXTRA_INFO_KEY, seal
 
 
 def bench_training(benchmark: BenchmarkFixture, run: Run, case: Case) -> None:
@@ -17,6 +17,6 @@ def bench_training(benchmark: BenchmarkFixture, run: Run, case: Case) -> None:
             train, setup=lambda: ((prepare(),), {}), rounds=1, iterations=1
         ),
     )
-    benchmark.extra_info[EXTRA_INFO_KEY] = record.model_dump(mode="json")
+    benchmark.extra_info[EXTRA_INFO_KEY] = seal(record)
     if record.status == "failed":
         pytest.fail(record.reason, pytrace=False)

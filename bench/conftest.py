@@ -5,6 +5,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Generator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from rich.console import Console
 from fashionbench.errors import FashionBenchError
 from fashionbench.measure.case import BATCH_SIZES, Case
 from fashionbench.measure.devices import Device
-from fashionbench.measure.plan import DEFAULTS, OPTION_HELP, SELF_CHECK_HELP, Plan, make_plan
-from fashionbench.run import Run, finish_run, start_run
+from fashionbench.measure.plan import DEFAULTS, FLAG_HELP, OPTION_HELP, Plan, make_plan
+from fashionbench.run import Run, finish_run, open_run, tell_interrupted
 from fashionbench.store import EXTRA_INFO_KEY, benchmark_section
 
 PLAN = pytest.StashKey[Plan]()
 RUN = pytest.StashKey[Run]()
+INTERRUPT = pytest.StashKey[KeyboardInterrupt]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fashionbench")
     for name, text in OPTION_HELP.items():
         group.addoption(f"--{name}", default=DEFAULTS.get(name), metavar=name.upper(), help=text)
-    group.addoption("--self-check", action="store_true", help=SELF_CHECK_HELP)
+    for name, text in FLAG_HELP.items():
+        group.addoption(f"--{name.replace('_', '-')}", action="store_true", help=text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,7 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
     try:
         options = {name: config.getoption(name) for name in DEFAULTS}
-        config.stash[PLAN] = replace(make_plan(**options), self_check=config.getoption("self_check"))
+        flags = {name: config.getoption(name) for name in FLAG_HELP}
+        config.stash[PLAN] = replace(make_plan(**options), **flags)
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
 
@@ -76,15 +80,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     plan = config.stash[PLAN]
     picked = {item.name for item in session.items}
+    opened = ExitStack()
+    config.add_cleanup(opened.close)
     try:
-        config.stash[RUN] = start_run(
-            plan,
-            tuple(case for case in plan.cases() if f"bench_training[{case.name}]" in picked),
-            data=Path(config.getoption("data")) if config.getoption("data") else None,
-            out=Path(config.getoption("out") or "reports"),
-            command=shlex.join(["pytest", *sys.argv[1:]]),
-            environ=os.environ,
-            console=Console(),
+        config.stash[RUN] = opened.enter_context(
+            open_run(
+                plan,
+                tuple(case for case in plan.cases() if f"bench_training[{case.name}]" in picked),
+                data=Path(config.getoption("data")) if config.getoption("data") else None,
+                out=Path(config.getoption("out") or "reports"),
+                command=shlex.join(["pytest", *sys.argv[1:]]),
+                environ=os.environ,
+                console=Console(),
+            )
         )
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
@@ -96,7 +104,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     plugins = pyfuncitem.config.pluginmanager
     with plugins.getplugin("capturemanager").global_and_fixture_disabled():
         plugins.getplugin("terminalreporter").ensure_newline()
-        return (yield)
+        try:
+            return (yield)
+        except KeyboardInterrupt as interrupt:
+            pyfuncitem.config.stash[INTERRUPT] = interrupt
+            raise
 
 
 @pytest.fixture
@@ -129,10 +141,18 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, o
     output_json[EXTRA_INFO_KEY] = benchmark_section(config.stash[RUN].records)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """After Ctrl-C or SIGTERM, say what is kept and how to go on, with the exit status that shells expect."""
+    yield
+    if INTERRUPT in session.config.stash and RUN in session.config.stash:
+        session.exitstatus = tell_interrupted(session.config.stash[RUN], session.config.stash[INTERRUPT])
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Write the report and say where it lies."""
-    if RUN in config.stash and config.stash[RUN].records:
+    if RUN in config.stash and config.stash[RUN].records and INTERRUPT not in config.stash:
         written = finish_run(config.stash[RUN])
         terminalreporter.section("FashionBench")
         terminalreporter.write_line(written.conclusion)

@@ -53,6 +53,10 @@ def run(  # noqa: PLR0913 - the options of a run
     seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",
     margin: Annotated[str, typer.Option(help="The smallest gain that matters, in percentage points.")] = "0.5",
     price: Annotated[str, typer.Option(help="What a percentage point may cost, in training minutes.")] = "",
+    limit: Annotated[str, typer.Option(help="Minutes after which a training is given up; default: none.")] = "",
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure anew what earlier runs in this folder have finished.")
+    ] = False,
     self_check: Annotated[
         bool, typer.Option("--self-check", help="Train the first case of each device once more and report the noise.")
     ] = False,
@@ -64,11 +68,13 @@ def run(  # noqa: PLR0913 - the options of a run
 
     from fashionbench.measure.case import BATCH_SIZES
     from fashionbench.measure.plan import make_plan
-    from fashionbench.run import finish_run, run_inference, run_training, start_run
+    from fashionbench.run import finish_run, open_run, run_inference, run_training, tell_interrupted
 
-    plan = make_plan(recipe=recipe, models=models, devices=devices, seeds=seeds, margin=margin, price=price)
-    plan = replace(plan, self_check=self_check)
-    measured = start_run(
+    plan = make_plan(
+        recipe=recipe, models=models, devices=devices, seeds=seeds, margin=margin, price=price, limit=limit
+    )
+    plan = replace(plan, self_check=self_check, fresh=fresh)
+    with open_run(
         plan,
         plan.cases(),
         data=data,
@@ -76,15 +82,18 @@ def run(  # noqa: PLR0913 - the options of a run
         command=shlex.join(["fashionbench", *sys.argv[1:]]),
         environ=os.environ,
         console=Console(),
-    )
-    for case in plan.cases():
-        if not case.device.absence:
-            run_training(measured, case)
-    for device in plan.devices:
-        for model, batch_size in product(plan.models, BATCH_SIZES):
-            if not device.absence:
-                run_inference(measured, model, device, batch_size)
-    _tell(finish_run(measured))
+    ) as measured:
+        try:
+            for case in plan.cases():
+                if not case.device.absence:
+                    run_training(measured, case)
+            for device in plan.devices:
+                for model, batch_size in product(plan.models, BATCH_SIZES):
+                    if not device.absence:
+                        run_inference(measured, model, device, batch_size)
+            _tell(finish_run(measured))
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(tell_interrupted(measured, interrupt)) from None
     if any(record.status == "failed" for record in measured.records):
         raise typer.Exit(EXIT_CASE_FAILED)
 

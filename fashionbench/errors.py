@@ -1,5 +1,7 @@
 """The errors a user can cause: one base class, each message saying found, expected, what to do."""
 
+from functools import partial
+
 __all__ = ["CaseFailedError", "FashionBenchError", "InputError", "SetupError"]
 
 
@@ -18,6 +20,10 @@ class FashionBenchError(Exception):
         self.found = found
         self.expected = expected
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes with its keyword arguments."""
+        return partial(type(self), expected=self.expected, remedy=self.remedy), (self.found,)
 
 
 class InputError(FashionBenchError):

@@ -72,6 +72,9 @@ class Packed(_Strict):
         return self
 
 
+Identity = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Environment(_Strict):
     """Where and with what a case was measured; the host's name is left out on purpose."""
 
@@ -202,6 +205,8 @@ class TrainingResult(_Strict):
     """Peak resident memory of the process while this case ran."""
     peak_device_bytes: NonNegativeInt | None
     """Peak memory allocated on the accelerator; None on cpu."""
+    resumed: NonNegativeInt = 0
+    """How often the training went on from a checkpoint; the seconds are the sum of what was kept."""
     self_check: SelfCheck | None = None
 
 
@@ -238,6 +243,8 @@ class TrainingRecord(_Case):
     """One training of one model on one device with one recipe and one seed."""
 
     kind: Literal["training"] = "training"
+    identity: Identity
+    """SHA-256 of all that decides the numbers; a case of the same identity is not measured twice."""
     seed: NonNegativeInt
     recipe: Recipe
     data: DataInfo

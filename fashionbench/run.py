@@ -1,35 +1,48 @@
 """One run from its options to its report, the same under pytest and on the command line."""
 
-from collections.abc import Callable, Mapping
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from fashionbench.measure.case import (
     Case,
-    Timed,
     compare_repeats,
     draw_split,
     measure_inference,
-    measure_training,
     record_absence,
     time_rounds,
 )
+from fashionbench.measure.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, remove_checkpoints
+from fashionbench.measure.child import Job, measure_in_child
 from fashionbench.measure.data import Dataset, cache_folder, find_dataset
 from fashionbench.measure.devices import Device
+from fashionbench.measure.identity import identify
 from fashionbench.measure.plan import Plan, estimate_seconds
 from fashionbench.measure.training import TrainingClock
 from fashionbench.preflight import check_output, check_pango
 from fashionbench.progress import Display, format_duration
 from fashionbench.record import InferenceRecord, TrainingRecord
-from fashionbench.store import write_record
+from fashionbench.store import find_finished, hold_folder, write_record
 
 if TYPE_CHECKING:
     from fashionbench.report.page import Report
 
-__all__ = ["Run", "finish_run", "run_inference", "run_training", "start_run"]
+__all__ = ["Run", "Terminated", "finish_run", "open_run", "run_inference", "run_training", "tell_interrupted"]
+
+Timed = Callable[[Callable[[], TrainingRecord], Callable[[TrainingRecord], TrainingRecord]], TrainingRecord]
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; like Ctrl-C, it ends the run with what is finished kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,11 +54,14 @@ class Run:
     out: Path
     command: str
     display: Display
+    finished: Mapping[str, TrainingRecord]
+    """What earlier runs in this folder finished, by identity."""
     clock: TrainingClock = field(default_factory=TrainingClock)
     records: list[TrainingRecord | InferenceRecord] = field(default_factory=list)
 
 
-def start_run(  # noqa: PLR0913 - the options of a run
+@contextmanager
+def open_run(  # noqa: PLR0913 - the options of a run
     plan: Plan,
     cases: tuple[Case, ...],
     *,
@@ -54,8 +70,10 @@ def start_run(  # noqa: PLR0913 - the options of a run
     command: str,
     environ: Mapping[str, str],
     console: Console,
-) -> Run:
-    """Check in seconds what would otherwise fail after an hour, and say what is to come.
+) -> Iterator[Run]:
+    """Check in seconds what would otherwise fail after an hour, say what is to come, and hold the output folder.
+
+    Inside the block SIGTERM raises ``Terminated``.
 
     Args:
         plan: What to measure.
@@ -80,38 +98,129 @@ def start_run(  # noqa: PLR0913 - the options of a run
     )
     draw_split(dataset, plan.recipe, plan.seeds[0])
     check_output(out)
-    say(f"Data: {dataset.name}, {dataset.release}, from {dataset.source}")
-    for device in plan.devices:
-        say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
-    expected = _expect(plan, cases, dataset, say)
-    total = sum(seconds for _, seconds in expected)
-    if expected:
-        count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
-        say(f"Expected: about {format_duration(total)} for {count}, recipe {plan.recipe.name}")
-    run = Run(plan=plan, dataset=dataset, out=out, command=command, display=Display(console, expected))
-    for case in cases:
-        if case.device.absence:
-            _keep(run, record_absence(case, dataset, command=command))
-    return run
+    since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    with hold_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
+        say(f"Data: {dataset.name}, {dataset.release}, from {dataset.source}")
+        for device in plan.devices:
+            say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
+        finished = {} if plan.fresh else find_finished(out / "records", say)
+        left = tuple(case for case in cases if identify(case, dataset) not in finished)
+        if len(left) < len(cases):
+            say(f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them anew")
+        expected = _expect(plan, left, dataset, say)
+        if expected:
+            total = format_duration(sum(seconds for _, seconds in expected))
+            count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
+            say(f"Expected: about {total} for {count}, recipe {plan.recipe.name}")
+        run = Run(
+            plan=plan,
+            dataset=dataset,
+            out=out,
+            command=command,
+            display=Display(console, expected),
+            finished=finished,
+        )
+        for case in cases:
+            if case.device.absence:
+                _keep(run, record_absence(case, dataset, command=command))
+        yield run
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+        yield
+        return
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def tell_interrupted(run: Run, interrupt: KeyboardInterrupt) -> int:
+    """Say what is finished and how to go on, and return the exit status, 130 or 143 as shells have it."""
+    finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
+    run.display.say(f"Interrupted. Finished trainings: {len(finished)}, kept in {run.out / 'records'}")
+    run.display.say(f"Go on with the same command: {run.command}")
+    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: train(prepare())) -> TrainingRecord:
-    """Measure a case, keep its record in the run and as a file, and return it."""
-    with run.display.watch(case) as watch:
-        record = measure_training(case, run.dataset, command=run.command, clock=run.clock, watch=watch, timed=timed)
-    if run.plan.repeated(case) and record.result is not None:
-        with run.display.watch(case) as watch:
-            again = measure_training(case, run.dataset, command=run.command, clock=TrainingClock(), watch=watch)
-        record = compare_repeats(record, again)
+    """Measure a case in a process of its own, or take it from an earlier run; keep its record and return it.
+
+    Args:
+        run: The run.
+        case: What to measure.
+        timed: Calls its first argument, then its second with the outcome; while the second runs, ``run.clock`` advances
+            by the seconds on the training clock. pytest-benchmark's ``pedantic`` fits in here.
+
+    """
+    kept = run.finished.get(identify(case, run.dataset))
+    if run.plan.fresh:
+        remove_checkpoints(_checkpoint(run, case))
+
+    def prepare() -> TrainingRecord:
+        if kept is not None:
+            return kept
+        record = _measure(run, case, _checkpoint(run, case))
+        write_record(run.out / "records", record)
+        remove_checkpoints(_checkpoint(run, case))
+        return record
+
+    def train(record: TrainingRecord) -> TrainingRecord:
+        if record.result is None:
+            raise _UnfinishedError(record)
+        run.clock.advance(record.result.train_seconds)
+        return record
+
+    try:
+        record = timed(prepare, train)
+    except _UnfinishedError as error:
+        record = error.record
+    if run.plan.repeated(case) and record.result is not None and record.result.self_check is None:
+        record = compare_repeats(record, _measure(run, case, None))
     result = record.result
     run.display.say(
         f"{case.name}: {record.status}, {record.reason}"
         if result is None
         else f"{case.name}: {result.scores.accuracy:.2%} on the test images "
         f"after {format_duration(result.train_seconds)} of training"
+        f"{' (kept from an earlier run)' if kept is not None else ''}"
     )
     _keep(run, record)
     return record
+
+
+def _checkpoint(run: Run, case: Case) -> Path:
+    return run.out / "checkpoints" / f"{identify(case, run.dataset)}.pt"
+
+
+def _measure(run: Run, case: Case, checkpoint: Path | None) -> TrainingRecord:
+    job = Job(
+        case=case,
+        dataset=run.dataset,
+        command=run.command,
+        checkpoint=checkpoint,
+        seconds_between_checkpoints=SECONDS_BETWEEN_CHECKPOINTS,
+    )
+    limit = run.plan.limit_minutes
+    with run.display.watch(case) as watch:
+        return measure_in_child(
+            job, watch=watch, warn=run.display.say, limit_seconds=None if limit is None else 60 * limit
+        )
+
+
+class _UnfinishedError(Exception):
+    """Leaves ``timed`` without a timing."""
+
+    def __init__(self, record: TrainingRecord) -> None:
+        super().__init__(record.reason)
+        self.record = record
 
 
 def run_inference(

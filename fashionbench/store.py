@@ -1,31 +1,60 @@
 """Records as files: write one so that it is whole or not there, read them from any mix of files and folders."""
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, SetupError
 from fashionbench.record import SCHEMA, InferenceRecord, Record, TrainingRecord, parse_failure
 
-__all__ = ["EXTRA_INFO_KEY", "benchmark_section", "read_records", "write_record", "write_whole"]
+__all__ = [
+    "EXTRA_INFO_KEY",
+    "benchmark_section",
+    "find_finished",
+    "hold_folder",
+    "read_records",
+    "seal",
+    "write_record",
+    "write_whole",
+]
 
 EXTRA_INFO_KEY: Final = "fashionbench"
 """Where a benchmark JSON keeps a case's record (in its extra_info) and our schema number (at its top)."""
 
-MAX_JSON_BYTES: Final = 1024**3
+UNFINISHED_SUFFIX: Final = ".unfinished"
+"""Of a file that is being written beside the one that it will replace."""
 
-_RECORD: Final = TypeAdapter[TrainingRecord | InferenceRecord](Record)
+MAX_JSON_BYTES: Final = 64 * 1024**2
+
+
+class _Sealed(BaseModel):
+    """A record behind the SHA-256 of its JSON, so that a flipped bit is not taken for a figure."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    sha256: str
+    record: Record
+
+    @model_validator(mode="after")
+    def _check_digest(self) -> Self:
+        if _digest(self.record) != self.sha256:
+            message = "the record is not what its SHA-256 says; the file was changed or damaged"
+            raise ValueError(message)
+        return self
 
 
 class _ExtraInfo(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    record: Record | None = Field(default=None, alias=EXTRA_INFO_KEY)
+    sealed: _Sealed | None = Field(default=None, alias=EXTRA_INFO_KEY)
 
 
 class _Benchmark(BaseModel):
@@ -38,7 +67,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     schema_version: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
-    unfinished: tuple[Record, ...]
+    unfinished: tuple[_Sealed, ...]
 
 
 class _BenchmarkFile(BaseModel):
@@ -53,7 +82,7 @@ class _BenchmarkFile(BaseModel):
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside, flush it to the disk and rename it, so that ``path`` is old or new, never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED_SUFFIX)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -66,18 +95,89 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def seal(record: TrainingRecord | InferenceRecord) -> dict[str, object]:
+    """Return a record as JSON's types, behind its SHA-256."""
+    return {"sha256": _digest(record), "record": record.model_dump(mode="json")}
+
+
+def _digest(record: TrainingRecord | InferenceRecord) -> str:
+    return hashlib.sha256(record.model_dump_json().encode()).hexdigest()
+
+
 def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path:
-    """Write a record into a folder under a name that tells its case, and return its path."""
+    """Write a record into a folder under a name that tells its case, and return its path.
+
+    Raises:
+        SetupError: It cannot be written.
+
+    """
     last = f"seed{record.seed}" if isinstance(record, TrainingRecord) else f"batch{record.batch_size}"
-    stem = "-".join((record.kind, record.model, record.device.replace(":", ""), last))
+    mark = (record.identity[:8],) if isinstance(record, TrainingRecord) else ()
+    stem = "-".join((record.kind, record.model, record.device.replace(":", ""), last, *mark))
     path = folder / f"{stem}.json"
-    write_whole(path, record.model_dump_json().encode())
+    try:
+        write_whole(path, json.dumps(seal(record), separators=(",", ":")).encode())
+    except OSError as error:
+        raise SetupError(
+            f"{path} cannot be written ({error.strerror})",
+            expected="room for a record; those written before are whole",
+            remedy="make room, then run again: finished cases are not measured twice",
+        ) from error
     return path
+
+
+def find_finished(folder: Path, warn: Callable[[str], None]) -> dict[str, TrainingRecord]:
+    """Return the finished trainings of a folder by identity; a file that is no whole record is told and passed over."""
+    found: dict[str, TrainingRecord] = {}
+    for path in sorted(folder.glob("training-*.json")):
+        try:
+            (record,) = _read_file(path)
+        except InputError as error:
+            warn(f"Not believed, and measured anew if it is asked for: {error.found}")
+            continue
+        if isinstance(record, TrainingRecord) and record.status == "finished":
+            found[record.identity] = record
+    return found
+
+
+@contextmanager
+def hold_folder(folder: Path, who: str) -> Iterator[None]:
+    """Keep a folder to this process while the block runs; the lock of a killed process is no hindrance.
+
+    Args:
+        folder: Where records are written.
+        who: Says to others who holds it.
+
+    Raises:
+        SetupError: Another process holds it.
+
+    """
+    path = folder / ".lock"
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        with suppress(OSError):
+            who = path.read_text(encoding="utf-8", errors="replace")[:200]
+        raise SetupError(
+            f"the folder {folder} is in use by another run ({who})",
+            expected="one run at a time in a folder",
+            remedy="wait for it to end, or choose another folder with --out",
+        ) from error
+    try:
+        path.write_text(who, encoding="utf-8")
+        for left_by_a_killed_run in folder.rglob(f".*{UNFINISHED_SUFFIX}"):
+            left_by_a_killed_run.unlink(missing_ok=True)
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        lock.release()
 
 
 def benchmark_section(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, object]:
     """Return our part of a benchmark JSON: the schema number and the records that no benchmark carries."""
-    unfinished = [record.model_dump(mode="json") for record in records if record.status != "finished"]
+    unfinished = [seal(record) for record in records if record.status != "finished"]
     return {"schema_version": SCHEMA, "unfinished": unfinished}
 
 
@@ -120,7 +220,7 @@ def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
         ) from error
     try:
         if _is_record(content):
-            return [_RECORD.validate_json(content)]
+            return [_Sealed.model_validate_json(content).record]
         file = _BenchmarkFile.model_validate_json(content)
     except (ValidationError, ValueError, RecursionError) as error:
         raise InputError(
@@ -128,10 +228,10 @@ def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
             expected=f"a pytest-benchmark JSON of FashionBench or a record, schema {SCHEMA}",
             remedy="make it anew with nox -s bench",
         ) from error
-    finished = [benchmark.extra_info.record for benchmark in file.benchmarks]
-    return [record for record in finished if record is not None] + list(file.section.unfinished)
+    sealed = [*(benchmark.extra_info.sealed for benchmark in file.benchmarks), *file.section.unfinished]
+    return [each.record for each in sealed if each is not None]
 
 
 def _is_record(content: bytes) -> bool:
     document = json.loads(content)
-    return isinstance(document, dict) and "kind" in document
+    return isinstance(document, dict) and "record" in document

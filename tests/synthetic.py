@@ -1,5 +1,7 @@
 """Synthetic records with known truth, for tests of the report: no torch, no training."""
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -146,6 +148,7 @@ def make_training(
         measured_at="2026-11-23T12:00:00Z",
         environment=make_environment(device),
         model_info=MODEL_INFO.get(model, MODEL_INFO["fashioncnn"]) if finished else None,
+        identity=hashlib.sha256(f"{model} {device} {seed} {recipe}".encode()).hexdigest(),
         seed=seed,
         recipe=recipe,
         data=DataInfo(

@@ -11,16 +11,14 @@ from synthetic import make_inference, make_training
 from fashionbench import store
 from fashionbench.errors import InputError
 from fashionbench.record import InferenceRecord, TrainingRecord
-from fashionbench.store import benchmark_section, read_records, write_record, write_whole
+from fashionbench.store import benchmark_section, read_records, seal, write_record, write_whole
 
 
 def benchmark_json(*records: TrainingRecord) -> dict[str, Any]:
     finished = [record for record in records if record.status == "finished"]
     return {
         "datetime": "2026-11-23",
-        "benchmarks": [
-            {"name": "x", "extra_info": {"fashionbench": record.model_dump(mode="json")}} for record in finished
-        ],
+        "benchmarks": [{"name": "x", "extra_info": {"fashionbench": seal(record)}} for record in finished],
         "fashionbench": benchmark_section(records),
     }
 

@@ -7,17 +7,18 @@ import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from fashionbench.errors import CaseFailedError, InputError
+from fashionbench.measure.checkpoint import Checkpoints
 from fashionbench.measure.data import Dataset, Split, split_dataset
 from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.measure.environment import describe_environment
 from fashionbench.measure.execution import Execution, describe_model, keep_memory, speed_up
+from fashionbench.measure.identity import identify
 from fashionbench.measure.models import build_model
 from fashionbench.measure.scoring import pick_mistakes, predict, score
 from fashionbench.measure.training import (
@@ -51,6 +52,7 @@ __all__ = [
     "measure_inference",
     "measure_training",
     "record_absence",
+    "record_failure",
     "time_rounds",
 ]
 
@@ -60,11 +62,6 @@ BATCH_SIZES: Final = (1, 256)
 SECONDS_PER_INFERENCE: Final = 1.0
 FEWEST_ROUNDS: Final = 10
 MOST_ROUNDS: Final = 10_000
-
-Prepare = Callable[[], "Prepared"]
-Train = Callable[["Prepared"], Curves]
-Timed = Callable[[Prepare, Train], Curves]
-"""Calls its first argument, then, under whatever timing it brings, its second with the outcome; returns that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +123,7 @@ def measure_training(  # noqa: PLR0913 - each named
     command: str,
     clock: TrainingClock,
     watch: Callable[[Tick], None],
-    timed: Timed = lambda prepare, run: run(prepare()),
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingRecord:
     """Measure one case and return its record, of status ``failed`` where the device or the loss gave way.
 
@@ -136,29 +133,25 @@ def measure_training(  # noqa: PLR0913 - each named
         command: What was typed, for the record.
         clock: Advances while the model trains.
         watch: Is told of the progress.
-        timed: Calls prepare and then train; pytest-benchmark's ``pedantic`` fits in here.
+        checkpoints: Where the training goes on from and saves to.
 
     Raises:
         InputError: The recipe asks for more images than there are, or the model is unknown.
+        Stopped: The checkpoints' ``stop`` told so; the state is saved.
 
     """
-    prepared: list[Prepared] = []
-
-    def prepare() -> Prepared:
+    try:
         gc.collect()
         reset_peaks(torch.device(case.device.word))
-        prepared[:] = [_prepare(case, dataset)]
-        return prepared[0]
-
-    try:
-        curves = timed(prepare, partial(_train, case, clock=clock, watch=watch))
-        return _finish(case, dataset, prepared[0], curves, command)
+        prepared = _prepare(case, dataset)
+        curves = _train(case, prepared, clock=clock, watch=watch, checkpoints=checkpoints)
+        return _finish(case, dataset, prepared, curves, command)
     except InputError:
         raise
     except (CaseFailedError, MemoryError, RuntimeError) as error:
         # torch raises RuntimeError, or a kind of it, for whatever a device's kernels, driver or memory cannot do
         first_line = str(error).partition("\n")[0] or type(error).__name__
-        return _unfinished(case, dataset, command, "failed", first_line)
+        return record_failure(case, dataset, first_line, command=command)
 
 
 def compare_repeats(record: TrainingRecord, again: TrainingRecord) -> TrainingRecord:
@@ -174,6 +167,11 @@ def compare_repeats(record: TrainingRecord, again: TrainingRecord) -> TrainingRe
     }
     check = SelfCheck(train_seconds=again.result.train_seconds, **differing)
     return record.model_copy(update={"result": record.result.model_copy(update={"self_check": check})})
+
+
+def record_failure(case: Case, dataset: Dataset, reason: str, *, command: str) -> TrainingRecord:
+    """Return the record of a case that gave no result."""
+    return _unfinished(case, dataset, command, "failed", reason)
 
 
 def record_absence(case: Case, dataset: Dataset, *, command: str) -> TrainingRecord:
@@ -255,7 +253,14 @@ def _prepare(case: Case, dataset: Dataset) -> Prepared:
     return Prepared(model=model, split=split, build_seconds=built - started, warmup_seconds=time.perf_counter() - built)
 
 
-def _train(case: Case, prepared: Prepared, *, clock: TrainingClock, watch: Callable[[Tick], None]) -> Curves:
+def _train(
+    case: Case,
+    prepared: Prepared,
+    *,
+    clock: TrainingClock,
+    watch: Callable[[Tick], None],
+    checkpoints: Checkpoints | None,
+) -> Curves:
     split, model = prepared.split, prepared.model
 
     def validate() -> tuple[float, float]:
@@ -273,6 +278,7 @@ def _train(case: Case, prepared: Prepared, *, clock: TrainingClock, watch: Calla
         clock=clock,
         validate=validate,
         watch=watch,
+        checkpoints=checkpoints,
     )
 
 
@@ -298,6 +304,7 @@ def _finish(case: Case, dataset: Dataset, prepared: Prepared, curves: Curves, co
         mistakes=pick_mistakes(predictions, split.test_images, split.test_labels),
         peak_host_bytes=peak_host_bytes(),
         peak_device_bytes=peak_device_bytes(torch.device(case.device.word)),
+        resumed=curves.resumed,
     )
     return _record(case, dataset, command, status="finished", reason="", result=result)
 
@@ -322,6 +329,7 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
         measured_at=_now(),
         environment=describe_environment(case.device, command),
         model_info=_describe(case.model, dataset),
+        identity=identify(case, dataset),
         seed=case.seed,
         recipe=case.recipe,
         data=DataInfo(

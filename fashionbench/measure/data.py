@@ -1,5 +1,6 @@
 """Find, fetch, verify and split Fashion-MNIST. Whatever the source, it ends as the same four verified files."""
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -11,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import platformdirs
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 from torch import Tensor
@@ -71,6 +73,18 @@ class Dataset:
     test_labels: Tensor
     read_seconds: float = 0.0
     """Finding, fetching, verifying and decoding."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel to another process by value: torch's own way takes shared memory, of which containers have little."""
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return _unpack_dataset, (
+            {name: value.numpy() if isinstance(value, Tensor) else value for name, value in fields.items()},
+        )
+
+
+def _unpack_dataset(fields: dict[str, Any]) -> Dataset:
+    tensors = {name: torch.from_numpy(value) for name, value in fields.items() if isinstance(value, np.ndarray)}
+    return Dataset(**{**fields, **tensors})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

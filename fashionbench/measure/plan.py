@@ -18,10 +18,18 @@ from fashionbench.measure.models import MODELS
 from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
 from fashionbench.recipe import Recipe, load_recipe
 
-__all__ = ["DEFAULTS", "OPTION_HELP", "SELF_CHECK_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
+__all__ = ["DEFAULTS", "FLAG_HELP", "OPTION_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
 
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
-    {"recipe": "study", "models": ",".join(MODELS), "devices": "all", "seeds": "1", "margin": "0.5", "price": ""}
+    {
+        "recipe": "study",
+        "models": ",".join(MODELS),
+        "devices": "all",
+        "seeds": "1",
+        "margin": "0.5",
+        "price": "",
+        "limit": "",
+    }
 )
 OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -31,13 +39,19 @@ OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "seeds": "how many (3 means 0,1,2), or the seeds themselves, comma-separated",
         "margin": "the smallest gain that matters, in percentage points",
         "price": "what a percentage point may cost, in training minutes; default: no limit",
+        "limit": "minutes after which a training is given up; default: no limit",
         "data": "folder of the four IDX files (gz or not) or of the Kaggle CSV pair; default: find or fetch it",
         "out": "folder for records and report",
     }
 )
 SECONDS_PER_ESTIMATE: Final = 1.0
 MOST_SEEDS: Final = 1_000
-SELF_CHECK_HELP: Final = "train the first case of each device once more and report how much of a difference is noise"
+FLAG_HELP: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "fresh": "measure anew what earlier runs in this folder have finished",
+        "self_check": "train the first case of each device once more and report how much of a difference is noise",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +64,12 @@ class Plan:
     seeds: tuple[int, ...]
     margin_pp: float
     price_minutes_per_pp: float | None
+    limit_minutes: float | None
+    """When a case is given up."""
     self_check: bool = False
     """Train the first case of each device once more and tell the difference."""
+    fresh: bool = False
+    """Measure finished cases anew."""
 
     def cases(self, execution: Execution = "fast") -> tuple[Case, ...]:
         """Return the cases in measuring order: by device, the models' order turned round with every seed (ABBA)."""
@@ -68,7 +86,7 @@ class Plan:
 
 
 def make_plan(  # noqa: PLR0913 - the options of a run
-    *, recipe: str, models: str, devices: str, seeds: str, margin: str, price: str
+    *, recipe: str, models: str, devices: str, seeds: str, margin: str, price: str, limit: str
 ) -> Plan:
     """Read the options of a run, as text; their meaning stands in ``OPTION_HELP``.
 
@@ -91,6 +109,7 @@ def make_plan(  # noqa: PLR0913 - the options of a run
         seeds=parse_seeds(seeds),
         margin_pp=_parse_amount("margin", margin),
         price_minutes_per_pp=_parse_amount("price", price) if price else None,
+        limit_minutes=_parse_amount("limit", limit) if limit else None,
     )
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import torch
@@ -14,6 +15,7 @@ from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from fashionbench.errors import CaseFailedError
+from fashionbench.measure.checkpoint import Checkpoints, State
 from fashionbench.measure.devices import synchronize
 from fashionbench.measure.execution import Execution, make_optimizer
 from fashionbench.recipe import Recipe
@@ -43,8 +45,22 @@ class TrainingClock:
         try:
             yield
         finally:
-            self._seconds += time.perf_counter() - self._started
+            self._seconds = self()
             self._started = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hold the running clock inside the block."""
+        self._seconds = self()
+        self._started = None
+        try:
+            yield
+        finally:
+            self._started = time.perf_counter()
+
+    def advance(self, seconds: float) -> None:
+        """Let the clock jump ahead by seconds that were measured before."""
+        self._seconds += seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +91,8 @@ class Curves:
     validation_accuracies: tuple[float, ...]
     validation_seconds: float
     """Off the training clock."""
+    resumed: int = 0
+    """How often the training went on from a checkpoint."""
 
 
 def scale_pixels(images: Tensor) -> Tensor:
@@ -82,8 +100,14 @@ def scale_pixels(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(255)
 
 
-def iterate_batches(
-    images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, execution: Execution
+def iterate_batches(  # noqa: PLR0913 - each named
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    execution: Execution,
+    *,
+    start: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield shuffled batches (B, C, H, W) in [0, 1] and (B,), every image once.
 
@@ -95,19 +119,21 @@ def iterate_batches(
         batch_size: Images a batch.
         generator: Decides the order.
         execution: ``fast`` gathers from the resident array; ``plain`` is PyTorch's DataLoader.
+        start: Batches to pass over, which a training that goes on has seen.
 
     """
     if execution == "plain":
-        yield from DataLoader(
+        loader = DataLoader(
             TensorDataset(images, labels),
             batch_size,
             shuffle=True,
             generator=generator,
             drop_last=len(images) % batch_size == 1,
         )
+        yield from islice(loader, start, None)
         return
     order = torch.randperm(len(images), generator=generator).to(images.device)
-    for chosen in order.split(batch_size):
+    for chosen in order.split(batch_size)[start:]:
         if len(chosen) > 1:
             yield scale_pixels(images[chosen]), labels[chosen]
 
@@ -148,6 +174,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
     clock: TrainingClock,
     validate: Callable[[], tuple[float, float]],
     watch: Callable[[Tick], None],
+    checkpoints: Checkpoints | None = None,
 ) -> Curves:
     """Train a model by the recipe, with only the training itself on the clock.
 
@@ -162,6 +189,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
         clock: Advances while training, up to the device's wait at each epoch's end.
         validate: Returns loss and accuracy (a fraction) on the validation images; off the clock.
         watch: Is told of the progress about once a second and after each epoch.
+        checkpoints: Where to go on from and to save to, off the clock; None trains from the start and saves nothing.
 
     Raises:
         CaseFailedError: The loss is no longer finite.
@@ -169,75 +197,83 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
     """
     device = next(model.parameters()).device
     steps = len(range(0, len(images) - 1, batch_size))  # as iterate_batches yields them
-    generator = torch.Generator().manual_seed(seed)
-    losses: list[Tensor] = []
-    epoch_seconds: list[float] = []
-    validations: list[tuple[float, float]] = []
-    validation_seconds = 0.0
+    base = clock()
     with torch.random.fork_rng(devices=[device] if device.type != "cpu" else [], device_type=device.type):
         torch.manual_seed(seed)
-        for epoch in range(recipe.epochs):
-            started = clock()
-            with clock.running():
-                if epoch == 0:
-                    if execution == "plain":
-                        images = scale_pixels(images)
-                    images, labels = images.to(device), labels.to(device)
-                    optimizer = make_optimizer(model, recipe.learning_rate, execution)
-                    schedule = StepLR(optimizer, recipe.step_epochs, recipe.gamma)
-                epoch_losses = _train_epoch(
-                    model.train(),
-                    optimizer,
-                    iterate_batches(images, labels, batch_size, generator, execution),
-                    watch=lambda loss, done, epoch=epoch: watch(  # type: ignore[misc]  # mypy: lambda with default
-                        Tick(
-                            epoch=epoch + 1,
-                            step=epoch * steps + done,
-                            steps=recipe.epochs * steps,
-                            loss=loss,
-                            train_seconds=clock(),
-                        )
-                    ),
-                )
-                schedule.step()
+        with clock.running():
+            if execution == "plain":
+                images = scale_pixels(images)
+            images, labels = images.to(device), labels.to(device)
+            optimizer = make_optimizer(model, recipe.learning_rate, execution)
+            schedule = StepLR(optimizer, recipe.step_epochs, recipe.gamma)
+        state = State(
+            model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator().manual_seed(seed)
+        )
+        if checkpoints is not None and checkpoints.restore(state):
+            clock.advance(state.seconds - (clock() - base))
+
+        def keep() -> None:
+            """Save within an epoch, where that is due."""
+            if checkpoints is not None and checkpoints.due():
                 synchronize(device)
-            epoch_seconds.append(clock() - started)
-            losses.append(epoch_losses.cpu())
-            _require_finite(losses[-1], epoch)
-            before = time.perf_counter()
-            validations.append(validate())
-            validation_seconds += time.perf_counter() - before
+                with clock.paused():
+                    state.seconds = clock() - base
+                    checkpoints.save(state)
+
+        def tick(loss: float, accuracy: float | None = None) -> None:
             watch(
                 Tick(
-                    epoch=epoch + 1,
-                    step=(epoch + 1) * steps,
+                    epoch=state.epoch + 1,
+                    step=state.epoch * steps + len(state.step_losses),
                     steps=recipe.epochs * steps,
-                    loss=float(losses[-1].mean()),
-                    train_seconds=clock(),
-                    validation_accuracy=validations[-1][1],
+                    loss=loss,
+                    train_seconds=clock() - base,
+                    validation_accuracy=accuracy,
                 )
             )
+
+        while state.epoch < recipe.epochs:
+            with clock.running():
+                state.epoch_began = state.generator.get_state()
+                batches = iterate_batches(
+                    images, labels, batch_size, state.generator, execution, start=len(state.step_losses)
+                )
+                _train_epoch(state, batches, tick, keep)
+                schedule.step()
+                synchronize(device)
+            state.epoch_seconds.append(clock() - base - sum(state.epoch_seconds))
+            losses = torch.stack(state.step_losses).cpu()
+            _require_finite(losses, state.epoch)
+            before = time.perf_counter()
+            state.validations.append(validate())
+            state.validation_seconds += time.perf_counter() - before
+            tick(float(losses.mean()), state.validations[-1][1])
+            state.end_epoch(losses)
+            if checkpoints is not None and state.epoch < recipe.epochs:
+                state.seconds = clock() - base
+                checkpoints.save(state)
     return Curves(
-        step_losses=torch.cat(losses),
-        epoch_seconds=tuple(epoch_seconds),
-        validation_losses=tuple(loss for loss, _ in validations),
-        validation_accuracies=tuple(accuracy for _, accuracy in validations),
-        validation_seconds=validation_seconds,
+        step_losses=torch.cat(state.losses),
+        epoch_seconds=tuple(state.epoch_seconds),
+        validation_losses=tuple(loss for loss, _ in state.validations),
+        validation_accuracies=tuple(accuracy for _, accuracy in state.validations),
+        validation_seconds=state.validation_seconds,
+        resumed=state.resumed,
     )
 
 
 def _train_epoch(
-    model: nn.Module, optimizer: Adam, batches: Iterator[tuple[Tensor, Tensor]], watch: Callable[[float, int], None]
-) -> Tensor:
-    losses: list[Tensor] = []
-    told, shown = time.perf_counter(), 0
+    state: State, batches: Iterator[tuple[Tensor, Tensor]], tick: Callable[[float], None], keep: Callable[[], None]
+) -> None:
+    state.model.train()
+    told, shown = time.perf_counter(), len(state.step_losses)
     for images, labels in batches:
-        losses.append(train_step(model, optimizer, images, labels))
+        state.step_losses.append(train_step(state.model, state.optimizer, images, labels))
         # reading a loss waits for the device, so it is done about once a second and not per step
         if time.perf_counter() - told >= SECONDS_BETWEEN_TICKS:
-            watch(float(torch.stack(losses[shown:]).mean()), len(losses))
-            told, shown = time.perf_counter(), len(losses)
-    return torch.stack(losses)
+            tick(float(torch.stack(state.step_losses[shown:]).mean()))
+            told, shown = time.perf_counter(), len(state.step_losses)
+        keep()
 
 
 def _require_finite(losses: Tensor, epoch: int) -> None:

@@ -1,11 +1,14 @@
 """A case becomes a record whatever happens, and the record agrees with itself."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from sklearn.metrics import classification_report
 
 from fashionbench.errors import InputError
 from fashionbench.measure import case as case_module
+from fashionbench.measure import training
 from fashionbench.measure.case import Case, measure_inference, measure_training, record_absence
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device
@@ -105,31 +108,22 @@ def test_the_warm_up_teaches_nothing(sample: Dataset, record: TrainingRecord, mo
     assert cold.result.step_losses == record.result.step_losses
 
 
-def test_a_diverged_loss_becomes_a_failed_record_with_its_reason(sample: Dataset) -> None:
-    wild = Recipe(name="wild", epochs=3, batch_size=50, learning_rate=10.0)
-    spoiled = Dataset(
-        **{name: getattr(sample, name) for name in Dataset.__slots__} | {"train_labels": sample.train_labels}
-    )
+def test_a_diverged_loss_becomes_a_failed_record_with_its_reason(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case_module, "train", _spoil_weights)
 
-    record = measure_training(
-        tiny_case(recipe=wild),
-        spoiled,
-        command="pytest",
-        clock=TrainingClock(),
-        watch=lambda _: None,
-        timed=_spoil_weights,
-    )
+    record = measure(tiny_case(), sample)
 
     assert record.status == "failed"
     assert record.reason.startswith("the training loss became nan in epoch 1, step 1")
     assert record.result is None
 
 
-def _spoil_weights(prepare: case_module.Prepare, train: case_module.Train) -> Curves:
-    prepared = prepare()
+def _spoil_weights(model: torch.nn.Module, *arguments: object, **options: object) -> Curves:
     with torch.no_grad():
-        next(prepared.model.parameters()).fill_(float("nan"))
-    return train(prepared)
+        next(model.parameters()).fill_(float("nan"))
+    return training.train(model, *arguments, **options)  # type: ignore[arg-type]  # passed on as they came
 
 
 @pytest.mark.parametrize(
@@ -140,23 +134,21 @@ def _spoil_weights(prepare: case_module.Prepare, train: case_module.Train) -> Cu
         (MemoryError(), "MemoryError"),
     ],
 )
-def test_a_device_that_fails_becomes_a_failed_record(sample: Dataset, error: Exception, reason: str) -> None:
-    def fail(prepare: case_module.Prepare, train: case_module.Train) -> Curves:
-        del prepare, train
-        raise error
+def test_a_device_that_fails_becomes_a_failed_record(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    monkeypatch.setattr(case_module, "train", Mock(side_effect=error))
 
-    record = measure_training(tiny_case(), sample, command="x", clock=TrainingClock(), watch=lambda _: None, timed=fail)
+    record = measure(tiny_case(), sample)
 
     assert (record.status, record.reason) == ("failed", reason)
 
 
-def test_a_bug_keeps_its_traceback(sample: Dataset) -> None:
-    def fail(prepare: case_module.Prepare, train: case_module.Train) -> Curves:
-        del prepare, train
-        raise TypeError("a bug")
+def test_a_bug_keeps_its_traceback(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(case_module, "train", Mock(side_effect=TypeError("a bug")))
 
     with pytest.raises(TypeError, match="a bug"):
-        measure_training(tiny_case(), sample, command="x", clock=TrainingClock(), watch=lambda _: None, timed=fail)
+        measure(tiny_case(), sample)
 
 
 def test_a_recipe_that_asks_for_too_many_images_is_refused(sample: Dataset) -> None:

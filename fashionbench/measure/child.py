@@ -1,0 +1,145 @@
+"""One case in a process of its own: a crash or a hang takes no other case with it, and memory starts clean."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+from fashionbench.errors import FashionBenchError
+from fashionbench.measure.case import Case, measure_training, record_failure
+from fashionbench.measure.checkpoint import Checkpoints, Stopped
+from fashionbench.measure.data import Dataset
+from fashionbench.measure.training import Tick, TrainingClock
+from fashionbench.record import TrainingRecord
+
+__all__ = ["Job", "measure_in_child"]
+
+SECONDS_TO_STOP: Final = 10.0
+"""How long a child may take to save its state before it is killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """All that the child needs."""
+
+    case: Case
+    dataset: Dataset
+    command: str
+    """What was typed, for the record."""
+    checkpoint: Path | None
+    """Where the training goes on from and saves to."""
+    seconds_between_checkpoints: float
+
+
+def measure_in_child(
+    job: Job, *, watch: Callable[[Tick], None], warn: Callable[[str], None], limit_seconds: float | None
+) -> TrainingRecord:
+    """Measure a case in a child process; a child that crashes or takes too long gives a record of status ``failed``.
+
+    A ``KeyboardInterrupt`` here lets the child save its state before it goes on.
+
+    Args:
+        job: What to measure.
+        watch: Is told of the progress.
+        warn: Is told of what went wrong without ending the case, in a line each.
+        limit_seconds: How long the child may take; None: as long as it likes.
+
+    Raises:
+        FashionBenchError: What the case's own checks refuse.
+
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(sender, job), name=job.case.name)
+    process.start()
+    sender.close()
+    try:
+        return _receive(job, receiver, watch, warn, None if limit_seconds is None else time.monotonic() + limit_seconds)
+    except EOFError:
+        process.join()
+        return record_failure(job.case, job.dataset, _how_it_ended(process.exitcode), command=job.command)
+    except TimeoutError:
+        reason = f"given up after the limit of {(limit_seconds or 0) / 60:g} min"
+        return record_failure(job.case, job.dataset, reason, command=job.command)
+    finally:
+        if process.is_alive():
+            process.terminate()
+            process.join(SECONDS_TO_STOP)
+            process.kill()
+        process.join()
+        process.close()
+        receiver.close()
+
+
+def _receive(
+    job: Job,
+    receiver: "Connection[object, object]",
+    watch: Callable[[Tick], None],
+    warn: Callable[[str], None],
+    deadline: float | None,
+) -> TrainingRecord:
+    while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and (left <= 0 or not receiver.poll(left)):
+            raise TimeoutError
+        match receiver.recv():
+            case Tick() as tick:
+                watch(tick)
+            case str(line):
+                warn(line)
+            case TrainingRecord() as record:
+                return record
+            case FashionBenchError() as error:
+                raise error
+            case other:
+                raise AssertionError(f"{job.case.name}: the child sent {other!r}")
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+        return f"the process that trained was ended by {name}{hint}"
+    return f"the process that trained ended without a result (exit status {exit_code})"
+
+
+def _work(sender: "Connection[object, object]", job: Job) -> None:
+    """Measure, in the child, and send ticks, warnings and the record."""
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells all its processes; the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    checkpoints = None
+    if job.checkpoint is not None:
+        checkpoints = Checkpoints(
+            job.checkpoint, stop=stop.is_set, seconds_between=job.seconds_between_checkpoints, warn=sender.send
+        )
+    with suppress(Stopped):
+        try:
+            sender.send(
+                measure_training(
+                    job.case,
+                    job.dataset,
+                    command=job.command,
+                    clock=TrainingClock(),
+                    watch=sender.send,
+                    checkpoints=checkpoints,
+                )
+            )
+        except FashionBenchError as error:
+            sender.send(error)
+
+
+def _end_with_parent() -> None:
+    """End this process at once when the parent is gone: the next run must find the folder its own."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

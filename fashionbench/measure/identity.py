@@ -1,0 +1,40 @@
+"""What makes a case the same case: everything that decides its numbers, and nothing else."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from fashionbench import recipe as recipe_module
+from fashionbench.measure.data import Dataset
+
+if TYPE_CHECKING:
+    from fashionbench.measure.case import Case
+
+__all__ = ["identify"]
+
+
+def identify(case: "Case", dataset: Dataset) -> str:
+    """Return the SHA-256 of a case's model, device, recipe, seed, data, execution, threads, torch and our own code."""
+    facts = {
+        "model": case.model,
+        "device": (case.device.word, case.device.name),
+        "recipe": case.recipe.model_dump(mode="json"),
+        "seed": case.seed,
+        "data": dict(dataset.digests),
+        "execution": case.execution,
+        "precision": "fp32",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "code": _code_digest(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _code_digest() -> str:
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(str(recipe_module.__file__))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
