@@ -103,8 +103,8 @@ def open_run(  # noqa: PLR0913 - the options of a run
         say(f"Data: {dataset.name}, {dataset.release}, from {dataset.source}")
         for device in plan.devices:
             say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
-        finished = {} if plan.fresh else find_finished(out / "records", say)
-        left = tuple(case for case in cases if identify(case, dataset) not in finished)
+        finished = find_finished(out / "records", say)
+        left = cases if plan.fresh else tuple(case for case in cases if identify(case, dataset) not in finished)
         if len(left) < len(cases):
             say(f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them anew")
         expected = _expect(plan, left, dataset, say)
@@ -146,7 +146,7 @@ def tell_interrupted(run: Run, interrupt: KeyboardInterrupt) -> int:
     """Say what is finished and how to go on, and return the exit status, 130 or 143 as shells have it."""
     finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
     run.display.say(f"Interrupted. Finished trainings: {len(finished)}, kept in {run.out / 'records'}")
-    run.display.say(f"Go on with the same command: {run.command}")
+    run.display.say(f"Go on with: {run.command.replace(' --fresh', '')}")
     return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
@@ -160,7 +160,7 @@ def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: tra
             by the seconds on the training clock. pytest-benchmark's ``pedantic`` fits in here.
 
     """
-    kept = run.finished.get(identify(case, run.dataset))
+    kept = None if run.plan.fresh else run.finished.get(identify(case, run.dataset))
     if run.plan.fresh:
         remove_checkpoints(_checkpoint(run, case))
 
@@ -168,8 +168,9 @@ def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: tra
         if kept is not None:
             return kept
         record = _measure(run, case, _checkpoint(run, case))
-        write_record(run.out / "records", record)
-        remove_checkpoints(_checkpoint(run, case))
+        _write(run, record)
+        if record.result is not None:
+            remove_checkpoints(_checkpoint(run, case))
         return record
 
     def train(record: TrainingRecord) -> TrainingRecord:
@@ -272,4 +273,10 @@ def _expect(
 
 def _keep(run: Run, record: TrainingRecord | InferenceRecord) -> None:
     run.records.append(record)
-    write_record(run.out / "records", record)
+    _write(run, record)
+
+
+def _write(run: Run, record: TrainingRecord | InferenceRecord) -> None:
+    """Write a record, but none without a result over one that an earlier run finished."""
+    if record.result is not None or not isinstance(record, TrainingRecord) or record.identity not in run.finished:
+        write_record(run.out / "records", record)

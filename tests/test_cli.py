@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from fashionbench import cli
-from fashionbench.errors import CaseFailedError
-from fashionbench.measure import case as case_module
+from fashionbench import run as run_module
 from fashionbench.measure import data as data_module
 from fashionbench.measure import plan as plan_module
+from fashionbench.measure.case import record_failure
+from fashionbench.measure.child import Job
 from fashionbench.measure.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
+from fashionbench.record import TrainingRecord
+from fashionbench.run import Terminated
 
 WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 
@@ -71,18 +74,64 @@ def test_a_run_measures_and_reports_and_its_records_report_again(
         assert (again / name).read_bytes() == (first / name).read_bytes()
 
 
+def fail_in_child(job: Job, **_: object) -> TrainingRecord:
+    return record_failure(job.case, job.dataset, "the training loss became nan", command=job.command)
+
+
 def test_a_failed_case_is_reported_and_told_by_the_exit_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:
-    def diverge(*_: object, **__: object) -> None:
-        raise CaseFailedError("the training loss became nan", expected="a finite loss", remedy="lower the rate")
-
-    monkeypatch.setattr(case_module, "train", diverge)
+    monkeypatch.setattr(run_module, "measure_in_child", fail_in_child)
 
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path / "out")) == 1
 
     assert "fashioncnn-cpu-0: failed, the training loss became nan" in capsys.readouterr().out
     assert "the training loss became nan" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_second_run_measures_only_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path)) == 0
+    first = capsys.readouterr().out
+    kept = {path: path.read_bytes() for path in (tmp_path / "records").glob("training-*")}
+
+    monkeypatch.setattr(run_module, "measure_in_child", fail_in_child)
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--seeds", "2") == 1
+    second = capsys.readouterr().out
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == 1
+
+    assert "kept from" not in first
+    assert "Kept: 1 of 2 trainings of earlier runs" in second
+    assert "fashioncnn-cpu-0: " in second
+    assert "(kept from an earlier run)" in second
+    assert "fashioncnn-cpu-1: failed" in second
+    assert len(kept) == 1
+    for path, content in kept.items():  # even --fresh puts no failure in a result's place
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(("interrupt", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    sample_folder: Path,
+    interrupt: type[KeyboardInterrupt],
+    status: int,
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise interrupt
+
+    monkeypatch.setattr(run_module, "measure_in_child", stop)
+
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == status
+
+    said = capsys.readouterr().out
+    assert f"Interrupted. Finished trainings: 0, kept in {tmp_path / 'records'}\n" in said
+    assert re.search(r"Go on with: fashionbench run .*\n", said)
+    assert "--fresh" not in said.partition("Go on with")[2]
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_a_self_check_trains_the_first_case_once_more_and_reports_the_noise(
@@ -92,10 +141,8 @@ def test_a_self_check_trains_the_first_case_once_more_and_reports_the_noise(
 
     assert "[2/3] fashioncnn on cpu, seed 0" in capsys.readouterr().out
     checks = [
-        json.loads((tmp_path / "records" / f"training-fashioncnn-cpu-seed{seed}.json").read_bytes())["result"][
-            "self_check"
-        ]
-        for seed in range(2)
+        json.loads(path.read_bytes())["record"]["result"]["self_check"]
+        for path in sorted((tmp_path / "records").glob("training-fashioncnn-cpu-seed?-*.json"))
     ]
     assert (checks[0]["differing_losses"], checks[0]["differing_predictions"]) == (0, 0)
     assert checks[0]["train_seconds"] > 0
@@ -112,7 +159,9 @@ def test_a_device_that_is_absent_is_recorded_and_the_others_go_on(
 
     assert "Device: cuda:7, absent: not found by torch" in capsys.readouterr().out
     records = sorted((tmp_path / "records").iterdir())
-    assert [json.loads(path.read_bytes())["status"] for path in records if path.name.startswith("training")] == [
+    assert [
+        json.loads(path.read_bytes())["record"]["status"] for path in records if path.name.startswith("training")
+    ] == [
         "finished",
         "absent",
     ]

@@ -1,13 +1,14 @@
 """A run without training cases expects no minutes, and a model that cannot be timed is recorded as failed."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from fashionbench.measure.plan import DEFAULTS, make_plan
-from fashionbench.run import Run, run_inference, start_run
+from fashionbench.run import Run, open_run, run_inference
 from fashionbench.store import read_records
 
 
@@ -17,10 +18,10 @@ def said() -> io.StringIO:
 
 
 @pytest.fixture
-def run(said: io.StringIO, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(said: io.StringIO, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
-    return start_run(
+    with open_run(
         plan,
         (),
         data=sample_folder,
@@ -28,7 +29,8 @@ def run(said: io.StringIO, sample_folder: Path, tmp_path: Path, monkeypatch: pyt
         command="pytest",
         environ={},
         console=Console(file=said, width=200),
-    )
+    ) as opened:
+        yield opened
 
 
 def test_no_minutes_are_expected_of_no_case(run: Run, said: io.StringIO) -> None:

@@ -2,16 +2,27 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from synthetic import make_inference, make_training
 
 from fashionbench import store
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, SetupError
 from fashionbench.record import InferenceRecord, TrainingRecord
-from fashionbench.store import benchmark_section, read_records, seal, write_record, write_whole
+from fashionbench.store import (
+    benchmark_section,
+    find_finished,
+    hold_folder,
+    read_records,
+    seal,
+    write_record,
+    write_whole,
+)
 
 
 def benchmark_json(*records: TrainingRecord) -> dict[str, Any]:
@@ -32,10 +43,11 @@ def test_records_come_back_from_a_folder_of_files(tmp_path: Path) -> None:
 
     paths = [write_record(tmp_path, record) for record in written]
 
+    marks = [record.identity[:8] for record in written if isinstance(record, TrainingRecord)]
     assert [path.name for path in paths] == [
         "inference-fashioncnn-cpu-batch1.json",
-        "training-fashioncnn-cpu-seed1.json",
-        "training-resnet18-cuda1-seed0.json",
+        f"training-fashioncnn-cpu-seed1-{marks[0]}.json",
+        f"training-resnet18-cuda1-seed0-{marks[1]}.json",
     ]
     assert read_records([tmp_path]) == tuple(written)
 
@@ -65,8 +77,8 @@ def test_benchmarks_of_others_in_the_same_file_are_passed_over(tmp_path: Path) -
         ("{", "expected a pytest-benchmark JSON of FashionBench or a record, schema 1; make it anew"),
         ("[]", "pytest-benchmark JSON"),
         ('{"benchmarks": []}', "fashionbench: Field required"),
-        ('{"kind": "training"}', "Field required"),
-        ('{"kind": "poem"}', "poem"),
+        ('{"sha256": "", "record": {"kind": "training"}}', "Field required"),
+        ('{"sha256": "", "record": {"kind": "poem"}}', "poem"),
         ('{"benchmarks": [], "fashionbench": {"schema_version": 2, "unfinished": []}}', "schema_version"),
         ("[" * 100_000, "expected a pytest-benchmark JSON"),
         ('{"kind": 1' + "0" * 5_000 + "}", "expected a pytest-benchmark JSON"),
@@ -130,3 +142,104 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside(
 
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_finished_trainings_are_found_by_identity_and_what_is_damaged_is_told(tmp_path: Path) -> None:
+    finished, failed = make_training(seed=1), make_training(seed=2, status="failed", reason="no memory")
+    for record in (finished, failed, make_inference()):
+        write_record(tmp_path, record)
+    (tmp_path / "training-x.json").write_text("{")
+    told: list[str] = []
+
+    found = find_finished(tmp_path, told.append)
+
+    assert found == {finished.identity: finished}
+    assert len(told) == 1
+    assert told[0].startswith("Not believed, and measured anew if it is asked for: ")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flipped_bit_is_never_believed(tmp_path: Path, seed: int) -> None:
+    record = make_training(images=500)
+    path = write_record(tmp_path, record)
+    content = bytearray(path.read_bytes())
+    place = int(np.random.default_rng(seed).integers(len(content)))
+    content[place] ^= 1 << (seed % 8)
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=r"training-.*; expected .*; make it anew"):
+        read_records([path])
+
+
+def test_a_write_that_fails_leaves_the_earlier_records_and_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = make_training(seed=1)
+    write_record(tmp_path, earlier)
+
+    def fill(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", fill)  # type: ignore[attr-defined]  # the module's own name
+
+    with pytest.raises(SetupError, match=r"cannot be written \(No space left on device\); expected .*; make room"):
+        write_record(tmp_path, make_training(seed=2))
+    assert read_records([tmp_path]) == (earlier,)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_disk_that_fills_in_the_middle_of_a_write_loses_no_earlier_record(tmp_path: Path) -> None:
+    """A real limit on a file's size, in a process of its own: the write stops half way."""
+    script = f"""
+import resource, signal, sys
+from pathlib import Path
+from synthetic import make_training
+from fashionbench.errors import SetupError
+from fashionbench.store import write_record
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder = Path({str(tmp_path)!r})
+write_record(folder, make_training(seed=1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_record(folder, make_training(seed=2))
+except SetupError as error:
+    print(error)
+"""
+    ended = subprocess.run(  # noqa: S603 - this Python, our script
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "COVERAGE_PROCESS_START": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert "cannot be written (File too large); expected room for a record" in ended.stdout, ended.stderr
+    assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["training-fashioncnn-cpu-seed1"]
+    assert len(read_records([tmp_path])) == 1
+
+
+def test_a_folder_is_held_by_one_run_at_a_time_and_the_other_is_told_by_whom(tmp_path: Path) -> None:
+    with (
+        hold_folder(tmp_path, "process 1, the first"),
+        pytest.raises(
+            SetupError, match=r"in use by another run \(process 1, the first\); expected one .*; wait for it"
+        ),
+        hold_folder(tmp_path, "process 2"),
+    ):
+        pass
+
+    assert [*tmp_path.iterdir()] == []
+    with hold_folder(tmp_path, "process 3"):
+        assert (tmp_path / ".lock").read_text() == "process 3"
+
+
+def test_holding_a_folder_clears_what_a_killed_write_left(tmp_path: Path) -> None:
+    left = tmp_path / "records" / f".x.json.abc{store.UNFINISHED_SUFFIX}"
+    left.parent.mkdir()
+    left.write_text("half")
+
+    with hold_folder(tmp_path, "process 1"):
+        assert not left.exists()

@@ -65,7 +65,7 @@ def never() -> bool:
 
 
 def keeper(path: Path, stop: Callable[[], bool] = never, *, seconds: float = 1e9) -> Checkpoints:
-    return Checkpoints(path, stop=stop, seconds_between=seconds, warn=lambda line: pytest.fail(line))
+    return Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
@@ -82,7 +82,7 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_bits(tmp_path: Path
         except Stopped:
             stops += 1
 
-    assert stops > 5
+    assert stops >= 5
     assert curves.resumed == stops
     assert torch.equal(curves.step_losses, expected.step_losses)
     assert curves.validation_accuracies == expected.validation_accuracies
@@ -121,11 +121,16 @@ def test_a_checkpoint_is_saved_after_each_epoch_and_with_the_time(tmp_path: Path
     assert len(saved) == STEPS + 2
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:40] + b"x" + content[41:]])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-1], lambda content: content[:40] + b"x" + content[41:]],
+    ids=["truncated", "flipped"],
+)
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    path, told = tmp_path / "case.pt", []
+    path = tmp_path / "case.pt"
+    told: list[str] = []
     with pytest.raises(Stopped):
         run(network(), keeper(path, StopAt(9)))
     path.write_bytes(damage(path.read_bytes()))
@@ -139,7 +144,8 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
 
 
 def test_without_a_whole_checkpoint_a_training_starts_anew(tmp_path: Path) -> None:
-    path, told = tmp_path / "case.pt", []
+    path = tmp_path / "case.pt"
+    told: list[str] = []
     path.write_bytes(b"")
     path.with_name("case.pt.before").mkdir()
 

@@ -1,7 +1,9 @@
 """A case in a process of its own: whatever becomes of it, the run gets a record and goes on."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -10,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from fashionbench.errors import InputError
-from fashionbench.measure import child as child_module
 from fashionbench.measure.case import Case, measure_training
 from fashionbench.measure.child import Job, measure_in_child
 from fashionbench.measure.data import Dataset
@@ -34,14 +35,14 @@ def measure(given: Job, ticks: list[Tick] | None = None, limit_seconds: float | 
     return measure_in_child(
         given,
         watch=(ticks if ticks is not None else []).append,
-        warn=lambda line: pytest.fail(line),
+        warn=pytest.fail,
         limit_seconds=limit_seconds,
     )
 
 
 def child_of_this_process() -> int:
     """Wait for the case's process and return its id; multiprocessing may keep a helper of its own besides."""
-    return child_module.multiprocessing.active_children()[0].pid or 0
+    return multiprocessing.active_children()[0].pid or 0
 
 
 def test_a_child_measures_what_this_process_measures(sample: Dataset) -> None:
@@ -77,7 +78,7 @@ def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset) -> None:
     record = measure(job(sample, LONG), limit_seconds=0.5)
 
     assert (record.status, record.reason) == ("failed", f"given up after the limit of {0.5 / 60:g} min")
-    assert not child_module.multiprocessing.active_children()
+    assert not multiprocessing.active_children()
 
 
 def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
@@ -90,18 +91,18 @@ def test_an_interrupt_lets_the_child_save_its_state(sample: Dataset, tmp_path: P
     path = tmp_path / "case.pt"
 
     def interrupt(_: Tick) -> None:
-        path.unlink()  # that of an epoch's end
+        path.unlink(missing_ok=True)  # that of an epoch's end
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         measure_in_child(job(sample, LONG, path), watch=interrupt, warn=pytest.fail, limit_seconds=None)
 
     assert path.stat().st_size > 1_000_000
-    assert not child_module.multiprocessing.active_children()
+    assert not multiprocessing.active_children()
 
 
 @on_posix
-def test_a_child_ends_with_its_parent(sample: Dataset, tmp_path: Path) -> None:
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     """The parent here is a process of its own, which measures and is killed."""
     script = tmp_path / "parent.py"
     script.write_text(
@@ -123,10 +124,6 @@ if __name__ == "__main__":
     )
     told = tmp_path / "pid"
     folder = Path(__file__).parent
-    parent = child_module.multiprocessing.get_context("spawn")
-    del parent
-    import subprocess  # noqa: PLC0415 - this test only
-
     process = subprocess.Popen(  # noqa: S603 - this Python, our script
         [sys.executable, str(script), str(told), str(folder.parent / "data"), str(tmp_path / "cache")],
         env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"},
