@@ -30,6 +30,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kill a smoke run at 50 random moments and hold what comes out against an undisturbed one (--kills N)."""
+    session.run(_environment(session), "tests/chaos.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Hold style, types, spelling and the floors."""
     python = _environment(session)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_pytest_benchmarks_time_is_the_records_training_time(out: Path) -> None:
     document = json.loads((out / "benchmark.json").read_bytes())
 
     pairs = [
-        (benchmark["stats"]["mean"], benchmark["extra_info"]["fashionbench"]["result"]["train_seconds"])
+        (benchmark["stats"]["mean"], benchmark["extra_info"]["fashionbench"]["record"]["result"]["train_seconds"])
         for benchmark in document["benchmarks"]
         if benchmark["group"] == "training"
     ]
@@ -141,3 +142,32 @@ def test_a_wrong_option_ends_the_session_with_one_line(
     assert len(re.findall(message, ended.stdout + ended.stderr)) == 1
     assert "Traceback" not in ended.stdout + ended.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_keeps_what_is_finished_and_the_next_run_goes_on(
+    environ: dict[str, str], tmp_path: Path, sent: signal.Signals, status: int
+) -> None:
+    recipe = tmp_path / "long.toml"
+    recipe.write_text("epochs = 10000\nis_result = false\n")
+    options = ("--recipe", str(recipe), "--data", "tests/data", "--devices", "cpu", "--out", str(tmp_path / "out"))
+    process = subprocess.Popen(  # noqa: S603 - this Python, on our own words
+        [sys.executable, "-m", "pytest", "bench/bench_training.py", *options],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = ""
+    while "validation accuracy" not in said:
+        said += process.stdout.readline()
+    process.send_signal(sent)
+    said += process.communicate(timeout=60)[0]
+
+    assert process.returncode == status
+    assert "Interrupted. Finished trainings: 0, kept in" in said
+    assert "Go on with: pytest bench/bench_training.py --recipe" in said
+    assert len([*(tmp_path / "out" / "checkpoints").glob("*.pt")]) == 1
+    assert not (tmp_path / "out" / ".lock").exists()
