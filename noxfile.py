@@ -36,6 +36,14 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Give the readers 120,000 spoiled files."""
+    session.run(
+        _environment(session), "-m", "pytest", "tests/test_hostile.py", "--hypothesis-profile=fuzz", *session.posargs
+    )
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Hold style, types, spelling and the floors."""
     python = _environment(session)

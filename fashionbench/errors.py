@@ -16,7 +16,7 @@ class FashionBenchError(Exception):
     """
 
     def __init__(self, found: str, *, expected: str, remedy: str) -> None:
-        super().__init__(f"{found}; expected {expected}; {remedy}")
+        super().__init__(_one_line(f"{found}; expected {expected}; {remedy}"))
         self.found = found
         self.expected = expected
         self.remedy = remedy
@@ -24,6 +24,11 @@ class FashionBenchError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Travel between processes with its keyword arguments."""
         return partial(type(self), expected=self.expected, remedy=self.remedy), (self.found,)
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line ends and without what a terminal would obey: it may quote a stranger's file."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 class InputError(FashionBenchError):

@@ -2,12 +2,22 @@
 
 import base64
 import math
-from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    FiniteFloat,
+    NonNegativeFloat,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
 
 from fashionbench.recipe import Recipe
 
@@ -28,6 +38,8 @@ __all__ = [
     "TrainingResult",
 ]
 
+MOST_FAULTS: Final = 1_000
+MOST_NAMES: Final = 1_000
 SCHEMA: Final = 1
 """Number of the record's layout; a file of another number is refused, never guessed at."""
 
@@ -35,6 +47,19 @@ Status = Literal["finished", "failed", "absent"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _require_few(given: object) -> object:
+    if isinstance(given, dict) and len(given) > MOST_NAMES:
+        message = f"more than {MOST_NAMES} names"
+        raise ValueError(message)
+    return given
+
+
+T = TypeVar("T")
+Several = Annotated[tuple[T, ...], Field(strict=False), FailFast()]
+"""JSON has lists for tuples. Given up at the first fault: a stranger's file may hold millions."""
+Names = Annotated[dict[str, str], BeforeValidator(_require_few)]
 
 
 class _Strict(BaseModel):
@@ -45,7 +70,7 @@ class Packed(_Strict):
     """An array as base64 of its little-endian bytes: a few characters a value, and exact."""
 
     dtype: Literal["u1", "<u2", "<f4"]
-    shape: tuple[NonNegativeInt, ...]
+    shape: Several[NonNegativeInt]
     data: str
 
     @classmethod
@@ -88,7 +113,7 @@ class Environment(_Strict):
     """The accelerator's name as its runtime gives it; None on cpu."""
     driver: str | None
     threads: NonNegativeInt
-    versions: dict[str, str]
+    versions: Names
     """Python's and each library's version."""
     commit: str | None
     """Commit of the FashionBench checkout; None for an installed wheel."""
@@ -106,9 +131,9 @@ class DataInfo(_Strict):
     """``current (31 Aug 2017)`` or ``older draw (26 Aug 2017)``, from the digests or labels."""
     source: str
     """Where the files came from, without a path of the machine."""
-    digests: dict[str, str]
+    digests: Names
     """SHA-256 of each decompressed file."""
-    classes: tuple[str, ...]
+    classes: Several[str]
     train_images: NonNegativeInt
     validation_images: NonNegativeInt
     test_images: NonNegativeInt
@@ -146,8 +171,8 @@ class Scores(_Strict):
     macro_precision: Fraction
     macro_recall: Fraction
     macro_f1: Fraction
-    classes: tuple[ClassScore, ...]
-    confusion: tuple[tuple[NonNegativeInt, ...], ...]
+    classes: Several[ClassScore]
+    confusion: Several[Several[NonNegativeInt]]
     """Images by true class (row) and predicted class (column)."""
 
 
@@ -178,7 +203,7 @@ class TrainingResult(_Strict):
 
     train_seconds: Seconds
     """The training clock: shuffling, batches, copies, forward, backward, optimizer, schedule, device wait."""
-    epoch_seconds: tuple[Seconds, ...]
+    epoch_seconds: Several[Seconds]
     """The clock's share of each epoch; adds up to ``train_seconds``."""
     build_seconds: Seconds
     """Off the clock: building the model and moving it to the device."""
@@ -190,8 +215,8 @@ class TrainingResult(_Strict):
     """Off the clock: the one scoring of the test images."""
     step_losses: Packed
     """Training loss of every iteration, (epochs * steps,), <f4."""
-    validation_losses: tuple[FiniteFloat, ...]
-    validation_accuracies: tuple[Fraction, ...]
+    validation_losses: Several[FiniteFloat]
+    validation_accuracies: Several[Fraction]
     scores: Scores
     test_labels: Packed
     """True class of each test image, (test_images,), u1."""
@@ -199,7 +224,7 @@ class TrainingResult(_Strict):
     """Predicted class of each test image, (test_images,), u1."""
     test_confidences: Packed
     """Softmax probability of the predicted class times 65,535, (test_images,), <u2."""
-    mistakes: tuple[Mistake, ...]
+    mistakes: Several[Mistake]
     """The most confident mistakes, most confident first."""
     peak_host_bytes: NonNegativeInt
     """Peak resident memory of the process while this case ran."""
@@ -213,7 +238,7 @@ class TrainingResult(_Strict):
 class InferenceResult(_Strict):
     """What timing the forward pass gave."""
 
-    seconds: Annotated[tuple[Seconds, ...], Field(min_length=1)]
+    seconds: Annotated[Several[Seconds], Field(min_length=1)]
     """Seconds of each timed round (one batch a round)."""
 
     def median_seconds(self) -> float:
@@ -276,7 +301,9 @@ class InferenceRecord(_Case):
 Record = Annotated[TrainingRecord | InferenceRecord, Field(discriminator="kind")]
 
 
-def parse_failure(error: Mapping[str, object]) -> str:
-    """Return where and what, from one entry of pydantic's ``ValidationError.errors()``."""
-    location = ".".join(str(part) for part in error["loc"])  # type: ignore[attr-defined]
-    return f"{location or 'the whole'}: {error['msg']}"
+def parse_failure(error: ValidationError) -> str:
+    """Return where and what is wrong first; a file made to fail in a million places is not gone through."""
+    if error.error_count() > MOST_FAULTS:
+        return f"{error.error_count():,} fields do not fit"
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'the whole'}: {first['msg']}"

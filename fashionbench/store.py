@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fashionbench.errors import InputError, SetupError
-from fashionbench.record import SCHEMA, InferenceRecord, Record, TrainingRecord, parse_failure
+from fashionbench.record import SCHEMA, InferenceRecord, Record, Several, TrainingRecord, parse_failure
 
 __all__ = [
     "EXTRA_INFO_KEY",
@@ -32,7 +32,8 @@ EXTRA_INFO_KEY: Final = "fashionbench"
 UNFINISHED_SUFFIX: Final = ".unfinished"
 """Of a file that is being written beside the one that it will replace."""
 
-MAX_JSON_BYTES: Final = 64 * 1024**2
+MAX_JSON_BYTES: Final = 32 * 1024**2
+"""Some 200 trainings of the study in a benchmark JSON; of more, give their folder of records."""
 
 
 class _Sealed(BaseModel):
@@ -67,7 +68,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     schema_version: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
-    unfinished: tuple[_Sealed, ...]
+    unfinished: Several[_Sealed]
 
 
 class _BenchmarkFile(BaseModel):
@@ -75,7 +76,7 @@ class _BenchmarkFile(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    benchmarks: tuple[_Benchmark, ...]
+    benchmarks: Several[_Benchmark]
     section: _Section = Field(alias=EXTRA_INFO_KEY)
 
 
@@ -219,19 +220,16 @@ def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
             remedy="check the path, or run nox -s bench first",
         ) from error
     try:
-        if _is_record(content):
-            return [_Sealed.model_validate_json(content).record]
-        file = _BenchmarkFile.model_validate_json(content)
+        # through Python's types: pydantic's errors copy JSON's own types whole, once for every field that is missing
+        document = json.loads(content)
+        if isinstance(document, dict) and "record" in document:
+            return [_Sealed.model_validate(document).record]
+        file = _BenchmarkFile.model_validate(document)
     except (ValidationError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: {parse_failure(error.errors()[0]) if isinstance(error, ValidationError) else error}",
+            f"{path}: {parse_failure(error) if isinstance(error, ValidationError) else error}",
             expected=f"a pytest-benchmark JSON of FashionBench or a record, schema {SCHEMA}",
             remedy="make it anew with nox -s bench",
         ) from error
     sealed = [*(benchmark.extra_info.sealed for benchmark in file.benchmarks), *file.section.unfinished]
     return [each.record for each in sealed if each is not None]
-
-
-def _is_record(content: bytes) -> bool:
-    document = json.loads(content)
-    return isinstance(document, dict) and "record" in document

@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from fashionbench.measure.data import Dataset, find_dataset
+
+settings.register_profile("fuzz", max_examples=20_000, deadline=5_000)
+settings.register_profile("usual", max_examples=100, deadline=5_000)
+settings.load_profile("usual")
 
 SAMPLE = Path(__file__).parent / "data"
 

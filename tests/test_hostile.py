@@ -1,0 +1,176 @@
+"""Whatever a stranger's file holds, a reader takes it for what it is or refuses it in one line; it never does more.
+
+``nox -s fuzz`` runs the same tests over a thousand times as many inputs (hypothesis' profile ``fuzz``).
+"""
+
+import gzip
+import json
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import make_inference, make_training
+
+from fashionbench.errors import FashionBenchError
+from fashionbench.measure.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_idx, read_csv, read_idx_bytes
+from fashionbench.recipe import load_recipe
+from fashionbench.store import benchmark_section, read_records, seal, write_record
+
+IMAGES = encode_idx(np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28))
+CSV = (CSV_HEADER + "\n" + "\n".join(",".join(["7", *["255"] * 784]) for _ in range(2))).encode()
+TOML = b"""epochs = 5
+learning_rate = 0.001
+is_result = false
+[batch_size_by_model]
+resnet18 = 20
+"""
+RECORD = make_training(images=20)
+BENCHMARK = json.dumps(
+    {
+        "benchmarks": [
+            {"name": "x", "stats": {"mean": 1.0}, "extra_info": {"fashionbench": seal(make_inference())}},
+            {"name": "other", "extra_info": {}},
+        ],
+        "fashionbench": benchmark_section([make_training(images=20, status="failed", reason="no memory")]),
+    }
+).encode()
+TOKENS = [
+    *(b"", b"\x00", b"\xff" * 8, b"\n", b"\r", b",", b'"', b"{", b"}", b"[" * 200, b"]", b"null", b"true", b"-1"),
+    *(b"1e999", b"NaN", b"Infinity", b"9" * 400, b"0x10", b"\xf0\x9f\x92\xa9", b"\xc3\x28", b"<script>", b"{{ 7 }}"),
+    *(b"\x1b[2J", b"../../etc/passwd", b"javascript:", "\u202e".encode(), b"= ", b"'''", b"\x1f\x8b\x08"),
+]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Cut, repeat, overwrite and flip some places of a right file."""
+    content = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(content)))
+        length = draw(st.sampled_from([0, 1, 2, 4, 16, 200, len(content)]))
+        match draw(st.integers(0, 4)):
+            case 0:
+                del content[start : start + length]
+            case 1:
+                content[start:start] = content[start : start + length]
+            case 2:
+                content[start : start + length] = draw(st.sampled_from(TOKENS))
+            case 3:
+                content[start : start + 1] = draw(st.binary(max_size=3))
+            case _:
+                if start < len(content):
+                    content[start] ^= 1 << draw(st.integers(0, 7))
+    return bytes(content)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hostile")
+
+
+def holds(read: Callable[[], object]) -> bool:
+    """Call a reader; True where it took the file, False where it refused it in one printable line."""
+    try:
+        read()
+    except FashionBenchError as error:
+        message = str(error)
+        assert message.isprintable()
+        assert "; expected " in message
+        return False
+    return True
+
+
+def test_the_unspoiled_files_are_taken(folder: Path) -> None:
+    for name, content in (("x.csv", CSV), ("x.toml", TOML), ("b.json", BENCHMARK), ("x.gz", gzip.compress(IMAGES))):
+        (folder / name).write_bytes(content)
+
+    assert decode_idx(IDX_NAMES[0], IMAGES).shape == (2, 28, 28)
+    assert decode_idx(IDX_NAMES[0], read_idx_bytes(folder / "x.gz")).shape == (2, 28, 28)
+    assert read_csv(folder / "x.csv")[0].shape == (2, 28, 28)
+    assert load_recipe(str(folder / "x.toml")).epochs == 5
+    assert len(read_records([folder / "b.json"])) == 2
+    assert read_records([write_record(folder, RECORD)]) == (RECORD,)
+
+
+@given(content=mutated(IMAGES))
+def test_idx(content: bytes) -> None:
+    holds(lambda: decode_idx(IDX_NAMES[0], content))
+    holds(lambda: decode_idx(IDX_NAMES[1], content))
+
+
+@given(content=mutated(gzip.compress(IMAGES, mtime=0)))
+def test_gz(folder: Path, content: bytes) -> None:
+    path = folder / "fuzz.gz"
+    path.write_bytes(content)
+    holds(lambda: read_idx_bytes(path))
+
+
+@given(content=mutated(CSV))
+def test_csv(folder: Path, content: bytes) -> None:
+    path = folder / "fuzz.csv"
+    path.write_bytes(content)
+    holds(lambda: read_csv(path))
+
+
+@given(content=mutated(TOML))
+def test_recipe(folder: Path, content: bytes) -> None:
+    path = folder / "fuzz.toml"
+    path.write_bytes(content)
+    holds(lambda: load_recipe(str(path)))
+
+
+@given(content=mutated(json.dumps(seal(RECORD)).encode()))
+def test_record(folder: Path, content: bytes) -> None:
+    path = folder / "fuzz.json"
+    path.write_bytes(content)
+    if holds(lambda: read_records([path])):  # only what means the same is taken: white space, say
+        assert read_records([path]) == (RECORD,)
+
+
+@given(content=mutated(BENCHMARK))
+def test_benchmark(folder: Path, content: bytes) -> None:
+    path = folder / "fuzz.json"
+    path.write_bytes(content)
+    holds(lambda: read_records([path]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"benchmarks": [' + b"[]," * 3_000_000 + b"[]]}",
+        b'{"x": ' + b"9" * 1_000_000 + b"}",
+        b'{"record": {"kind": "training"}, "sha256": "' + b"0" * 10_000_000 + b'"}',
+        b'{"sha256": "", "record": {"kind": "training", "environment": {"versions": {'
+        + b",".join(b'"%d": 1' % place for place in range(500_000))
+        + b"}}}}",
+    ],
+    ids=["nested lists", "nested objects", "three million lists", "a long number", "a long string", "a wide object"],
+)
+def test_a_json_made_to_choke_on_is_refused(folder: Path, content: bytes) -> None:
+    path = folder / "bomb.json"
+    path.write_bytes(content)
+
+    assert not holds(lambda: read_records([path]))
+
+
+def test_a_csv_of_countless_columns_is_refused_from_its_first_line(folder: Path) -> None:
+    path = folder / "wide.csv"
+    path.write_bytes(b"label," + b"pixel," * 20_000_000)
+
+    assert not holds(lambda: read_csv(path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ru_maxrss has another unit, or none")
+def test_all_of_this_stays_under_a_gibibyte() -> None:
+    """Of this file alone, as ``nox -s fuzz`` runs it; the whole suite's peak is that of torch and the report."""
+    alone = "torch" not in sys.modules
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    assert peak < (1 if alone else 8) * 1024**3
