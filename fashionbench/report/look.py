@@ -40,7 +40,7 @@ HALF: Final = 356
 """Widths in CSS pixels: the page's column, and half of it less the gap. One unit of an SVG is one pixel."""
 
 INK, MUTED, LINE, PAPER = "#1c1f23", "#5b6470", "#e3e6ea", "#ffffff"
-MODEL_COLOURS: Final = ("#0b6e99", "#c2500a", "#7b4fa6", "#3f7d3a", "#b03a6b", "#6b5b1e")
+MODEL_COLOURS: Final = ("#0b6e99", "#bd4e0a", "#7b4fa6", "#3f7d3a", "#b03a6b", "#6b5b1e")
 HATCHES: Final = ("", "////", "\\\\\\\\", "....", "xxxx", "----")
 
 TONES: Final = MappingProxyType({"yes": "#1f6b3a", "no": "#9b2c2c", "unsure": "#7a5b00"})
