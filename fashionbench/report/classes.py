@@ -21,7 +21,7 @@ from fashionbench.report.tables import (
     class_scores,
     confusions,
 )
-from fashionbench.report.view import Block, Drawing, Exhibit, Table
+from fashionbench.report.view import Block, Drawing, Exhibit, Shown, Table
 
 __all__ = ["by_class", "confusion"]
 
@@ -37,7 +37,7 @@ def by_class(material: Material) -> tuple[Block, ...]:
     return per_device(material, _by_class_on)
 
 
-def _by_class_on(material: Material, device: str) -> tuple[Block, ...]:
+def _by_class_on(material: Material, device: str) -> tuple[Shown, ...]:
     pair = material.pair_on(device)
     trainings = [each for each in material.on(device) if each.model in pair]
     scores = class_scores(trainings)
@@ -108,7 +108,7 @@ def _class_table(material: Material, means: pd.DataFrame, pair: list[str]) -> Ta
     )
 
 
-def _differences(material: Material, device: str) -> tuple[Block, ...]:
+def _differences(material: Material, device: str) -> tuple[Shown, ...]:
     judged, verdict = material.judged(device), material.verdict
     if judged is None or verdict is None:
         return ()
@@ -151,7 +151,7 @@ def confusion(material: Material) -> tuple[Block, ...]:
     return per_device(material, _confusion_on)
 
 
-def _confusion_on(material: Material, device: str) -> tuple[Block, ...]:
+def _confusion_on(material: Material, device: str) -> tuple[Shown, ...]:
     pair = material.pair_on(device)
     means = {}
     for model in pair:
@@ -169,7 +169,7 @@ def _confusion_on(material: Material, device: str) -> tuple[Block, ...]:
         _matrix(means[look_model], (look, look), key=f"confusion-{device}-{look_model}", title=look.name)
         for look_model, look in zip(pair, looks, strict=True)
     )
-    blocks: list[Block] = [
+    blocks: list[Shown] = [
         Exhibit(
             finding=f"{top[TRUE]} taken for {top[PREDICTED]} is the commonest mistake: {told}.",
             drawings=matrices,

@@ -6,7 +6,7 @@ import pandas as pd
 from fashionbench.report import plots, units
 from fashionbench.report.material import Material, bare, cell, draw, per_device, results_of
 from fashionbench.report.tables import ACCURACY, EPOCH, HIGH, LOW, MINUTES, MODEL, epochs, step_losses
-from fashionbench.report.view import Block, Cell, Exhibit, Table
+from fashionbench.report.view import Block, Cell, Exhibit, Shown, Table
 
 __all__ = ["learning"]
 
@@ -19,7 +19,7 @@ def learning(material: Material) -> tuple[Block, ...]:
     return per_device(material, _learning_on)
 
 
-def _learning_on(material: Material, device: str) -> tuple[Block, ...]:
+def _learning_on(material: Material, device: str) -> tuple[Shown, ...]:
     trainings = material.on(device)
     names = {model: look.name for model, look in material.looks.items()}
     losses = step_losses(trainings)

@@ -15,7 +15,7 @@ from fashionbench.report.material import Material, bare, draw, per_device, resul
 from fashionbench.report.statistics import expected_calibration_error
 from fashionbench.report.tables import ACCURACY, CONFIDENCE
 from fashionbench.report.verdict import Verdict
-from fashionbench.report.view import Block, Cell, Exhibit, Gallery, Picture
+from fashionbench.report.view import Block, Cell, Exhibit, Gallery, Picture, Shown
 
 __all__ = ["by_confidence", "by_image"]
 
@@ -30,7 +30,7 @@ def by_image(material: Material) -> tuple[Block, ...]:
     return (*per_device(material, _paired), *_galleries(material, material.verdict))
 
 
-def _paired(material: Material, device: str) -> tuple[Block, ...]:
+def _paired(material: Material, device: str) -> tuple[Shown, ...]:
     judged, verdict = material.judged(device), material.verdict
     if judged is None or verdict is None:
         return ()
@@ -81,7 +81,7 @@ def by_confidence(material: Material) -> tuple[Block, ...]:
     return per_device(material, _calibration)
 
 
-def _calibration(material: Material, device: str) -> tuple[Block, ...]:
+def _calibration(material: Material, device: str) -> tuple[Shown, ...]:
     drawings, errors = [], []
     for model in material.pair_on(device):
         results, look = results_of(material.on(device), model), material.looks[model]

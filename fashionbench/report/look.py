@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +32,7 @@ __all__ = [
     "style",
     "templates_folder",
     "to_svg",
+    "told",
     "with_variables",
 ]
 
@@ -150,9 +151,15 @@ def to_svg(figure: Figure, *, key: str, title: str) -> str:
     )
 
 
+def told(words: Sequence[str], seed: object = None) -> str:
+    """Return a matplotlib ``gid`` that the page's script reads: words for each mark of a line, or for all of it."""
+    return f"tell:{'' if seed is None else seed}:{'|'.join(each.replace('|', ' ') for each in words)}"
+
+
 def _slim(tag: re.Match[str]) -> str:
-    """Return one tag without matplotlib's group ids and idle rotations, its numbers to a hundredth of a pixel."""
-    short = re.sub(r'(?<=<g) id="[^"]*"| transform="rotate\(-0 [^"]*"', "", tag[0])
+    """Return one tag without idle ids and rotations, ``told`` ones as data, its numbers to a hundredth of a pixel."""
+    spoken = re.sub(r'(?<=<g) id="tell:(\d*):([^"]*)"', r' data-seed="\1" data-tell="\2"', tag[0])
+    short = re.sub(r'(?<=<g) id="[^"]*"| data-seed=""| transform="rotate\(-0 [^"]*"', "", spoken)
     return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", short)
 
 

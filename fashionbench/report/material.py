@@ -12,7 +12,7 @@ from fashionbench.report.look import HALF, Look, looks, to_svg
 from fashionbench.report.statistics import Correct, Interval, gain_interval, wilson_interval
 from fashionbench.report.tables import Machine, device_labels, machine, model_name
 from fashionbench.report.verdict import DeviceVerdict, Verdict
-from fashionbench.report.view import Block, Cell, Drawing, Heading
+from fashionbench.report.view import Block, Cell, Drawing, Part, Shown
 
 __all__ = [
     "Material",
@@ -82,15 +82,12 @@ def gather(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict
     )
 
 
-def per_device(material: Material, build: Callable[[Material, str], tuple[Block, ...]]) -> tuple[Block, ...]:
-    """Return the blocks of every device in turn, each under its name where there are several."""
-    blocks: list[Block] = []
-    for device in material.devices:
-        mine = build(material, device)
-        if mine and len(material.devices) > 1:
-            blocks.append(Heading(text=f"On {device}"))
-        blocks.extend(mine)
-    return tuple(blocks)
+def per_device(material: Material, build: Callable[[Material, str], tuple[Shown, ...]]) -> tuple[Block, ...]:
+    """Return the blocks of every device in turn, each device's in a part of its own where there are several."""
+    built = {device: build(material, device) for device in material.devices}
+    if len(built) == 1:
+        return next(iter(built.values()))
+    return tuple(Part(device=device, blocks=blocks) for device, blocks in built.items() if blocks)
 
 
 def results_of(trainings: Sequence[TrainingRecord], model: str) -> list[TrainingResult]:

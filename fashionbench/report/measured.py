@@ -32,7 +32,7 @@ from fashionbench.report.tables import (
     runs,
 )
 from fashionbench.report.verdict import DeviceVerdict
-from fashionbench.report.view import Block, Cell, Exhibit, Table
+from fashionbench.report.view import Block, Cell, Exhibit, Shown, Table
 
 __all__ = ["claims", "cost", "inference_times", "models", "summary"]
 
@@ -94,7 +94,7 @@ def cost(material: Material) -> tuple[Block, ...]:
     return (*per_device(material, _front), *summary(material), *([table] if table else []))
 
 
-def _front(material: Material, device: str) -> tuple[Block, ...]:
+def _front(material: Material, device: str) -> tuple[Shown, ...]:
     frame = runs(material.records)
     frame = frame[(frame[DEVICE] == device) & frame[MINUTES].notna()]
     trainings = material.on(device)

@@ -1,6 +1,7 @@
 """The report as files: one view of the records, one template, and HTML, PDF, Markdown and JSON made from them."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from fashionbench.errors import InputError
 from fashionbench.record import InferenceRecord, TrainingRecord
 from fashionbench.report import classes, curves, images, measured, setting, units
+from fashionbench.report.explorer import explorer
 from fashionbench.report.look import MARKS, TONES, templates_folder, with_variables
 from fashionbench.report.material import Material, gather
 from fashionbench.report.tables import model_name
@@ -137,6 +139,7 @@ def make_view(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verd
         notes=setting.notes(material),
         summary=measured.summary(material),
         sections=sections,
+        explorer=explorer(material),
     )
 
 
@@ -236,12 +239,15 @@ def _render(view: View, *, paint: Callable[[str], str]) -> str:
 
     environment.filters["paint"] = draw
     environment.filters["tint"] = paint
+    script = (templates_folder() / "report.js").read_text(encoding="utf-8")
     font = (templates_folder() / "fonts" / "inter-latin.woff2").read_bytes()
     return environment.get_template("report.html.j2").render(
         view=view,
         marks=MARKS,
         tones=TONES,
         signs=SIGNS,
+        script=Markup(script),  # noqa: S704 - our own
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}",
         font=f"data:font/woff2;base64,{base64.b64encode(font).decode('ascii')}",
     )
 

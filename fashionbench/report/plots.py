@@ -17,7 +17,7 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from fashionbench.report.look import HALF, INK, LINE, MODEL_COLOURS, MUTED, PAPER, WIDE, Look, shorten, style
+from fashionbench.report.look import HALF, INK, LINE, MODEL_COLOURS, MUTED, PAPER, WIDE, Look, shorten, style, told
 from fashionbench.report.tables import (
     ACCURACY,
     CLASS,
@@ -38,7 +38,8 @@ from fashionbench.report.tables import (
     SURE,
     TRUE,
 )
-from fashionbench.report.units import signed
+from fashionbench.report.units import fixed, minutes_digits, percent, signed
+from fashionbench.report.units import minutes as minutes_
 
 __all__ = [
     "accuracy_minutes",
@@ -101,7 +102,7 @@ def accuracy_minutes(
     """Draw test accuracy against training minutes: a dot a run, a cross a model.
 
     Args:
-        runs: Rows of MODEL, MINUTES, ACCURACY of one device.
+        runs: Rows of MODEL, SEED, MINUTES, ACCURACY of one device.
         means: A row a model: MODEL, MINUTES, ACCURACY, the interval LOW, HIGH of its accuracy (fractions), and LABEL,
             the words beside its name.
         looks_: How each model is drawn.
@@ -125,10 +126,17 @@ def accuracy_minutes(
     for model, minutes, accuracy, low, high, label in _rows(means, MODEL, MINUTES, ACCURACY, LOW, HIGH, LABEL):
         look = looks_[model]
         mine = runs[runs[MODEL] == model]
-        axes.plot(mine[MINUTES], mine[ACCURACY], look.marker, color=look.colour, markersize=5, alpha=0.45, mew=0)
+        for seed, took, reached in _rows(mine, SEED, MINUTES, ACCURACY):
+            words = f"{look.name}, seed {seed}: {percent(reached, 2)} in {minutes_(took, minutes_digits(took))}"
+            axes.plot(
+                took, reached, look.marker, color=look.colour, markersize=5, alpha=0.45, mew=0, gid=told([words], seed)
+            )
         axes.plot([minutes] * 2, [low, high], color=look.colour, linewidth=2)
         axes.plot([mine[MINUTES].min(), mine[MINUTES].max()], [accuracy] * 2, color=look.colour, linewidth=2)
-        axes.plot(minutes, accuracy, look.marker, color=look.colour, markersize=9, mec=PAPER, mew=1.2)
+        words = f"{look.name}, mean: {label}"
+        axes.plot(
+            minutes, accuracy, look.marker, color=look.colour, markersize=9, mec=PAPER, mew=1.2, gid=told([words])
+        )
         if direct:
             for height, text, weight in ((21, shorten(look.name), 600), (5, label, 400)):
                 axes.annotate(
@@ -160,8 +168,9 @@ def training_loss(losses: pd.DataFrame, look: Look, *, limits: tuple[float, floa
     figure, (axes,) = _axes(HALF, 240)
     for _, mine in losses.groupby(SEED):
         axes.fill_between(mine[ITERATION], mine[LOW], mine[HIGH], color=look.colour, alpha=0.13, linewidth=0)
-    for _, mine in losses.groupby(SEED):
-        axes.plot(mine[ITERATION], mine[LOSS], color=look.colour, linewidth=1.3)
+    for seed, mine in losses.groupby(SEED):
+        words = f"{look.name}, seed {seed}: {fixed(mine[LOSS].iloc[-1], 3)} at the end"
+        axes.plot(mine[ITERATION], mine[LOSS], color=look.colour, linewidth=1.3, gid=told([words], seed))
     axes.set_yscale("log")
     axes.set_ylim(*limits)
     axes.set_xlim(0)
@@ -183,10 +192,18 @@ def validation_curve(epochs: pd.DataFrame, looks_: Mapping[str, Look], *, over: 
     figure, (axes,) = _axes(HALF, 270 + _legend_height(len(models), columns=2))
     for model in models:
         look, mine = looks_[model], epochs[epochs[MODEL] == model]
-        for _, run in mine.groupby(SEED):
-            axes.plot(run[over], run[ACCURACY], color=look.colour, linewidth=0.8, alpha=0.5)
+        for seed, run in mine.groupby(SEED):
+            words = f"{look.name}, seed {seed}: {percent(run[ACCURACY].iloc[-1])} at the end"
+            axes.plot(run[over], run[ACCURACY], color=look.colour, linewidth=0.8, alpha=0.5, gid=told([words], seed))
         mean = mine.groupby(EPOCH)[[MINUTES, ACCURACY]].mean().reset_index()
-        axes.plot(mean[over], mean[ACCURACY], color=look.colour, marker=look.marker, markersize=5, mec=PAPER, mew=0.6)
+        marks = [
+            f"{look.name}, epoch {epoch}: {percent(reached)} after {minutes_(took, minutes_digits(took))}"
+            for epoch, took, reached in _rows(mean, EPOCH, MINUTES, ACCURACY)
+        ]
+        axes.plot(
+            mean[over], mean[ACCURACY], color=look.colour, marker=look.marker, markersize=5, mec=PAPER, mew=0.6,
+            gid=told(marks),
+        )  # fmt: skip
     _legend(axes, _handles(axes, [looks_[model] for model in models], 14), columns=2)
     axes.set_xlim(0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -13,12 +13,14 @@ __all__ = [
     "Cell",
     "Drawing",
     "Exhibit",
+    "Explorer",
     "Gallery",
-    "Heading",
     "Note",
+    "Part",
     "Picture",
     "Prose",
     "Section",
+    "Shown",
     "Table",
     "Tone",
     "View",
@@ -93,14 +95,6 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heading:
-    """A heading inside a section: the device that what follows was measured on."""
-
-    text: str
-    kind: Literal["heading"] = "heading"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Prose:
     """A partial of fixed words, with the few values that they mention."""
 
@@ -109,8 +103,20 @@ class Prose:
     kind: Literal["prose"] = "prose"
 
 
+Shown = Table | Exhibit | Gallery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a section shows of one of several devices."""
+
+    device: str
+    blocks: tuple[Shown, ...]
+    kind: Literal["part"] = "part"
+
+
 Tone = Literal["yes", "no", "unsure"]
-Block = Table | Exhibit | Gallery | Heading | Prose
+Block = Shown | Part | Prose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +158,21 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explorer:
+    """What the page's script works on, and the controls that it brings to life."""
+
+    data: Mapping[str, object]
+    """For the script, as JSON: the rule's inputs by device, and the names of the classes."""
+    margin_pp: str
+    price_steps: int
+    """The price slider's last step, which means any price."""
+    price_at: int
+    """The step at which it stands."""
+    choices: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+    """Name of the control, the word for all, and each value with its words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """All of the page."""
 
@@ -167,3 +188,4 @@ class View:
     summary: tuple[Table, ...]
     """What each model cost and scored, a table a device; the sections show them too."""
     sections: tuple[Section, ...]
+    explorer: Explorer | None

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import axe_core_python
 import pytest
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
 from synthetic import CLASSES, make_inference, make_study, make_training
 
 from fashionbench.record import InferenceRecord, TrainingRecord
 from fashionbench.report.page import write_report
+from fashionbench.report.verdict import decide
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
 AXE = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 HOSTILE = (
     "<script>window.taken=1</script>",
-    "<img src=x onerror=\"window.taken=1\">",
+    '<img src=x onerror="window.taken=1">',
     "{{ 7 * 7 }}{% raw %}",
     "javascript:window.taken=1",
     "</style></svg></title><script>window.taken=1</script>",
@@ -73,6 +76,137 @@ def test_axe_finds_nothing(browser: Chrome, study: Path, dark: bool) -> None:  #
 
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == []
     assert len(found["passes"]) > 15
+
+
+TRY_ALL = """
+const form = document.getElementById("explore");
+return arguments[0].map(([margin, price]) => {
+  form.elements.margin.value = margin;
+  form.elements.price.value = price;
+  form.dispatchEvent(new Event("input"));
+  return form.elements.verdict.textContent;
+});
+"""
+
+
+@pytest.mark.parametrize("gain", [-0.01, 0.002, 0.012])
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_the_sliders_verdict_is_pythons(browser: Chrome, tmp_path: Path, gain: float, seeds: int) -> None:
+    records = make_study(seeds, gain=gain, spread=0.0005, devices=("cpu", "cuda"))
+    load(browser, write(records, tmp_path))
+    step = browser.execute_script("return page.price_step")
+    last = browser.execute_script("return Number(document.querySelector('[name=price]').max)")
+    grid = [(round(margin * 0.15, 2), price) for margin in range(15) for price in (*range(0, last, 15), last)]
+
+    said = browser.execute_script(TRY_ALL, grid)
+
+    assert len(grid) >= 200
+    for (margin, price), answer in zip(grid, said, strict=True):
+        verdict = decide(records, margin_pp=margin, price_minutes_per_pp=None if price == last else price * step)
+        assert verdict is not None
+        states = [device.state for device in verdict.devices]
+        apart = ", ".join(f"{device.state} on {device.device}" for device in verdict.devices)
+        assert answer == (states[0] if len(set(states)) == 1 else apart), (margin, price)
+
+
+def test_a_device_a_seed_and_a_class_are_shown_alone(browser: Chrome, study: Path) -> None:
+    load(browser, study)
+    for name, value in (("device", "cuda"), ("seed", "1"), ("class", "Shirt")):
+        Select(browser.find_element(By.NAME, name)).select_by_value(value)
+
+    shown = browser.execute_script(
+        "return [...document.querySelectorAll('[data-device]')].map(e => [e.dataset.device, e.hidden])"
+    )
+    seeds = browser.execute_script(
+        "return [...document.querySelectorAll('[data-seed]:not(.dim)')].map(e => e.dataset.seed)"
+    )
+    rows = browser.execute_script(
+        "return [...document.querySelectorAll('tbody tr')].filter(r => page.classes.includes(r.cells[0].textContent))"
+        ".map(r => [r.cells[0].textContent, r.classList.contains('dim')])"
+    )
+    browser.find_element(By.CSS_SELECTOR, "#explore [type=reset]").click()
+    after = browser.execute_async_script("setTimeout(() => arguments[0](document.querySelectorAll('.dim').length), 50)")
+
+    assert {device for device, hidden in shown if not hidden} == {"cuda"}
+    assert set(seeds) == {"1"}
+    assert {name for name, dim in rows if not dim} == {"Shirt"}
+    assert len(rows) > 10
+    assert after == 0
+
+
+def test_tables_are_sorted_by_numbers_both_ways(browser: Chrome, study: Path) -> None:
+    load(browser, study)
+    head = browser.find_element(By.XPATH, "//caption[starts-with(., 'Scores by class')]/..//thead/tr[last()]/th[2]")
+
+    def column() -> list[float]:
+        found: list[float] = browser.execute_script(
+            "return [...arguments[0].closest('table').tBodies[0].rows].map(r => Number(r.cells[1].textContent))", head
+        )
+        return found
+
+    head.find_element(By.TAG_NAME, "button").click()
+    rising = column()
+    head.find_element(By.TAG_NAME, "button").click()
+
+    assert len(rising) == 10
+    assert rising == sorted(rising)
+    assert column() == rising[::-1]
+    assert head.get_attribute("aria-sort") == "descending"
+
+
+def test_the_pointer_reads_out_dots_and_curves(browser: Chrome, study: Path) -> None:
+    load(browser, study)
+    told = browser.execute_script(
+        """
+        const said = [];
+        for (const mark of document.querySelectorAll("[data-tell] use, [data-tell] path")) {
+          if (mark.closest("defs")) continue;
+          mark.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: 9, clientY: 9}));
+          said.push(document.getElementById("read-out").textContent);
+        }
+        return said;
+        """
+    )
+
+    assert "FashionCNN, seed 0: 91." in " ".join(told)
+    assert any(each.startswith("ResNet18, epoch 10: ") for each in told)
+    assert len(set(told)) > 40
+
+
+def test_the_keyboard_reaches_every_control(browser: Chrome, study: Path) -> None:
+    load(browser, study)
+    controls = browser.execute_script(
+        "return document.querySelectorAll('a, button, input, select, [tabindex=\"0\"]').length"
+    )
+
+    reached = set()
+    for _ in range(controls + 5):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        reached.add(
+            browser.execute_script("return [...document.querySelectorAll('*')].indexOf(document.activeElement)")
+        )
+
+    missed = browser.execute_script(
+        "const every = [...document.querySelectorAll('*')];"
+        "return [...document.querySelectorAll('a, button, input, select, [tabindex=\"0\"]')]"
+        ".filter(e => !arguments[0].includes(every.indexOf(e))).map(e => e.outerHTML.slice(0, 80))",
+        [*reached],
+    )
+    assert missed == []
+
+
+def test_without_scripts_the_page_is_whole(browser: Chrome, study: Path) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        load(browser, study)
+        seen = browser.find_element(By.TAG_NAME, "body").text
+        form = browser.find_element(By.ID, "explore").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+    assert "What would change this" in seen
+    assert "Confusion" in seen or "What is taken for what" in seen
+    assert not form
 
 
 def test_hostile_records_do_nothing_but_stand_there(browser: Chrome, tmp_path: Path) -> None:

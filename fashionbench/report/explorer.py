@@ -1,0 +1,56 @@
+"""What the page lets a reader try: another margin, another price, one device, one seed, one class."""
+
+from typing import Final
+
+from fashionbench.report.material import Material
+from fashionbench.report.statistics import seed_allowance
+from fashionbench.report.verdict import Thresholds
+from fashionbench.report.view import Explorer
+
+__all__ = ["explorer"]
+
+PRICE_STEPS: Final = 200
+
+
+def explorer(material: Material) -> Explorer | None:
+    """Return the controls and their data; None where there is no verdict to recompute."""
+    verdict = material.verdict
+    if verdict is None:
+        return None
+    step = _price_step(max(each.big_minutes - each.small_minutes for each in verdict.devices))
+    price = verdict.thresholds.price_minutes_per_pp
+    seeds = sorted({each.seed for each in material.trainings})
+    classes = material.trainings[0].data.classes
+    choices = (
+        ("device", "all devices", tuple((each, each) for each in material.devices)),
+        ("seed", "all seeds", tuple((str(each), f"seed {each}") for each in seeds)),
+        ("class", "all classes", tuple((each, each) for each in classes)),
+    )
+    return Explorer(
+        data={
+            "devices": [
+                {
+                    "device": each.device,
+                    "gain_low": each.gain.low,
+                    "gain_high": each.gain.high,
+                    "slowdown_low": each.slowdown.low,
+                    "slowdown_high": each.slowdown.high,
+                    "extra_minutes": each.big_minutes - each.small_minutes,
+                    "allowance": seed_allowance(each.gain, len(each.seeds)),
+                }
+                for each in verdict.devices
+            ],
+            "tie_slowdown": Thresholds(margin=0, price_minutes_per_pp=None).tie_slowdown,
+            "price_step": step,
+            "classes": list(classes),
+        },
+        margin_pp=f"{100 * verdict.thresholds.margin:g}",
+        price_steps=PRICE_STEPS,
+        price_at=PRICE_STEPS if price is None else min(PRICE_STEPS - 1, round(price / step)),
+        choices=tuple(each for each in choices if len(each[2]) > 1),
+    )
+
+
+def _price_step(extra_minutes: float) -> float:
+    """Return minutes per point a step, so that the slider goes to ten times what the big model takes more."""
+    return max(extra_minutes, 0.1) * 10 / PRICE_STEPS
