@@ -19,6 +19,7 @@ __all__ = ["app", "main"]
 
 EXIT_BAD_INPUT: Final = 2
 EXIT_CASE_FAILED: Final = 1
+EXIT_GATE_BROKEN: Final = 3
 
 app = typer.Typer(
     name="fashionbench",
@@ -31,6 +32,10 @@ app = typer.Typer(
 DataOption = Annotated[
     Path | None,
     typer.Option(help="Folder of the four IDX files (gz or not) or of the Kaggle CSV pair; default: find or fetch it."),
+]
+MarginOption = Annotated[float, typer.Option(help="The smallest gain that matters, in percentage points.", min=0)]
+PriceOption = Annotated[
+    float | None, typer.Option(help="What a percentage point may cost, in training minutes.", min=0)
 ]
 OutOption = Annotated[Path, typer.Option(help="Folder for records and report.")]
 
@@ -99,14 +104,60 @@ def run(  # noqa: PLR0913 - the options of a run
 
 
 @app.command()
+def compare(  # noqa: PLR0913 - the options of a comparison
+    old: Annotated[Path, typer.Argument(help="Benchmark JSON or folder of records of the run before.")],
+    new: Annotated[Path, typer.Argument(help="The same of the run now.")],
+    *,
+    fail_if: Annotated[
+        str, typer.Option(help="End with status 3 if surely so: slower=10%, worse=0.5pp, verdict; joined by commas.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder for compare.html.")] = None,
+    margin: MarginOption = 0.5,
+    price: PriceOption = None,
+) -> None:
+    """Tell what changed between two runs, and end with status 3 if what --fail-if names surely happened."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from fashionbench.report.compare import Gate, compare_view, parse_gate
+    from fashionbench.report.compare import compare as compare_runs
+    from fashionbench.report.page import render_html
+    from fashionbench.store import read_records, write_whole
+
+    gate = parse_gate(fail_if) if fail_if else Gate()
+    found = compare_runs(read_records([old]), read_records([new]), margin_pp=margin, price_minutes_per_pp=price)
+    broken = gate.broken_by(found) if fail_if else ()
+    view = compare_view(found, broken)
+    console = Console()
+    for each in view.summary:
+        table = Table(title=each.caption, title_justify="left", box=None, caption=each.note, caption_justify="left")
+        for place, head in enumerate(each.head):
+            table.add_column(
+                head, justify="left" if each.rows and each.rows[0][place].words else "right", no_wrap=place == 0
+            )
+        for row in each.rows:
+            table.add_row(*(Text(cell.text) for cell in row))
+        console.print(table)
+    for line in (view.card.sentence, *(note.text for note in view.notes), *broken):
+        typer.echo(line)
+    if out is not None:
+        write_whole(out / "compare.html", render_html(view).encode())
+        typer.echo(f"Wrote {out / 'compare.html'}")
+    if broken:
+        raise typer.Exit(EXIT_GATE_BROKEN)
+
+
+@app.command()
 def report(
     records: Annotated[list[Path], typer.Argument(help="Benchmark JSONs, record files, folders of record files.")],
     *,
     out: OutOption = Path("reports"),
-    margin: Annotated[float, typer.Option(help="The smallest gain that matters, in percentage points.", min=0)] = 0.5,
-    price: Annotated[
-        float | None, typer.Option(help="What a percentage point may cost, in training minutes.", min=0)
-    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Comma-separated: html, pdf, md, json.")
+    ] = "html,pdf,md,json",
+    margin: MarginOption = 0.5,
+    price: PriceOption = None,
 ) -> None:
     """Make the report again from records; several files become one report. Needs no torch."""
     from fashionbench.preflight import check_output, check_pango
@@ -114,9 +165,11 @@ def report(
     from fashionbench.store import read_records
 
     found = read_records(records)
-    check_pango()
+    wanted = [each.strip() for each in formats.split(",")]
+    if "pdf" in wanted:
+        check_pango()
     check_output(out)
-    _tell(write_report(found, out, margin_pp=margin, price_minutes_per_pp=price))
+    _tell(write_report(found, out, margin_pp=margin, price_minutes_per_pp=price, formats=wanted))
 
 
 @app.command()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthetic import make_study, make_training
 
 from fashionbench import cli
 from fashionbench import run as run_module
@@ -20,6 +21,7 @@ from fashionbench.measure.child import Job
 from fashionbench.measure.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
 from fashionbench.record import TrainingRecord
 from fashionbench.run import Terminated
+from fashionbench.store import write_record
 
 WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 
@@ -331,3 +333,31 @@ def test_a_file_that_holds_no_records_is_refused_in_one_line(
 
     assert re.fullmatch(r"fashionbench: .*x\.json: .*; expected .*; make it anew .*\n", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
+
+
+def test_compare_tells_what_changed_and_its_own_status_tells_that_the_gate_broke(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for folder, gain in (("old", 0.015), ("new", -0.01)):
+        for record in make_study(2, gain=gain):
+            write_record(tmp_path / folder, record)
+    runs = (tmp_path / "old", tmp_path / "new")
+
+    assert call(monkeypatch, "compare", *runs) == 0
+    told = capsys.readouterr().out
+    assert call(monkeypatch, "compare", *runs, "--fail-if", "worse=0.5pp,verdict", "--out", tmp_path) == 3
+    failed = capsys.readouterr().out
+    assert call(monkeypatch, "compare", *runs, "--fail-if", "taller") == 2
+
+    assert "The verdict was WORTH IT and is now NOT WORTH IT." in told
+    assert "ResNet18 on cpu is surely worse by more than" in failed
+    assert (tmp_path / "compare.html").stat().st_size > 10_000
+
+
+def test_only_the_formats_asked_for_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_record(tmp_path / "records", make_training(images=500))
+
+    assert call(monkeypatch, "report", tmp_path / "records", "--out", tmp_path / "out", "--format", "md,json") == 0
+    assert call(monkeypatch, "report", tmp_path / "records", "--out", tmp_path / "out", "--format", "docx") == 2
+
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "verdict.json"]

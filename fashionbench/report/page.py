@@ -136,6 +136,7 @@ def make_view(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verd
         card=_card(material),
         advice=_advice(material),
         bullets=verdict.would_change if verdict else (),
+        bullets_title="What would change this",
         notes=setting.notes(material),
         summary=measured.summary(material),
         sections=sections,

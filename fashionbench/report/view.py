@@ -184,6 +184,7 @@ class View:
     advice: tuple[Advice, ...]
     bullets: tuple[str, ...]
     """What the verdict rests on and what would change it."""
+    bullets_title: str
     notes: tuple[Note, ...]
     summary: tuple[Table, ...]
     """What each model cost and scored, a table a device; the sections show them too."""
