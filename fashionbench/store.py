@@ -18,6 +18,7 @@ from fashionbench.record import SCHEMA, InferenceRecord, Record, Several, Traini
 __all__ = [
     "EXTRA_INFO_KEY",
     "benchmark_section",
+    "bundle",
     "find_finished",
     "hold_folder",
     "read_records",
@@ -68,7 +69,8 @@ class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     schema_version: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
-    unfinished: Several[_Sealed]
+    records: Several[_Sealed]
+    """Those that no benchmark carries."""
 
 
 class _BenchmarkFile(BaseModel):
@@ -178,8 +180,12 @@ def hold_folder(folder: Path, who: str) -> Iterator[None]:
 
 def benchmark_section(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, object]:
     """Return our part of a benchmark JSON: the schema number and the records that no benchmark carries."""
-    unfinished = [seal(record) for record in records if record.status != "finished"]
-    return {"schema_version": SCHEMA, "unfinished": unfinished}
+    return bundle(record for record in records if record.status != "finished")
+
+
+def bundle(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, object]:
+    """Return the schema number and records that stand by themselves, as JSON's types."""
+    return {"schema_version": SCHEMA, "records": [seal(record) for record in records]}
 
 
 def read_records(paths: Sequence[Path]) -> tuple[TrainingRecord | InferenceRecord, ...]:
@@ -231,5 +237,5 @@ def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
             expected=f"a pytest-benchmark JSON of FashionBench or a record, schema {SCHEMA}",
             remedy="make it anew with nox -s bench",
         ) from error
-    sealed = [*(benchmark.extra_info.sealed for benchmark in file.benchmarks), *file.section.unfinished]
+    sealed = [*(benchmark.extra_info.sealed for benchmark in file.benchmarks), *file.section.records]
     return [each.record for each in sealed if each is not None]

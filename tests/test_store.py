@@ -79,7 +79,7 @@ def test_benchmarks_of_others_in_the_same_file_are_passed_over(tmp_path: Path) -
         ('{"benchmarks": []}', "fashionbench: Field required"),
         ('{"sha256": "", "record": {"kind": "training"}}', "Field required"),
         ('{"sha256": "", "record": {"kind": "poem"}}', "poem"),
-        ('{"benchmarks": [], "fashionbench": {"schema_version": 2, "unfinished": []}}', "schema_version"),
+        ('{"benchmarks": [], "fashionbench": {"schema_version": 2, "records": []}}', "schema_version"),
         ("[" * 100_000, "expected a pytest-benchmark JSON"),
         ('{"kind": 1' + "0" * 5_000 + "}", "expected a pytest-benchmark JSON"),
     ],

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from fashionbench.report.material import Material, gather
 from fashionbench.report.tables import model_name
 from fashionbench.report.verdict import DEFAULT_MARGIN_PP, State, Verdict, decide
 from fashionbench.report.view import Advice, Block, Card, Drawing, Section, Tone, View
-from fashionbench.store import write_whole
+from fashionbench.store import EXTRA_INFO_KEY, bundle, write_whole
 
 __all__ = ["FORMATS", "Report", "make_view", "render_html", "render_markdown", "render_pdf", "write_report"]
 
@@ -107,7 +108,7 @@ def write_report(
     view = make_view(records, verdict)
     makers: dict[str, Callable[[], bytes]] = {
         "html": lambda: render_html(view).encode(),
-        "pdf": lambda: render_pdf(view),
+        "pdf": lambda: render_pdf(view, records),
         "md": lambda: render_markdown(view).encode(),
         "json": lambda: (verdict.model_dump_json(indent=2) if verdict else "null").encode() + b"\n",
     }
@@ -214,13 +215,20 @@ def render_html(view: View) -> str:
     return _render(view, paint=with_variables)
 
 
-def render_pdf(view: View) -> bytes:
-    """Return the page as a tagged PDF; to load anything that the page does not itself hold is an error."""
+def render_pdf(view: View, records: Sequence[TrainingRecord | InferenceRecord] = ()) -> bytes:
+    """Return the page as a tagged PDF with the records attached, as a JSON that ``fashionbench report`` reads.
+
+    To load anything that the page does not itself hold is an error.
+    """
     import weasyprint  # noqa: PLC0415 - it loads Pango, which only the PDF needs
 
     own = weasyprint.urls.URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
     page = weasyprint.HTML(string=_render(view, paint=str), url_fetcher=own)
-    written: bytes = page.write_pdf(pdf_variant="pdf/ua-1")
+    attached = []
+    if records:
+        content = json.dumps({"benchmarks": [], EXTRA_INFO_KEY: bundle(records)}).encode()
+        attached.append(weasyprint.Attachment(string=content, name="records.json", description="The records"))
+    written: bytes = page.write_pdf(pdf_variant="pdf/ua-1", attachments=attached)
     return written
 
 
