@@ -14,6 +14,10 @@ settings.load_profile("usual")
 SAMPLE = Path(__file__).parent / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-gold", action="store_true", help="write tests/gold anew from what the page is now")
+
+
 @pytest.fixture(scope="session")
 def sample_folder() -> Path:
     """The folder of the small real sample and its recipe."""

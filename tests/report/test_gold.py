@@ -1,0 +1,48 @@
+"""The page of three record sets, word for word; ``pytest tests/report/test_gold.py --update-gold`` writes them anew.
+
+Drawings stand there by their titles only, and the font, the style sheet and the script not at all: a gold file is to
+be read when it changes.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from synthetic import make_inference, make_study, make_training
+
+from fashionbench.recipe import RECIPES
+from fashionbench.record import InferenceRecord, TrainingRecord
+from fashionbench.report.page import make_view, render_html
+from fashionbench.report.verdict import decide
+
+GOLD = Path(__file__).parents[1] / "gold"
+SETS: dict[str, Sequence[TrainingRecord | InferenceRecord]] = {
+    "study": make_study(3, gain=0.012),
+    "devices": [
+        *make_study(2, devices=("cpu", "cuda")),
+        make_training("resnet18", device="cuda", seed=7, status="failed", reason="CUDA out of memory"),
+        make_training("fashioncnn", device="mps", status="absent", reason="not found by torch 2.14.1 here"),
+    ],
+    "check": [make_training(recipe=RECIPES["smoke"], images=1_000), make_inference()],
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_page_is_what_it_was(name: str, request: pytest.FixtureRequest) -> None:
+    path = GOLD / f"{name}.html"
+    page = _words(render_html(make_view(SETS[name], decide(SETS[name]))))
+
+    if request.config.getoption("--update-gold"):
+        path.write_text(page, encoding="utf-8")
+
+    assert page == path.read_text(encoding="utf-8")
+
+
+def _words(html: str) -> str:
+    html = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", html, flags=re.DOTALL)
+    html = re.sub(
+        r"<svg[^>]*?(?:role=\"img\")[^>]*><title>(.*?)</title>.*?</svg>", r"<svg>\1</svg>", html, flags=re.DOTALL
+    )
+    html = re.sub(r"<svg[^>]*aria-hidden.*?</svg>", "", html, flags=re.DOTALL)
+    return re.sub(r"data:image/png;base64,[^\"]*|sha256-[^']*", "...", html)
