@@ -44,6 +44,16 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def html(session: nox.Session) -> None:
+    """Hold the reference report against html-validate's rules for standard HTML (needs npm)."""
+    session.run(
+        *("npx", "--yes", "html-validate@10", "--preset", "standard", "reports/reference/report.html"),
+        *session.posargs,
+        external=True,
+    )
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Hold style, types, spelling and the floors."""
     python = _environment(session)

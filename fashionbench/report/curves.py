@@ -22,12 +22,12 @@ def learning(material: Material) -> tuple[Block, ...]:
 def _learning_on(material: Material, device: str) -> tuple[Shown, ...]:
     trainings = material.on(device)
     names = {model: look.name for model, look in material.looks.items()}
-    losses = step_losses(trainings)
     curves = epochs(trainings)
-    limits = max(float(losses[LOW].quantile(0.1)) * 0.8, 1e-6), float(losses[HIGH].max()) * 1.1
-    ends, counts = [], []
     present = material.models_on(device)
     drawn = present if len(present) <= MOST_PANELS else material.pair_on(device)
+    losses = step_losses([each for each in trainings if each.model in drawn])
+    limits = max(float(losses[LOW].quantile(0.1)) * 0.8, 1e-6), float(losses[HIGH].max()) * 1.1
+    ends, counts = [], []
     for model in drawn:
         arrays = [each.step_losses.array() for each in results_of(trainings, model)]
         recipe = next(each.recipe for each in trainings if each.model == model)
