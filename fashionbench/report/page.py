@@ -180,7 +180,7 @@ def _card(material: Material) -> Card:
             ),
             (
                 units.ratio(first.slowdown.estimate),
-                "training time, "
+                f"training time, 95 % {units.interval_ratio(first.slowdown.low, first.slowdown.high)}; "
                 + " against ".join(units.minutes(each, digits) for each in (first.big_minutes, first.small_minutes)),
             ),
             (
