@@ -10,7 +10,7 @@ from fashionbench.record import InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report import units
 from fashionbench.report.look import HALF, Look, looks, to_svg
 from fashionbench.report.statistics import Correct, Interval, gain_interval, wilson_interval
-from fashionbench.report.tables import Machine, device_labels, machine, model_name
+from fashionbench.report.tables import Machine, device_labels, in_order, machine, model_name
 from fashionbench.report.verdict import DeviceVerdict, Verdict
 from fashionbench.report.view import Block, Cell, Drawing, Part, Shown
 
@@ -66,6 +66,7 @@ class Material:
 
 def gather(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict | None) -> Material:
     """Return the material of a report."""
+    records = in_order(records)
     sizes: dict[str, int] = {}
     for each in records:
         size = each.model_info.parameters if each.model_info else 0

@@ -19,7 +19,7 @@ from fashionbench.report import classes, curves, images, measured, setting, unit
 from fashionbench.report.explorer import explorer
 from fashionbench.report.look import MARKS, TONES, templates_folder, with_variables
 from fashionbench.report.material import Material, gather
-from fashionbench.report.tables import model_name
+from fashionbench.report.tables import in_order, model_name
 from fashionbench.report.verdict import DEFAULT_MARGIN_PP, State, Verdict, decide
 from fashionbench.report.view import Advice, Block, Card, Drawing, Section, Tone, View
 from fashionbench.store import EXTRA_INFO_KEY, bundle, write_whole
@@ -104,6 +104,7 @@ def write_report(
         raise InputError(
             f"unknown format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}", remedy="name those"
         )
+    records = in_order(records)
     verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
     view = make_view(records, verdict)
     makers: dict[str, Callable[[], bytes]] = {

@@ -46,6 +46,7 @@ __all__ = [
     "confusions",
     "device_labels",
     "epochs",
+    "in_order",
     "inference",
     "machine",
     "model_name",
@@ -104,6 +105,18 @@ def machine(record: TrainingRecord | InferenceRecord) -> Machine:
     """Return what must agree before two measurements may be averaged: device, its name, host CPU and threads."""
     environment = record.environment
     return record.device, record.device_name, environment.cpu, environment.threads if record.device == "cpu" else 0
+
+
+def in_order(
+    records: Iterable[TrainingRecord | InferenceRecord],
+) -> tuple[TrainingRecord | InferenceRecord, ...]:
+    """Return records in the one order in which a report takes them, however they came: device, model, seed or batch."""
+
+    def place(record: TrainingRecord | InferenceRecord) -> tuple[Machine, str, int, str, str]:
+        number = record.seed if isinstance(record, TrainingRecord) else record.batch_size
+        return machine(record), record.kind, number, record.model, record.measured_at
+
+    return tuple(sorted(records, key=place))
 
 
 def device_labels(records: Iterable[TrainingRecord | InferenceRecord]) -> Mapping[Machine, str]:

@@ -22,7 +22,7 @@ from fashionbench.report.statistics import (
     seeds_needed,
     slowdown_interval,
 )
-from fashionbench.report.tables import device_labels, machine, model_name
+from fashionbench.report.tables import device_labels, in_order, machine, model_name
 
 __all__ = [
     "DEFAULT_MARGIN_PP",
@@ -168,6 +168,7 @@ def decide(
         InputError: Records of several recipes or data, or of unlike test images.
 
     """
+    records = in_order(records)
     finished = [each for each in records if isinstance(each, TrainingRecord) and each.result is not None]
     _require_alike(finished)
     sizes = {each.model: each.model_info.parameters for each in finished if each.model_info is not None}
