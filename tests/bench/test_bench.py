@@ -152,6 +152,7 @@ def test_an_interrupt_keeps_what_is_finished_and_the_next_run_goes_on(
     recipe = tmp_path / "long.toml"
     recipe.write_text("epochs = 10000\nis_result = false\n")
     options = ("--recipe", str(recipe), "--data", "tests/data", "--devices", "cpu", "--out", str(tmp_path / "out"))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job behind & ignores it, and so would ours
     process = subprocess.Popen(  # noqa: S603 - this Python, on our own words
         [sys.executable, "-m", "pytest", "bench/bench_training.py", *options],
         cwd=ROOT,
@@ -159,6 +160,7 @@ def test_an_interrupt_keeps_what_is_finished_and_the_next_run_goes_on(
         stdout=subprocess.PIPE,
         text=True,
     )
+    signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     said = ""
     while "validation accuracy" not in said:
