@@ -17,7 +17,7 @@ from fashionbench.measure.checkpoint import Checkpoints
 from fashionbench.measure.data import Dataset, Split, split_dataset
 from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.measure.environment import describe_environment
-from fashionbench.measure.execution import Execution, describe_model, keep_memory, speed_up
+from fashionbench.measure.execution import Execution, describe_model, keep_memory, speed_up, speed_up_inference
 from fashionbench.measure.identity import identify
 from fashionbench.measure.models import build_model
 from fashionbench.measure.scoring import pick_mistakes, predict, score
@@ -208,7 +208,7 @@ def measure_inference(  # noqa: PLR0913 - each named
     """
     target = torch.device(device.word)
     keep_memory()
-    model = speed_up(_build_plain(model_name, dataset, 0), image_shape(dataset)).eval().to(target)
+    model = speed_up_inference(_build_plain(model_name, dataset, 0), image_shape(dataset)).to(target)
     images = dataset.test_images[torch.arange(batch_size) % len(dataset.test_images)].to(target)
 
     @torch.inference_mode()

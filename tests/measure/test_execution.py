@@ -1,5 +1,6 @@
 """The fast execution computes what the plain one does: outputs, gradients and training."""
 
+import copy
 import ctypes
 import sys
 from functools import partial
@@ -11,8 +12,15 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from fashionbench.measure.execution import crop_kernels, describe_model, keep_memory, make_optimizer, speed_up
+from fashionbench.measure.execution import (
+    describe_model,
+    keep_memory,
+    make_optimizer,
+    speed_up,
+    speed_up_inference,
+)
 from fashionbench.measure.models import MODELS, build_model
+from fashionbench.measure.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
 from fashionbench.measure.training import train_step
 
 SHAPE = (1, 28, 28)
@@ -54,7 +62,7 @@ def test_fast_models_logits_and_reachable_gradients_are_the_plain_ones(name: str
     groups=st.sampled_from([1, 2]),
     size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
 )
-def test_cropping_any_convolution_changes_neither_output_nor_gradient(
+def test_rewriting_any_convolution_changes_neither_output_nor_gradient(
     kernel: tuple[int, int],
     stride: int,
     padding: tuple[int, int],
@@ -71,16 +79,15 @@ def test_cropping_any_convolution_changes_neither_output_nor_gradient(
     weights = torch.rand_like(expected)
     (expected_gradient,) = torch.autograd.grad((expected * weights).sum(), images)
 
-    left_out = crop_kernels(model, (2, *size))
+    left_out = rewrite_convolutions(model, (2, *size))
     output = model(images)
     (gradient,) = torch.autograd.grad((output * weights).sum(), images)
 
     assert output.shape == expected.shape
     assert torch.allclose(output, expected, atol=1e-5)
     assert torch.allclose(gradient, expected_gradient, atol=1e-5)
-    assert left_out == convolution.weight.numel() - sum(
-        module.weight.numel() for module in model.modules() if isinstance(module, nn.Conv2d)
-    )
+    kept = sum(parameter.numel() for parameter in model.parameters())
+    assert left_out == convolution.weight.numel() + 4 - kept
 
 
 @pytest.mark.parametrize(
@@ -91,7 +98,7 @@ def test_cropping_any_convolution_changes_neither_output_nor_gradient(
 def test_convolutions_whose_padding_is_not_plain_zeros_stay_as_they_are(convolution: nn.Conv2d) -> None:
     model = nn.Sequential(convolution)
 
-    left_out = crop_kernels(model, (1, 1, 1))
+    left_out = rewrite_convolutions(model, (1, 1, 1))
 
     assert left_out == 0
     assert model[0] is convolution
@@ -101,9 +108,63 @@ def test_a_convolution_used_at_two_sizes_stays_as_it_is() -> None:
     convolution = nn.Conv2d(1, 1, 3, padding=1)
     model = nn.Sequential(convolution, nn.MaxPool2d(2), convolution)
 
-    left_out = crop_kernels(model, (1, 2, 2))
+    left_out = rewrite_convolutions(model, (1, 2, 2))
 
     assert left_out == 0
+
+
+def test_a_weight_that_two_layers_share_stays_shared() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, padding=1))
+    model[1].weight = model[0].weight
+
+    left_out = rewrite_convolutions(model, (1, 1, 1))
+
+    assert left_out == 0
+    assert model[1].weight is model[0].weight
+
+
+def test_the_maximum_before_relu_has_the_same_output_and_gradient() -> None:
+    pooled = nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, 2, padding=1))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(-2, 3, (4, 3, 7, 7), generator=generator, dtype=torch.float).requires_grad_()
+    expected = pooled(images)
+    (expected_gradient,) = torch.autograd.grad(expected.square().sum(), images)
+
+    pool_before_relu(pooled)
+    output = pooled(images)
+    (gradient,) = torch.autograd.grad(output.square().sum(), images)
+
+    assert isinstance(pooled[0], nn.MaxPool2d)
+    assert torch.equal(output, expected)
+    assert torch.equal(gradient, expected_gradient)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_inference_gives_the_plain_models_logits(name: str) -> None:
+    build = partial(build_model, name, channels=1, classes=10, seed=1)
+    images = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0))
+    plain = build()
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm2d):  # as after a training
+            module.running_mean = torch.rand(module.num_features) - 0.5
+            module.running_var = torch.rand(module.num_features) + 0.5
+    fast = speed_up_inference(copy.deepcopy(plain), SHAPE)
+
+    with torch.inference_mode():
+        difference = relative_difference(fast(images), plain.eval()(images))
+
+    assert difference < 1e-5
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+
+
+def test_a_model_that_cannot_be_traced_keeps_its_batch_norms() -> None:
+    class Untraceable(nn.BatchNorm2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images if float(images.sum()) > 0 else -images
+
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), Untraceable(1))
+
+    assert fold_batch_norm(model) is model
 
 
 def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
