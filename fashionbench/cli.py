@@ -52,10 +52,12 @@ def main() -> None:
 @app.command()
 def run(  # noqa: PLR0913 - the options of a run
     *,
-    recipe: Annotated[str, typer.Option(help="How to train: study, smoke, or the path of a .toml file.")] = "study",
+    recipe: Annotated[str, typer.Option(help="How to train: study, swift, smoke, or the path of a .toml file.")] = "study",
     models: Annotated[str, typer.Option(help="Comma-separated names.")] = "fashioncnn,resnet18",
     devices: Annotated[str, typer.Option(help="Comma-separated: cpu, cuda, cuda:N, mps, xpu; or all.")] = "all",
     seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",
+    execution: Annotated[str, typer.Option(help="fast, or plain: PyTorch's own loop, the same mathematics.")] = "fast",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 (autocast) or, on cuda, tf32.")] = "fp32",
     margin: Annotated[str, typer.Option(help="The smallest gain that matters, in percentage points.")] = "0.5",
     price: Annotated[str, typer.Option(help="What a percentage point may cost, in training minutes.")] = "",
     limit: Annotated[str, typer.Option(help="Minutes after which a training is given up; default: none.")] = "",
@@ -76,7 +78,15 @@ def run(  # noqa: PLR0913 - the options of a run
     from fashionbench.run import finish_run, open_run, run_inference, run_training, tell_interrupted
 
     plan = make_plan(
-        recipe=recipe, models=models, devices=devices, seeds=seeds, margin=margin, price=price, limit=limit
+        recipe=recipe,
+        models=models,
+        devices=devices,
+        seeds=seeds,
+        execution=execution,
+        precision=precision,
+        margin=margin,
+        price=price,
+        limit=limit,
     )
     plan = replace(plan, self_check=self_check, fresh=fresh)
     with open_run(

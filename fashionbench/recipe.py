@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
@@ -19,8 +19,10 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 class Recipe(BaseModel):
     """Everything that decides a training apart from model, device and seed.
 
-    Loss is cross entropy and the optimizer Adam (Kingma and Ba, 2015) with PyTorch's other defaults;
-    the rate is multiplied by ``gamma`` after every ``step_epochs`` epochs.
+    Loss is cross entropy and the optimizer Adam (Kingma and Ba, 2015) with PyTorch's other defaults. The schedule
+    ``step`` multiplies the rate by ``gamma`` after every ``step_epochs`` epochs; ``one-cycle`` raises it to
+    ``learning_rate`` in the first three tenths of the steps and lowers it to nothing (Smith and Topin, 2018, with the
+    defaults of PyTorch's OneCycleLR).
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -30,6 +32,7 @@ class Recipe(BaseModel):
     batch_size: PositiveInt = 100
     batch_size_by_model: dict[str, PositiveInt] = Field(default_factory=dict)
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
+    schedule: Literal["step", "one-cycle"] = "step"
     step_epochs: PositiveInt = 5
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     validation_fraction: Fraction = 0.25
@@ -48,6 +51,13 @@ class Recipe(BaseModel):
 RECIPES: Final = MappingProxyType(
     {
         "study": Recipe(name="study", batch_size_by_model={"resnet18": 20}),
+        "swift": Recipe(
+            name="swift",
+            epochs=5,
+            batch_size=128,
+            learning_rate=0.003,
+            schedule="one-cycle",
+        ),
         "smoke": Recipe(
             name="smoke",
             epochs=1,

@@ -26,11 +26,13 @@ __all__ = [
     "ClassScore",
     "DataInfo",
     "Environment",
+    "Execution",
     "InferenceRecord",
     "InferenceResult",
     "Mistake",
     "ModelInfo",
     "Packed",
+    "Precision",
     "Record",
     "Scores",
     "Status",
@@ -44,6 +46,10 @@ SCHEMA: Final = 1
 """Number of the record's layout; a file of another number is refused, never guessed at."""
 
 Status = Literal["finished", "failed", "absent"]
+Execution = Literal["fast", "plain"]
+"""How steps are carried out: rewritten for speed, or as PyTorch's own tutorial loop; the same mathematics."""
+Precision = Literal["fp32", "bf16", "tf32"]
+"""The arithmetic: IEEE single, autocast to bfloat16, or NVIDIA's tensor cores on single."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -253,8 +259,8 @@ class _Case(_Strict):
     """The device's word: cpu, cuda, cuda:1, mps, xpu."""
     device_name: str
     """The device's product name; empty where the device is absent."""
-    execution: Literal["fast", "plain"]
-    precision: Literal["fp32"]
+    execution: Execution
+    precision: Precision
     status: Status
     reason: str = ""
     """Why a case has no result; empty when finished."""

@@ -232,7 +232,16 @@ def run_inference(
     timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
 ) -> InferenceRecord:
     """Time a model's forward pass, keep its record in the run and as a file, and return it."""
-    record = measure_inference(model, device, run.dataset, batch_size=batch_size, command=run.command, timed=timed)
+    record = measure_inference(
+        model,
+        device,
+        run.dataset,
+        batch_size=batch_size,
+        command=run.command,
+        execution=run.plan.execution,
+        precision=run.plan.precision,
+        timed=timed,
+    )
     result = record.result
     run.display.say(
         f"{model} on {device.word}, batch {batch_size}: "

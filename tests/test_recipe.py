@@ -69,7 +69,7 @@ def test_a_missing_recipe_file_is_refused() -> None:
 
 
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"unknown recipe 'fast'; expected one of study, smoke or the path"):
+    with pytest.raises(InputError, match=r"unknown recipe 'fast'; expected one of study, swift, smoke or the path"):
         load_recipe("fast")
 
 

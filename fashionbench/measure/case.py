@@ -17,7 +17,7 @@ from fashionbench.measure.checkpoint import Checkpoints
 from fashionbench.measure.data import Dataset, Split, split_dataset
 from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.measure.environment import describe_environment
-from fashionbench.measure.execution import Execution, describe_model, keep_memory, speed_up, speed_up_inference
+from fashionbench.measure.execution import arithmetic, describe_model, keep_memory, speed_up, speed_up_inference
 from fashionbench.measure.identity import identify
 from fashionbench.measure.models import build_model
 from fashionbench.measure.scoring import pick_mistakes, predict, score
@@ -32,10 +32,12 @@ from fashionbench.measure.training import (
 from fashionbench.recipe import Recipe
 from fashionbench.record import (
     DataInfo,
+    Execution,
     InferenceRecord,
     InferenceResult,
     ModelInfo,
     Packed,
+    Precision,
     SelfCheck,
     Status,
     TrainingRecord,
@@ -73,6 +75,7 @@ class Case:
     recipe: Recipe
     seed: int
     execution: Execution = "fast"
+    precision: Precision = "fp32"
 
     @property
     def name(self) -> str:
@@ -193,6 +196,8 @@ def measure_inference(  # noqa: PLR0913 - each named
     *,
     batch_size: int,
     command: str,
+    execution: Execution = "fast",
+    precision: Precision = "fp32",
     timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
 ) -> InferenceRecord:
     """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
@@ -203,17 +208,23 @@ def measure_inference(  # noqa: PLR0913 - each named
         dataset: Gives the images.
         batch_size: Images a batch; the images repeat where there are fewer.
         command: What was typed, for the record.
+        execution: Rewritten for speed, or as it is defined.
+        precision: The arithmetic.
         timed: Calls its argument as often as it likes and returns the seconds of each round.
 
     """
     target = torch.device(device.word)
-    keep_memory()
-    model = speed_up_inference(_build_plain(model_name, dataset, 0), image_shape(dataset)).to(target)
+    model = _build_plain(model_name, dataset, 0).eval()
+    if execution == "fast":
+        keep_memory()
+        model = speed_up_inference(model, image_shape(dataset))
+    model.to(target)
     images = dataset.test_images[torch.arange(batch_size) % len(dataset.test_images)].to(target)
 
     @torch.inference_mode()
     def run() -> None:
-        model(scale_pixels(images))
+        with arithmetic(target, precision):
+            model(scale_pixels(images))
         synchronize(target)
 
     status: Status = "finished"
@@ -226,8 +237,8 @@ def measure_inference(  # noqa: PLR0913 - each named
         model=model_name,
         device=device.word,
         device_name=device.name,
-        execution="fast",
-        precision="fp32",
+        execution=execution,
+        precision=precision,
         status=status,
         reason=reason,
         measured_at=_now(),
@@ -249,7 +260,7 @@ def _prepare(case: Case, dataset: Dataset) -> Prepared:
     built = time.perf_counter()
     throw_away = build_for(case, dataset).to(device)
     batch_size = case.recipe.batch_size_for(case.model)
-    warm_up(throw_away, image_shape(dataset), batch_size, len(dataset.classes), case.execution)
+    warm_up(throw_away, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
     return Prepared(model=model, split=split, build_seconds=built - started, warmup_seconds=time.perf_counter() - built)
 
 
@@ -264,7 +275,7 @@ def _train(
     split, model = prepared.split, prepared.model
 
     def validate() -> tuple[float, float]:
-        predictions = predict(model, split.validation_images, split.validation_labels)
+        predictions = predict(model, split.validation_images, split.validation_labels, case.precision)
         return predictions.loss, predictions.accuracy
 
     return train(
@@ -275,6 +286,7 @@ def _train(
         batch_size=case.recipe.batch_size_for(case.model),
         seed=case.seed,
         execution=case.execution,
+        precision=case.precision,
         clock=clock,
         validate=validate,
         watch=watch,
@@ -285,7 +297,7 @@ def _train(
 def _finish(case: Case, dataset: Dataset, prepared: Prepared, curves: Curves, command: str) -> TrainingRecord:
     split = prepared.split
     started = time.perf_counter()
-    predictions = predict(prepared.model, split.test_images, split.test_labels)
+    predictions = predict(prepared.model, split.test_images, split.test_labels, case.precision)
     test_seconds = time.perf_counter() - started
     result = TrainingResult(
         train_seconds=sum(curves.epoch_seconds),
@@ -323,7 +335,7 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
         device=case.device.word,
         device_name=case.device.name,
         execution=case.execution,
-        precision="fp32",
+        precision=case.precision,
         status=status,
         reason=reason,
         measured_at=_now(),

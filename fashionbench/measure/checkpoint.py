@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from fashionbench.store import write_whole
 
@@ -32,7 +32,7 @@ class State:
 
     model: nn.Module
     optimizer: Adam
-    schedule: StepLR
+    schedule: LRScheduler
     generator: torch.Generator
     """Decides the order of images."""
     epoch_began: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))

@@ -2,8 +2,9 @@
 
 import ctypes
 import sys
-from collections.abc import Callable
-from typing import Final, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, get_args
 
 import torch
 from torch import nn
@@ -11,11 +12,12 @@ from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
 from fashionbench.measure.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
-from fashionbench.record import ModelInfo
+from fashionbench.record import Execution, ModelInfo, Precision
 
 __all__ = [
     "EXECUTIONS",
-    "Execution",
+    "PRECISIONS",
+    "arithmetic",
     "describe_model",
     "keep_memory",
     "make_optimizer",
@@ -23,9 +25,8 @@ __all__ = [
     "speed_up_inference",
 ]
 
-Execution = Literal["fast", "plain"]
-EXECUTIONS: Final[tuple[Execution, ...]] = ("fast", "plain")
-
+EXECUTIONS: Final[tuple[Execution, ...]] = get_args(Execution)
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
 _MALLOC_PARAMETERS: Final = (
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD
@@ -88,6 +89,20 @@ def describe_model(build: Callable[[], nn.Module], shape: tuple[int, int, int]) 
         forward_flops=forward.get_total_flops(),
         training_flops=training.get_total_flops(),
     )
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
+    """Compute the block's forward pass in a precision; the backward pass follows it.
+
+    On NVIDIA's devices fp32 is IEEE single in convolutions too, where PyTorch's own default is tf32.
+    """
+    if device.type == "cuda":  # pragma: no cover - needs an NVIDIA GPU
+        single = "tf32" if precision == "tf32" else "ieee"
+        torch.backends.cudnn.fp32_precision = single
+        torch.backends.cuda.matmul.fp32_precision = single
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        yield
 
 
 def make_optimizer(model: nn.Module, learning_rate: float, execution: Execution) -> Adam:

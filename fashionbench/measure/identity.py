@@ -26,7 +26,7 @@ def identify(case: "Case", dataset: Dataset) -> str:
         "seed": case.seed,
         "data": dict(dataset.digests),
         "execution": case.execution,
-        "precision": "fp32",
+        "precision": case.precision,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "code": _code_digest(),

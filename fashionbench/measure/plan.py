@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 
@@ -13,10 +13,11 @@ from fashionbench.errors import InputError
 from fashionbench.measure.case import Case, build_for, image_shape
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device, select_devices, synchronize
-from fashionbench.measure.execution import Execution, keep_memory, make_optimizer
+from fashionbench.measure.execution import EXECUTIONS, PRECISIONS, keep_memory, make_optimizer
 from fashionbench.measure.models import MODELS
 from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
 from fashionbench.recipe import Recipe, load_recipe
+from fashionbench.record import Execution, Precision
 
 __all__ = ["DEFAULTS", "FLAG_HELP", "OPTION_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
 
@@ -26,6 +27,8 @@ DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "models": ",".join(MODELS),
         "devices": "all",
         "seeds": "1",
+        "execution": "fast",
+        "precision": "fp32",
         "margin": "0.5",
         "price": "",
         "limit": "",
@@ -33,10 +36,12 @@ DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "recipe": "how to train: study, smoke, or the path of a .toml file",
+        "recipe": "how to train: study, swift, smoke, or the path of a .toml file",
         "models": f"comma-separated, of {', '.join(MODELS)}",
         "devices": "comma-separated, of cpu, cuda, cuda:N, mps, xpu; or all that are there",
         "seeds": "how many (3 means 0,1,2), or the seeds themselves, comma-separated",
+        "execution": "fast, or plain: PyTorch's own loop, the same mathematics",
+        "precision": "fp32, bf16 (autocast) or, on cuda, tf32",
         "margin": "the smallest gain that matters, in percentage points",
         "price": "what a percentage point may cost, in training minutes; default: no limit",
         "limit": "minutes after which a training is given up; default: no limit",
@@ -66,15 +71,24 @@ class Plan:
     price_minutes_per_pp: float | None
     limit_minutes: float | None
     """When a case is given up."""
+    execution: Execution = "fast"
+    precision: Precision = "fp32"
     self_check: bool = False
     """Train the first case of each device once more and tell the difference."""
     fresh: bool = False
     """Measure finished cases anew."""
 
-    def cases(self, execution: Execution = "fast") -> tuple[Case, ...]:
+    def cases(self) -> tuple[Case, ...]:
         """Return the cases in measuring order: by device, the models' order turned round with every seed (ABBA)."""
         return tuple(
-            Case(model=model, device=device, recipe=self.recipe, seed=seed, execution=execution)
+            Case(
+                model=model,
+                device=device,
+                recipe=self.recipe,
+                seed=seed,
+                execution=self.execution,
+                precision=self.precision,
+            )
             for device in self.devices
             for place, seed in enumerate(self.seeds)
             for model in (self.models if place % 2 == 0 else self.models[::-1])
@@ -86,7 +100,16 @@ class Plan:
 
 
 def make_plan(  # noqa: PLR0913 - the options of a run
-    *, recipe: str, models: str, devices: str, seeds: str, margin: str, price: str, limit: str
+    *,
+    recipe: str,
+    models: str,
+    devices: str,
+    seeds: str,
+    execution: str,
+    precision: str,
+    margin: str,
+    price: str,
+    limit: str,
 ) -> Plan:
     """Read the options of a run, as text; their meaning stands in ``OPTION_HELP``.
 
@@ -102,11 +125,21 @@ def make_plan(  # noqa: PLR0913 - the options of a run
                 expected=f"one of {', '.join(MODELS)}",
                 remedy="name one of those with --models",
             )
+    chosen = select_devices(devices)
+    plan_precision = _pick("precision", precision, PRECISIONS)
+    if plan_precision == "tf32" and any(not device.word.startswith("cuda") for device in chosen):
+        raise InputError(
+            f"precision 'tf32' on {', '.join(device.word for device in chosen)}",
+            expected="fp32 or bf16 there: tf32 is for NVIDIA's devices",
+            remedy="name the cuda devices with --devices",
+        )
     return Plan(
         recipe=load_recipe(recipe),
         models=names,
-        devices=select_devices(devices),
+        devices=chosen,
         seeds=parse_seeds(seeds),
+        execution=_pick("execution", execution, EXECUTIONS),
+        precision=plan_precision,
         margin_pp=_parse_amount("margin", margin),
         price_minutes_per_pp=_parse_amount("price", price) if price else None,
         limit_minutes=_parse_amount("limit", limit) if limit else None,
@@ -136,6 +169,18 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return seeds
 
 
+Word = TypeVar("Word", bound=str)
+
+
+def _pick(name: str, text: str, words: tuple[Word, ...]) -> Word:
+    for word in words:
+        if text == word:
+            return word
+    raise InputError(
+        f"unknown {name} {text[:60]!r}", expected=f"one of {', '.join(words)}", remedy=f"mend the value of --{name}"
+    )
+
+
 def _parse_amount(name: str, text: str) -> float:
     try:
         amount = float(text)
@@ -158,7 +203,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
         keep_memory()
     batch_size = case.recipe.batch_size_for(case.model)
     model = build_for(case, dataset).to(device)
-    warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution)
+    warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
     optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
     images, labels = dataset.train_images[: 64 * batch_size], dataset.train_labels[: 64 * batch_size]
     if case.execution == "plain":
@@ -168,7 +213,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     )
     started, seen = time.perf_counter(), 0
     for batch, targets in batches:
-        train_step(model, optimizer, batch, targets)
+        train_step(model, optimizer, batch, targets, case.precision)
         synchronize(device)
         seen += len(targets)
         if time.perf_counter() - started > SECONDS_PER_ESTIMATE:

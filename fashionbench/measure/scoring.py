@@ -9,8 +9,9 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fashionbench.measure.execution import arithmetic
 from fashionbench.measure.training import scale_pixels
-from fashionbench.record import ClassScore, Mistake, Packed, Scores
+from fashionbench.record import ClassScore, Mistake, Packed, Precision, Scores
 
 __all__ = ["Predictions", "pick_mistakes", "predict", "score"]
 
@@ -33,14 +34,16 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: Tensor, labels: Tensor) -> Predictions:
+def predict(model: nn.Module, images: Tensor, labels: Tensor, precision: Precision = "fp32") -> Predictions:
     """Run a model in evaluation mode over images (N, C, H, W), uint8, and labels (N,), on the CPU.
 
     The model is left in evaluation mode, its weights and statistics untouched.
     """
     device = next(model.parameters()).device
     model.eval()
-    logits = torch.cat([model(scale_pixels(batch.to(device))).cpu() for batch in images.split(SCORING_BATCH)])  # (N, K)
+    with arithmetic(device, precision):
+        outputs = [model(scale_pixels(batch.to(device))).float().cpu() for batch in images.split(SCORING_BATCH)]
+    logits = torch.cat(outputs)  # (N, K)
     confidences, classes = logits.softmax(dim=1).max(dim=1)
     return Predictions(
         classes=classes,

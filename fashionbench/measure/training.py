@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from fashionbench.errors import CaseFailedError
 from fashionbench.measure.checkpoint import Checkpoints, State
 from fashionbench.measure.devices import synchronize
-from fashionbench.measure.execution import Execution, make_optimizer
+from fashionbench.measure.execution import arithmetic, make_optimizer
 from fashionbench.recipe import Recipe
+from fashionbench.record import Execution, Precision
 
 __all__ = ["Curves", "Tick", "TrainingClock", "iterate_batches", "scale_pixels", "train", "train_step", "warm_up"]
 
@@ -138,16 +139,27 @@ def iterate_batches(  # noqa: PLR0913 - each named
             yield scale_pixels(images[chosen]), labels[chosen]
 
 
-def train_step(model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor) -> Tensor:
+def train_step(
+    model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, precision: Precision = "fp32"
+) -> Tensor:
     """Train on one batch and return its loss, a detached scalar on the device."""
-    loss = functional.cross_entropy(model(images), labels)
+    with arithmetic(images.device, precision):
+        logits = model(images)
+    loss = functional.cross_entropy(logits.float(), labels)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
     return loss.detach()
 
 
-def warm_up(model: nn.Module, shape: tuple[int, int, int], batch_size: int, classes: int, execution: Execution) -> None:
+def warm_up(  # noqa: PLR0913, PLR0917 - what a step depends on
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    batch_size: int,
+    classes: int,
+    execution: Execution,
+    precision: Precision = "fp32",
+) -> None:
     """Take a few steps of a throw-away ``model`` on noise, so that the clock meets warm kernels and caches.
 
     It cannot teach: neither the model nor the images nor the labels are those of the training.
@@ -158,7 +170,7 @@ def warm_up(model: nn.Module, shape: tuple[int, int, int], batch_size: int, clas
     labels = torch.randint(classes, (batch_size,), generator=generator).to(device)
     optimizer = make_optimizer(model.train(), 1e-4, execution)
     for _ in range(WARM_UP_STEPS):
-        train_step(model, optimizer, images, labels)
+        train_step(model, optimizer, images, labels, precision)
     synchronize(device)
 
 
@@ -171,6 +183,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
     batch_size: int,
     seed: int,
     execution: Execution,
+    precision: Precision,
     clock: TrainingClock,
     validate: Callable[[], tuple[float, float]],
     watch: Callable[[Tick], None],
@@ -186,6 +199,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
         batch_size: Images a batch.
         seed: Decides the order of images and the dropout.
         execution: How batches and updates are carried out.
+        precision: The arithmetic of a step.
         clock: Advances while training, up to the device's wait at each epoch's end.
         validate: Returns loss and accuracy (a fraction) on the validation images; off the clock.
         watch: Is told of the progress about once a second and after each epoch.
@@ -205,7 +219,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
                 images = scale_pixels(images)
             images, labels = images.to(device), labels.to(device)
             optimizer = make_optimizer(model, recipe.learning_rate, execution)
-            schedule = StepLR(optimizer, recipe.step_epochs, recipe.gamma)
+            schedule = _make_schedule(optimizer, recipe, steps)
         state = State(
             model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator().manual_seed(seed)
         )
@@ -238,8 +252,9 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
                 batches = iterate_batches(
                     images, labels, batch_size, state.generator, execution, start=len(state.step_losses)
                 )
-                _train_epoch(state, batches, tick, keep)
-                schedule.step()
+                _train_epoch(state, batches, tick, keep, precision)
+                if isinstance(schedule, StepLR):
+                    schedule.step()
                 synchronize(device)
             state.epoch_seconds.append(clock() - base - sum(state.epoch_seconds))
             losses = torch.stack(state.step_losses).cpu()
@@ -262,13 +277,26 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
     )
 
 
+def _make_schedule(optimizer: Adam, recipe: Recipe, steps: int) -> LRScheduler:
+    """Return the recipe's schedule; a ``StepLR`` counts epochs, a ``OneCycleLR`` steps, of ``steps`` an epoch."""
+    if recipe.schedule == "one-cycle":
+        return OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps)
+    return StepLR(optimizer, recipe.step_epochs, recipe.gamma)
+
+
 def _train_epoch(
-    state: State, batches: Iterator[tuple[Tensor, Tensor]], tick: Callable[[float], None], keep: Callable[[], None]
+    state: State,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    tick: Callable[[float], None],
+    keep: Callable[[], None],
+    precision: Precision,
 ) -> None:
     state.model.train()
     told, shown = time.perf_counter(), len(state.step_losses)
     for images, labels in batches:
-        state.step_losses.append(train_step(state.model, state.optimizer, images, labels))
+        state.step_losses.append(train_step(state.model, state.optimizer, images, labels, precision))
+        if isinstance(state.schedule, OneCycleLR):
+            state.schedule.step()
         # reading a loss waits for the device, so it is done about once a second and not per step
         if time.perf_counter() - told >= SECONDS_BETWEEN_TICKS:
             tick(float(torch.stack(state.step_losses[shown:]).mean()))

@@ -184,7 +184,8 @@ def models(material: Material) -> tuple[Block, ...]:
     known = {each.model: each for each in reversed(material.trainings)}
     rows = []
     for model in (each for each in material.looks if each in known):
-        info, recipe = known[model].model_info, known[model].recipe
+        info = known[model].model_info
+        batches = sorted({each.recipe.batch_size_for(model) for each in material.trainings})
         rows.append(
             (
                 Cell(text=material.looks[model].name, look=material.looks[model], words=True),
@@ -193,7 +194,7 @@ def models(material: Material) -> tuple[Block, ...]:
                 cell(bare(units.percent(info.reachable_parameters / max(info.parameters, 1) if info else None, 0))),
                 cell(units.fixed(info.forward_flops / 1e6 if info else None, 1)),
                 cell(units.fixed(info.training_flops / 1e6 if info else None, 1)),
-                cell(units.count(recipe.batch_size_for(model))),
+                cell(", ".join(map(units.count, batches))),
             )
         )
     return (

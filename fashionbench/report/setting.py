@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fashionbench.recipe import Recipe
 from fashionbench.record import Environment, InferenceRecord, TrainingRecord
 from fashionbench.report import units
 from fashionbench.report.claims import check_bands
@@ -31,9 +32,9 @@ def kicker(material: Material) -> tuple[str, ...]:
     """Return what was run, in a few words."""
     first = next((each for each in material.records if isinstance(each, TrainingRecord)), None)
     days = sorted({each.measured_at[:10] for each in material.records})
-    about = (
-        (f"{first.data.name}, {first.data.release}", f"recipe {first.recipe.name}") if first else ("inference only",)
-    )
+    names = list(dict.fromkeys(each.recipe.name for each in material.records if isinstance(each, TrainingRecord)))
+    recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    about = (f"{first.data.name}, {first.data.release}", recipes) if first else ("inference only",)
     seeds = len({each.seed for each in material.trainings})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     devices = ", ".join(material.devices) or "no device finished"
@@ -128,26 +129,21 @@ def _self_checks(material: Material) -> Iterator[str]:
 
 
 def method(material: Material) -> tuple[Block, ...]:
-    """Tell the method in words, with the recipe's values."""
-    first = material.trainings[0]
-    recipe, counts = first.recipe, first.data
-    batches = ", ".join(f"{recipe.batch_size_for(model)} for {look.name}" for model, look in material.looks.items())
+    """Tell the method in words, with the recipes' values."""
+    counts = material.trainings[0].data
+    recipes = {each.recipe.name: each.recipe for each in material.trainings}
+    ways = sorted({f"{each.precision} arithmetic, {each.execution} execution" for each in material.trainings})
     return (
         Prose(
             partial="partials/method.j2",
             facts={
-                "recipe": recipe.name,
-                "epochs": units.count(recipe.epochs),
-                "rate": f"{recipe.learning_rate:g}",
-                "gamma": f"{recipe.gamma:g}",
-                "step": units.count(recipe.step_epochs),
-                "batches": batches,
-                "validation": units.percent(recipe.validation_fraction, 0),
+                "recipes": " ".join(_recipe_words(material, recipe) for recipe in recipes.values()),
+                "study": recipes["study"].name if "study" in recipes else "",
+                "ways": "; ".join(ways),
+                "validation": units.percent(next(iter(recipes.values())).validation_fraction, 0),
                 "train_images": units.count(counts.train_images),
                 "validation_images": units.count(counts.validation_images),
                 "test_images": units.count(counts.test_images),
-                "precision": first.precision,
-                "execution": first.execution,
                 "margin": units.pp(material.verdict.thresholds.margin).removeprefix("+") if material.verdict else "",
                 "seed_spread": units.pp(ASSUMED_SEED_SPREAD, 2).removeprefix("+"),
                 "tie": units.ratio(material.verdict.thresholds.tie_slowdown, 2) if material.verdict else "",
@@ -155,6 +151,20 @@ def method(material: Material) -> tuple[Block, ...]:
                 "slowdown_method": material.verdict.devices[0].slowdown.method if material.verdict else "",
             },
         ),
+    )
+
+
+def _recipe_words(material: Material, recipe: Recipe) -> str:
+    schedule = (
+        "raised to that rate and lowered to nothing in one cycle"
+        if recipe.schedule == "one-cycle"
+        else f"multiplied by {recipe.gamma:g} every {units.count(recipe.step_epochs)} epochs"
+    )
+    batches = ", ".join(f"{recipe.batch_size_for(model)} for {look.name}" for model, look in material.looks.items())
+    epochs = f"{units.count(recipe.epochs)} epoch{'s' if recipe.epochs > 1 else ''}"
+    return (
+        f"Recipe {recipe.name}: {epochs} of Adam at a learning rate of {recipe.learning_rate:g}, {schedule}; "
+        f"batches of {batches}."
     )
 
 

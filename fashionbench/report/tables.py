@@ -1,9 +1,8 @@
 """Records become frames: long form, one column name per constant, one row per thing measured; no statistics here."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -93,7 +92,20 @@ MODEL_NAMES: Final = MappingProxyType({"fashioncnn": "FashionCNN", "resnet18": "
 MAX_BINS: Final = 240
 """Points of a drawn loss curve: more than a column of print can show apart."""
 
-Machine = tuple[str, str, str, int]
+
+class Machine(NamedTuple):
+    """What must agree before two measurements may be averaged."""
+
+    device: str
+    name: str
+    cpu: str
+    """The host's."""
+    threads: int
+    """On a CPU; 0 elsewhere."""
+    how: str
+    """Execution and precision, where they are not the usual ones."""
+    recipe: str
+    """Of a training; empty for inference."""
 
 
 def model_name(model: str) -> str:
@@ -102,9 +114,15 @@ def model_name(model: str) -> str:
 
 
 def machine(record: TrainingRecord | InferenceRecord) -> Machine:
-    """Return what must agree before two measurements may be averaged: device, its name, host CPU and threads."""
-    environment = record.environment
-    return record.device, record.device_name, environment.cpu, environment.threads if record.device == "cpu" else 0
+    """Return where and how a record was measured."""
+    return Machine(
+        device=record.device,
+        name=record.device_name,
+        cpu=record.environment.cpu,
+        threads=record.environment.threads if record.device == "cpu" else 0,
+        how=" ".join(word for word in (record.execution, record.precision) if word not in {"fast", "fp32"}),
+        recipe=record.recipe.name if isinstance(record, TrainingRecord) else "",
+    )
 
 
 def in_order(
@@ -120,17 +138,29 @@ def in_order(
 
 
 def device_labels(records: Iterable[TrainingRecord | InferenceRecord]) -> Mapping[Machine, str]:
-    """Return each machine's label: its device word, and only as much more as tells it from the others."""
+    """Return each machine's label: its device word, and only as much more as tells it from the others.
+
+    Execution and precision always stand there where they are not the usual ones, the recipe where there are several.
+    """
     machines = list(dict.fromkeys(machine(record) for record in records))
+    several = len({key.recipe for key in machines} - {""}) > 1
+    words = {
+        key: " ".join(word for word in (key.device, key.how, key.recipe if several else "") if word) for key in machines
+    }
     candidates = [
-        {key: key[0] for key in machines},
-        {key: f"{key[0]} ({key[1] or 'absent'})" for key in machines},
-        {key: f"{key[0]} ({key[1] or 'absent'}, host {key[2]}, {key[3]} threads)" for key in machines},
+        words,
+        {key: f"{words[key]} ({key.name or 'absent'})" for key in machines},
+        {key: f"{words[key]} ({key.name or 'absent'}, host {key.cpu}, {key.threads} threads)" for key in machines},
     ]
     labels: dict[Machine, str] = {}
     for key in machines:
         labels[key] = next(
-            (names[key] for names in candidates if Counter(names.values())[names[key]] == 1), candidates[-1][key]
+            (
+                names[key]
+                for names in candidates
+                if len({each[:-1] for each in machines if names[each] == names[key]}) == 1
+            ),
+            candidates[-1][key],
         )
     return labels
 

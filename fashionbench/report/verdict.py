@@ -185,15 +185,23 @@ def decide(
             devices.append(device)
     if not devices:
         return None
-    return _over_devices(small, big, thresholds, tuple(devices), is_result=finished[0].recipe.is_result)
+    return _over_devices(
+        small, big, thresholds, tuple(devices), is_result=all(each.recipe.is_result for each in finished)
+    )
 
 
 def _require_alike(finished: Sequence[TrainingRecord]) -> None:
     checks: tuple[tuple[str, Callable[[TrainingRecord], object]], ...] = (
-        ("recipes", lambda each: each.recipe.model_dump_json()),
         ("releases of the data", lambda each: (each.data.name, each.data.release)),
         ("sets of test images", lambda each: each.result.test_labels.data if each.result else None),
     )
+    for name in {each.recipe.name for each in finished}:
+        if len({each.recipe.model_dump_json() for each in finished if each.recipe.name == name}) > 1:
+            raise InputError(
+                f"records of several recipes of the name {name[:60]!r}",
+                expected="one recipe of a name, since unlike runs are never averaged",
+                remedy="make a report of each apart",
+            )
     for what, part in checks:
         if len({part(each) for each in finished}) > 1:
             raise InputError(

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from fashionbench.measure import checkpoint as checkpoint_module
 from fashionbench.measure.checkpoint import Checkpoints, State, Stopped, remove_checkpoints
-from fashionbench.measure.execution import EXECUTIONS, Execution, speed_up
+from fashionbench.measure.execution import speed_up
 from fashionbench.measure.models import build_model
 from fashionbench.measure.training import Curves, Tick, TrainingClock, train
 from fashionbench.recipe import Recipe
+from fashionbench.record import Execution
 
 RECIPE = Recipe(name="toy", epochs=3, batch_size=10, step_epochs=1)
 STEPS = 3 * 5
@@ -31,6 +32,7 @@ def run(
     model: nn.Module,
     checkpoints: Checkpoints | None = None,
     *,
+    recipe: Recipe = RECIPE,
     execution: Execution = "fast",
     clock: TrainingClock | None = None,
     watch: Callable[[Tick], None] = lambda _: None,
@@ -38,10 +40,11 @@ def run(
     return train(
         model,
         *images(),
-        RECIPE,
+        recipe,
         batch_size=10,
         seed=0,
         execution=execution,
+        precision="fp32",
         clock=clock or TrainingClock(),
         validate=lambda: (0.5, 0.75),
         watch=watch,
@@ -68,16 +71,20 @@ def keeper(path: Path, stop: Callable[[], bool] = never, *, seconds: float = 1e9
     return Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
-def test_a_training_stopped_again_and_again_ends_in_the_same_bits(tmp_path: Path, execution: Execution) -> None:
+@pytest.mark.parametrize(("execution", "schedule"), [("fast", "step"), ("plain", "step"), ("fast", "one-cycle")])
+def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
+    tmp_path: Path, execution: Execution, schedule: str
+) -> None:
+    recipe = RECIPE.model_copy(update={"schedule": schedule})
     undisturbed, disturbed = network(), network()
-    expected = run(undisturbed, execution=execution)
+    expected = run(undisturbed, recipe=recipe, execution=execution)
     clock, stops = TrainingClock(), 0
 
     while True:
         disturbed = network()
         try:
-            curves = run(disturbed, keeper(tmp_path / "case.pt", StopAt(2)), execution=execution, clock=clock)
+            checkpoints = keeper(tmp_path / "case.pt", StopAt(2))
+            curves = run(disturbed, checkpoints, recipe=recipe, execution=execution, clock=clock)
             break
         except Stopped:
             stops += 1

@@ -75,3 +75,22 @@ def test_margin_and_price_are_read_as_numbers() -> None:
 def test_amounts_that_are_none_are_refused(name: str, text: str) -> None:
     with pytest.raises(InputError, match=rf"{name} '{text}'; expected a number, 0 or more; mend the value of --{name}"):
         plan_of(**{name: text})
+
+
+def test_execution_and_precision_reach_every_case() -> None:
+    plan = plan_of(execution="plain", precision="bf16")
+
+    assert {(case.execution, case.precision) for case in plan.cases()} == {("plain", "bf16")}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"execution": "slow"}, "unknown execution 'slow'; expected one of fast, plain; mend the value of --execution"),
+        ({"precision": "fp8"}, "unknown precision 'fp8'; expected one of fp32, bf16, tf32; mend"),
+        ({"precision": "tf32"}, "precision 'tf32' on cpu; expected fp32 or bf16 there"),
+    ],
+)
+def test_executions_and_precisions_that_are_none_are_refused(options: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plan_of(**options)

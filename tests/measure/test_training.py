@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam
 
 from fashionbench.errors import CaseFailedError
 from fashionbench.measure import training
-from fashionbench.measure.execution import EXECUTIONS, Execution
+from fashionbench.measure.execution import EXECUTIONS
 from fashionbench.measure.training import Curves, Tick, TrainingClock, iterate_batches, train
 from fashionbench.recipe import Recipe
+from fashionbench.record import Execution, Precision
 
 RECIPE = Recipe(name="toy", epochs=3, batch_size=8, learning_rate=0.01)
 
@@ -33,7 +35,9 @@ class Outcome:
     clock: TrainingClock = field(default_factory=TrainingClock)
     ticks: list[Tick] = field(default_factory=list)
 
-    def train(self, recipe: Recipe = RECIPE, execution: Execution = "fast", seed: int = 0) -> Curves:
+    def train(
+        self, recipe: Recipe = RECIPE, execution: Execution = "fast", seed: int = 0, precision: Precision = "fp32"
+    ) -> Curves:
         images, labels = toy_images()
         return train(
             self.model,
@@ -43,6 +47,7 @@ class Outcome:
             batch_size=recipe.batch_size,
             seed=seed,
             execution=execution,
+            precision=precision,
             clock=self.clock,
             validate=lambda: (0.5, 0.75),
             watch=self.ticks.append,
@@ -100,8 +105,8 @@ def test_loss_falls_on_images_it_can_memorise(execution: Execution) -> None:
     model = toy_network()
 
     curves = train(
-        model, images, labels, recipe, batch_size=20, seed=0, execution=execution, clock=TrainingClock(),
-        validate=lambda: (0.0, 1.0), watch=lambda _: None,
+        model, images, labels, recipe, batch_size=20, seed=0, execution=execution, precision="fp32",
+        clock=TrainingClock(), validate=lambda: (0.0, 1.0), watch=lambda _: None,
     )  # fmt: skip
 
     assert curves.step_losses.shape == (60,)
@@ -138,7 +143,7 @@ def test_validation_is_off_the_clock_and_timed_apart() -> None:
         return 0.5, 0.75
 
     curves = train(
-        toy_network(), images, labels, RECIPE, batch_size=8, seed=0, execution="fast", clock=clock,
+        toy_network(), images, labels, RECIPE, batch_size=8, seed=0, execution="fast", precision="fp32", clock=clock,
         validate=validate, watch=lambda _: None,
     )  # fmt: skip
 
@@ -180,11 +185,43 @@ def test_rate_falls_by_gamma_after_its_epochs() -> None:
         return 0.0, 0.0
 
     train(
-        model, images, labels, still, batch_size=8, seed=0, execution="fast", clock=TrainingClock(),
-        validate=validate, watch=lambda _: None,
+        model, images, labels, still, batch_size=8, seed=0, execution="fast", precision="fp32",
+        clock=TrainingClock(), validate=validate, watch=lambda _: None,
     )  # fmt: skip
 
     assert all(torch.allclose(one, two, atol=1e-9) for one, two in zip(*weights, strict=True))
+
+
+def test_one_cycle_raises_the_rate_and_lowers_it_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = RECIPE.model_copy(update={"schedule": "one-cycle"})
+    rates: list[float] = []
+    step = training.train_step
+
+    def note(model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, precision: Precision) -> Tensor:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(model, optimizer, images, labels, precision)
+
+    monkeypatch.setattr(training, "train_step", note)
+
+    Outcome().train(recipe)
+
+    top = rates.index(max(rates))
+    assert len(rates) == 15
+    assert rates[0] == pytest.approx(recipe.learning_rate / 25)
+    assert max(rates) == pytest.approx(recipe.learning_rate, rel=0.02)
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < recipe.learning_rate / 25
+
+
+def test_bf16_trains_in_another_arithmetic_and_leaves_the_weights_single() -> None:
+    single, half = Outcome(), Outcome()
+
+    losses = single.train().step_losses, half.train(precision="bf16").step_losses
+
+    assert not torch.equal(*losses)
+    assert torch.allclose(*losses, atol=0.05)
+    assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
 
 
 def test_a_loss_that_is_no_number_fails_the_case_and_says_where() -> None:

@@ -480,3 +480,19 @@ def test_a_self_checks_difference_stands_in_the_clock_box() -> None:
         "FashionCNN on cpu, seed 0, trained twice: 100.0 s and 103.0 s, 3.0 % apart; "
         "2 of 450 training losses and 1 of 10,000 predictions differ."
     )
+
+
+def test_two_recipes_stand_side_by_side(tmp_path: Path) -> None:
+    swift = [
+        each.model_copy(update={"recipe": RECIPES["swift"]}) if isinstance(each, TrainingRecord) else each
+        for each in make_study(3, gain=0.03)
+    ]
+
+    report = write_report([*make_study(3, gain=0.0), *swift], tmp_path, formats=("html", "md", "json"))
+
+    page = (tmp_path / "report.md").read_text()
+    assert report.verdict is not None
+    assert [each.device for each in report.verdict.devices] == ["cpu study", "cpu swift"]
+    assert [each.state for each in report.verdict.devices] == ["CANNOT TELL", "WORTH IT"]
+    assert "Recipe study: 10 epochs of Adam at a learning rate of 0.001, multiplied by 0.1 every 5 epochs" in page
+    assert "Recipe swift: 5 epochs of Adam at a learning rate of 0.003, raised to that rate and lowered" in page

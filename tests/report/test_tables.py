@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from synthetic import CLASSES, make_environment, make_inference, make_study, make_training
 
+from fashionbench.recipe import RECIPES
 from fashionbench.record import TrainingRecord
 from fashionbench.report import tables
 
@@ -36,7 +37,7 @@ def test_a_device_is_labelled_by_its_word_where_that_tells_it_from_the_others() 
 
     labels = tables.device_labels(records)
 
-    assert list(labels.values()) == ["cpu", "cuda"]
+    assert list(dict.fromkeys(labels.values())) == ["cpu", "cuda"]
 
 
 def test_two_machines_of_the_same_word_are_told_apart_by_name() -> None:
@@ -138,3 +139,20 @@ def test_the_study_models_are_written_as_the_study_writes_them() -> None:
     names = [tables.model_name(word) for word in ("fashioncnn", "resnet18", "mine")]
 
     assert names == ["FashionCNN", "ResNet18", "mine"]
+
+
+def test_execution_precision_and_several_recipes_stand_in_the_label_of_a_training() -> None:
+    usual, inference = make_training(), make_inference()
+    swift = make_training(recipe=RECIPES["swift"])
+    half = usual.model_copy(update={"precision": "bf16"})
+    plain = usual.model_copy(update={"execution": "plain"})
+
+    one_recipe = tables.device_labels([usual, half, plain, inference])
+    two_recipes = tables.device_labels([usual, swift, inference])
+
+    assert [one_recipe[tables.machine(each)] for each in (usual, half, plain, inference)] == [
+        "cpu", "cpu bf16", "cpu plain", "cpu",
+    ]  # fmt: skip
+    assert [two_recipes[tables.machine(each)] for each in (usual, swift, inference)] == [
+        "cpu study", "cpu swift", "cpu",
+    ]  # fmt: skip

@@ -162,12 +162,15 @@ def test_there_is_no_verdict_without_a_pair(records: list[TrainingRecord | Infer
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (make_training("resnet18", recipe=RECIPES["smoke"]), "records of several recipes"),
-        (make_training("resnet18", images=1_000), "records of several sets of test images"),
+        (
+            make_training("resnet18", recipe=RECIPES["study"].model_copy(update={"epochs": 3})),
+            "records of several recipes of the name 'study'; expected one recipe of a name",
+        ),
+        (make_training("resnet18", images=1_000), "records of several sets of test images; expected one"),
     ],
 )
 def test_unlike_records_are_refused(other: TrainingRecord, message: str) -> None:
-    with pytest.raises(InputError, match=f"{message}; expected one, since unlike runs are never averaged"):
+    with pytest.raises(InputError, match=f"{message}, since unlike runs are never averaged"):
         decide([make_training("fashioncnn"), other])
 
 
