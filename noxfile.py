@@ -30,6 +30,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def execution(session: nox.Session) -> None:
+    """Time the fast execution against the plain loop, by turns, and write reports/execution.json (about 3 minutes)."""
+    session.run(
+        *(_environment(session), "-m", "pytest", "bench/bench_execution.py", "-m", "execution"),
+        *("--benchmark-json=reports/execution.json", *session.posargs),
+    )
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kill a smoke run at 50 random moments and hold what comes out against an undisturbed one (--kills N)."""
     session.run(_environment(session), "tests/chaos.py", *session.posargs)

@@ -48,6 +48,14 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=2)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the cases marked ``execution`` to those who ask for them with ``-m execution``."""
+    if "execution" not in config.option.markexpr:
+        asked_for = [item for item in items if item.get_closest_marker("execution")]
+        config.hook.pytest_deselected(items=asked_for)
+        items[:] = [item for item in items if item not in asked_for]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a case for each (model, device, seed), and for each (model, device, batch size)."""
     plan = metafunc.config.stash[PLAN]
@@ -125,8 +133,10 @@ def case(run: Run, model: str, device: str, seed: int) -> Case:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Make the training clock pytest-benchmark's timer."""
-    if "case" in getattr(item, "fixturenames", ()) and RUN in item.config.stash:
-        item.add_marker(pytest.mark.benchmark(timer=item.config.stash[RUN].clock, group="training"))
+    names = getattr(item, "fixturenames", ())
+    for name, group in (("case", "training"), ("images_a_step", "execution")):
+        if name in names and RUN in item.config.stash:
+            item.add_marker(pytest.mark.benchmark(timer=item.config.stash[RUN].clock, group=group))
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, object]) -> None:

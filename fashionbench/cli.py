@@ -52,7 +52,7 @@ def main() -> None:
 @app.command()
 def run(  # noqa: PLR0913 - the options of a run
     *,
-    recipe: Annotated[str, typer.Option(help="How to train: study, swift, smoke, or the path of a .toml file.")] = "study",
+    recipe: Annotated[str, typer.Option(help="study, swift, smoke, or the path of a .toml file.")] = "study",
     models: Annotated[str, typer.Option(help="Comma-separated names.")] = "fashioncnn,resnet18",
     devices: Annotated[str, typer.Option(help="Comma-separated: cpu, cuda, cuda:N, mps, xpu; or all.")] = "all",
     seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
-from torch.nn import functional
 
-__all__ = ["fold_batch_norm", "pool_before_relu", "rewrite_convolutions"]
+from fashionbench.measure.products import Linear, Product
+
+__all__ = ["fold_batch_norm", "pool_before_relu", "rewrite_convolutions", "rewrite_linear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,10 @@ class _Taps:
     after: int
     even: bool
     """Whether ``before`` on both sides gives the same output, as a convolution's own padding does."""
-    single: bool
-    """Whether there is one output, of neighbouring inputs."""
+    window: slice
+    """The inputs that the kernel sees."""
+    each: list[slice]
+    """For each output the taps that meet the window, where it sees all of it; else empty."""
 
 
 class _ChannelsLast(nn.Conv2d):
@@ -39,29 +42,13 @@ class _ChannelsLast(nn.Conv2d):
         return output
 
 
-class _Product(nn.Module):
-    """A convolution with an output of one pixel, as the matrix product that it is: no reordering of its weight."""
-
-    def __init__(self, kernel: Tensor, bias: Tensor | None, top: int, left: int) -> None:
-        super().__init__()
-        _, _, height, width = kernel.shape
-        self.rows = slice(top, top + height)
-        self.columns = slice(left, left + width)
-        self.weight = nn.Parameter(kernel.permute(0, 2, 3, 1).flatten(1).contiguous())
-        self.bias: Tensor | None = bias  # the convolution's own parameter
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (N, out, 1, 1) of images (N, in, H, W)."""
-        window = images[:, :, self.rows, self.columns].permute(0, 2, 3, 1)
-        return functional.linear(window.flatten(1), self.weight, self.bias)[:, :, None, None]
-
-
 def rewrite_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> int:
     """Write each convolution anew, in place, with the kernel taps that meet data only; return the weights left out.
 
     A tap that only ever meets zero padding adds nothing to the output and has a zero gradient, so that Adam without
     weight decay leaves it at its initial value: leaving it out is the same function, for images of this shape only.
-    What remains is a matrix product where the output is one pixel, and elsewhere a convolution in channels-last order.
+    What remains is a matrix product where every output pixel sees the whole window, and elsewhere a convolution in
+    channels-last order.
 
     Args:
         model: The model, on the CPU.
@@ -73,13 +60,25 @@ def rewrite_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> int:
         if len(sizes) != 1 or convolution.padding_mode != "zeros" or isinstance(convolution.padding, str):
             continue
         ((height, width),) = sizes
-        rewritten = _rewrite(
-            convolution, _reachable_taps(convolution, height, 0), _reachable_taps(convolution, width, 1)
-        )
+        rows, columns = _reachable_taps(convolution, height, 0), _reachable_taps(convolution, width, 1)
+        if rows is None or columns is None:
+            convolution.to(memory_format=torch.contiguous_format)  # in channels-last order oneDNN crashes on it
+            continue
+        rewritten = _rewrite(convolution, rows, columns)
         left_out += _count(convolution) - _count(rewritten)
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, rewritten)
     return left_out
+
+
+def rewrite_linear(model: nn.Module) -> None:
+    """Let each linear layer multiply by oneDNN, in place, with its own weight and bias."""
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) is nn.Linear:
+                ours = Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+                ours.weight, ours.bias = layer.weight, layer.bias
+                setattr(parent, name, ours)
 
 
 def pool_before_relu(model: nn.Module) -> None:
@@ -133,7 +132,8 @@ def _convolution_inputs(
     return found
 
 
-def _reachable_taps(convolution: nn.Conv2d, size: int, axis: int) -> _Taps:
+def _reachable_taps(convolution: nn.Conv2d, size: int, axis: int) -> _Taps | None:
+    """Return the taps that meet data along an axis of ``size`` pixels; None where none does."""
     kernel, stride, dilation = (
         convolution.kernel_size[axis],
         convolution.stride[axis],
@@ -145,25 +145,32 @@ def _reachable_taps(convolution: nn.Conv2d, size: int, axis: int) -> _Taps:
         tap
         for tap in range(kernel)
         if any(0 <= output * stride - padding + tap * dilation < size for output in range(outputs))
-    ] or [*range(kernel)]
+    ]
+    if not met:
+        return None
     first, last = met[0], met[-1]
     before = padding - first * dilation
     extent = dilation * (last - first) + 1
     after = (outputs - 1) * stride + extent - size - before
+    window = slice(max(-before, 0), min((outputs - 1) * stride + extent - before, size))
+    starts = [window.start - output * stride + before for output in range(outputs)]
+    each = [slice(start, start + window.stop - window.start) for start in starts]
+    whole = dilation == 1 and all(taps.start >= 0 and taps.stop <= last - first + 1 for taps in each)
     return _Taps(
         first=first,
         last=last,
         before=before,
         after=after,
         even=before >= 0 and (size + 2 * before - extent) // stride + 1 == outputs,
-        single=outputs == 1 and extent == last - first + 1 and before <= 0 and after <= 0,
+        window=window,
+        each=each if whole else [],
     )
 
 
 def _rewrite(convolution: nn.Conv2d, rows: _Taps, columns: _Taps) -> nn.Module:
     kernel = convolution.weight.detach()[:, :, rows.first : rows.last + 1, columns.first : columns.last + 1]
-    if rows.single and columns.single and convolution.groups == 1:
-        return _Product(kernel, convolution.bias, -rows.before, -columns.before)
+    if rows.each and columns.each and convolution.groups == 1:
+        return Product(kernel, convolution.bias, (rows.window, columns.window), (rows.each, columns.each))
     even = rows.even and columns.even
     ours = kernel.shape[1] > 1  # with a single channel the two orders are one, and torch asks its strides which it is
     rewritten = (_ChannelsLast if ours else nn.Conv2d)(

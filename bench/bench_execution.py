@@ -1,0 +1,23 @@
+"""Time a training step of the fast execution against the plain one; on request only, as ``nox -s execution``."""
+
+from itertools import product
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from fashionbench.measure.case import Case
+from fashionbench.measure.models import MODELS
+from fashionbench.measure.trial import open_trial
+from fashionbench.run import Run
+
+PAIRS = 15
+
+
+@pytest.mark.execution
+@pytest.mark.parametrize(("model", "images_a_step"), product(MODELS, (20, 100)))
+def bench_execution(benchmark: BenchmarkFixture, run: Run, model: str, images_a_step: int) -> None:
+    """Let both take turns and keep the ratio, with its interval, in ``extra_info``; the time shown is fast's."""
+    case = Case(model=model, device=run.plan.devices[0], recipe=run.plan.recipe, seed=0, precision=run.plan.precision)
+    with open_trial(case, run.dataset, images_a_step) as trial:
+        benchmark.pedantic(lambda: run.clock.advance(trial.take_turns()), rounds=PAIRS, iterations=1)
+        benchmark.extra_info.update(trial.ratios())
