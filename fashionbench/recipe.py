@@ -35,6 +35,8 @@ class Recipe(BaseModel):
     schedule: Literal["step", "one-cycle"] = "step"
     step_epochs: PositiveInt = 5
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Part of each label that is spread evenly over all classes (Szegedy et al., 2016)."""
     validation_fraction: Fraction = 0.25
     train_images: Annotated[int, Field(ge=100)] | None = None
     """Images drawn (stratified, by seed) before the validation split; None takes all."""

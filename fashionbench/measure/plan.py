@@ -213,7 +213,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     )
     started, seen = time.perf_counter(), 0
     for batch, targets in batches:
-        train_step(model, optimizer, batch, targets, case.precision)
+        train_step(model, optimizer, batch, targets, precision=case.precision)
         synchronize(device)
         seen += len(targets)
         if time.perf_counter() - started > SECONDS_PER_ESTIMATE:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -139,13 +140,19 @@ def iterate_batches(  # noqa: PLR0913 - each named
             yield scale_pixels(images[chosen]), labels[chosen]
 
 
-def train_step(
-    model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, precision: Precision = "fp32"
+def train_step(  # noqa: PLR0913 - what a step depends on
+    model: nn.Module,
+    optimizer: Adam,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    precision: Precision = "fp32",
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Train on one batch and return its loss, a detached scalar on the device."""
     with arithmetic(images.device, precision):
         logits = model(images)
-    loss = functional.cross_entropy(logits.float(), labels)
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
@@ -170,7 +177,7 @@ def warm_up(  # noqa: PLR0913, PLR0917 - what a step depends on
     labels = torch.randint(classes, (batch_size,), generator=generator).to(device)
     optimizer = make_optimizer(model.train(), 1e-4, execution)
     for _ in range(WARM_UP_STEPS):
-        train_step(model, optimizer, images, labels, precision)
+        train_step(model, optimizer, images, labels, precision=precision)
     synchronize(device)
 
 
@@ -211,6 +218,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
     """
     device = next(model.parameters()).device
     steps = len(range(0, len(images) - 1, batch_size))  # as iterate_batches yields them
+    step = partial(train_step, precision=precision, label_smoothing=recipe.label_smoothing)
     base = clock()
     with torch.random.fork_rng(devices=[device] if device.type != "cpu" else [], device_type=device.type):
         torch.manual_seed(seed)
@@ -252,7 +260,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
                 batches = iterate_batches(
                     images, labels, batch_size, state.generator, execution, start=len(state.step_losses)
                 )
-                _train_epoch(state, batches, tick, keep, precision)
+                _train_epoch(state, batches, tick, keep, step)
                 if isinstance(schedule, StepLR):
                     schedule.step()
                 synchronize(device)
@@ -289,12 +297,12 @@ def _train_epoch(
     batches: Iterator[tuple[Tensor, Tensor]],
     tick: Callable[[float], None],
     keep: Callable[[], None],
-    precision: Precision,
+    step: Callable[[nn.Module, Adam, Tensor, Tensor], Tensor],
 ) -> None:
     state.model.train()
     told, shown = time.perf_counter(), len(state.step_losses)
     for images, labels in batches:
-        state.step_losses.append(train_step(state.model, state.optimizer, images, labels, precision))
+        state.step_losses.append(step(state.model, state.optimizer, images, labels))
         if isinstance(state.schedule, OneCycleLR):
             state.schedule.step()
         # reading a loss waits for the device, so it is done about once a second and not per step

@@ -125,7 +125,7 @@ def _turns(case: Case, dataset: Dataset, batch_size: int) -> Iterator[float]:
         for batch, targets in iterate_batches(
             images, labels, batch_size, torch.Generator().manual_seed(0), case.execution
         ):
-            train_step(model, optimizer, batch, targets, case.precision)
+            train_step(model, optimizer, batch, targets, precision=case.precision)
             synchronize(device)
             steps += 1
             if time.perf_counter() - started > SECONDS_A_TURN:

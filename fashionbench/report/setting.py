@@ -162,9 +162,10 @@ def _recipe_words(material: Material, recipe: Recipe) -> str:
     )
     batches = ", ".join(f"{recipe.batch_size_for(model)} for {look.name}" for model, look in material.looks.items())
     epochs = f"{units.count(recipe.epochs)} epoch{'s' if recipe.epochs > 1 else ''}"
+    smoothing = f"; labels smoothed by {recipe.label_smoothing:g}" if recipe.label_smoothing else ""
     return (
         f"Recipe {recipe.name}: {epochs} of Adam at a learning rate of {recipe.learning_rate:g}, {schedule}; "
-        f"batches of {batches}."
+        f"batches of {batches}{smoothing}."
     )
 
 

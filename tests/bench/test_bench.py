@@ -106,6 +106,16 @@ def test_pytest_benchmarks_time_is_the_records_training_time(out: Path) -> None:
         assert timed == pytest.approx(recorded, rel=0.01)
 
 
+def test_executions_are_compared_only_on_request(environ: dict[str, str]) -> None:
+    usual = call(environ, "pytest", "bench/", "--collect-only", "-q", "--devices", "cpu").stdout
+    asked = call(environ, "pytest", "bench/", "--collect-only", "-q", "--devices", "cpu", "-m", "execution").stdout
+
+    assert "bench_training[resnet18-cpu-0]" in usual
+    assert "bench_execution" not in usual
+    assert asked.count("bench_execution[") == 4
+    assert "bench_training" not in asked
+
+
 @pytest.mark.usefixtures("measured")
 def test_pytest_benchmark_compares_the_json(environ: dict[str, str], out: Path) -> None:
     compared = call(environ, "pytest_benchmark", "compare", out / "benchmark.json")

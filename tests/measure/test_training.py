@@ -1,5 +1,6 @@
 """The loop learns, repeats itself bit by bit, and the clock runs for nothing else."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -197,9 +198,9 @@ def test_one_cycle_raises_the_rate_and_lowers_it_to_nothing(monkeypatch: pytest.
     rates: list[float] = []
     step = training.train_step
 
-    def note(model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, precision: Precision) -> Tensor:
+    def note(model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, **_: object) -> Tensor:
         rates.append(optimizer.param_groups[0]["lr"])
-        return step(model, optimizer, images, labels, precision)
+        return step(model, optimizer, images, labels)
 
     monkeypatch.setattr(training, "train_step", note)
 
@@ -212,6 +213,12 @@ def test_one_cycle_raises_the_rate_and_lowers_it_to_nothing(monkeypatch: pytest.
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[-1] < recipe.learning_rate / 25
+
+
+def test_smoothed_labels_keep_the_loss_above_their_entropy() -> None:
+    losses = Outcome().train(RECIPE.model_copy(update={"epochs": 40, "label_smoothing": 0.4})).step_losses
+
+    assert float(losses.min()) > -0.7 * math.log(0.7) - 0.3 * math.log(0.1)  # of 4 classes
 
 
 def test_bf16_trains_in_another_arithmetic_and_leaves_the_weights_single() -> None:
