@@ -14,7 +14,7 @@ PAIRS = 15
 
 
 @pytest.mark.execution
-@pytest.mark.parametrize(("model", "images_a_step"), product(MODELS, (20, 100)))
+@pytest.mark.parametrize(("model", "images_a_step"), [*product(MODELS, (20, 100))])
 def bench_execution(benchmark: BenchmarkFixture, run: Run, model: str, images_a_step: int) -> None:
     """Let both take turns and keep the ratio, with its interval, in ``extra_info``; the time shown is fast's."""
     case = Case(model=model, device=run.plan.devices[0], recipe=run.plan.recipe, seed=0, precision=run.plan.precision)

@@ -59,6 +59,7 @@ RECIPES: Final = MappingProxyType(
             batch_size=128,
             learning_rate=0.003,
             schedule="one-cycle",
+            label_smoothing=0.1,
         ),
         "smoke": Recipe(
             name="smoke",
