@@ -195,12 +195,23 @@ def data(data: DataOption = None) -> None:
 
 
 @app.command()
-def devices() -> None:
+def devices(
+    *,
+    peak: Annotated[bool, typer.Option("--peak", help="Measure what each can do at most; about a second.")] = False,
+) -> None:
     """List the devices that a run would use."""
     from fashionbench.measure.devices import list_devices
+    from fashionbench.measure.peak import measure_peak
 
     for device in list_devices():
         typer.echo(f"{device.word:8} {device.name}")
+        if peak:
+            found = measure_peak(device)
+            typer.echo(
+                f"{'':8} fp32: products {found.product_flops_per_second / 1e9:,.0f} GFLOP/s, convolutions "
+                f"{found.convolution_flops_per_second / 1e9:,.0f} GFLOP/s, copies "
+                f"{found.copy_bytes_per_second / 1e9:,.0f} GB/s"
+            )
 
 
 def _tell(written: "Report") -> None:

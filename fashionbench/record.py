@@ -32,6 +32,7 @@ __all__ = [
     "Mistake",
     "ModelInfo",
     "Packed",
+    "Peak",
     "Precision",
     "Record",
     "Scores",
@@ -52,6 +53,7 @@ Precision = Literal["fp32", "bf16", "tf32"]
 """The arithmetic: IEEE single, autocast to bfloat16, or NVIDIA's tensor cores on single."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -157,6 +159,22 @@ class ModelInfo(_Strict):
     """Floating-point operations of one image's forward pass, a multiply and an add counted as two."""
     training_flops: NonNegativeInt
     """The same for forward and backward."""
+    layers: NonNegativeInt | None = None
+    """Convolutions and linear layers; None in records of before 0.2."""
+    useful_forward_flops: NonNegativeInt | None = None
+    """Of the forward operations those that meet data, and not zero padding."""
+    useful_training_flops: NonNegativeInt | None = None
+    activations: NonNegativeInt | None = None
+    """Numbers that all layers put out for one image."""
+
+
+class Peak(_Strict):
+    """What the device can do at most, measured before the first case."""
+
+    product_flops_per_second: Rate
+    convolution_flops_per_second: Rate
+    copy_bytes_per_second: Rate
+    """Read and write counted both."""
 
 
 class ClassScore(_Strict):
@@ -268,6 +286,7 @@ class _Case(_Strict):
     """UTC, ISO 8601, to the second."""
     environment: Environment
     model_info: ModelInfo | None
+    peak: Peak | None = None
 
 
 class TrainingRecord(_Case):

@@ -26,11 +26,12 @@ from fashionbench.measure.child import Job, measure_in_child
 from fashionbench.measure.data import Dataset, cache_folder, find_dataset
 from fashionbench.measure.devices import Device
 from fashionbench.measure.identity import identify
+from fashionbench.measure.peak import measure_peak
 from fashionbench.measure.plan import Plan, estimate_seconds
 from fashionbench.measure.training import TrainingClock
 from fashionbench.preflight import check_output, check_pango
 from fashionbench.progress import Display, format_duration
-from fashionbench.record import InferenceRecord, TrainingRecord
+from fashionbench.record import InferenceRecord, Peak, TrainingRecord
 from fashionbench.store import find_finished, hold_folder, write_record
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Run:
     """What earlier runs in this folder finished, by identity."""
     clock: TrainingClock = field(default_factory=TrainingClock)
     records: list[TrainingRecord | InferenceRecord] = field(default_factory=list)
+    peaks: dict[Device, Peak | None] = field(default_factory=dict)
 
 
 @contextmanager
@@ -167,7 +169,8 @@ def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: tra
     def prepare() -> TrainingRecord:
         if kept is not None:
             return kept
-        record = _measure(run, case, _checkpoint(run, case))
+        peak = _peak(run, case.device)
+        record = _measure(run, case, _checkpoint(run, case)).model_copy(update={"peak": peak})
         _write(run, record)
         if record.result is not None:
             remove_checkpoints(_checkpoint(run, case))
@@ -199,6 +202,17 @@ def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: tra
 
 def _checkpoint(run: Run, case: Case) -> Path:
     return run.out / "checkpoints" / f"{identify(case, run.dataset)}.pt"
+
+
+def _peak(run: Run, device: Device) -> Peak | None:
+    """Return the peak of a device, measured when it is first asked for; None where the device cannot tell."""
+    if device not in run.peaks:
+        try:
+            run.peaks[device] = measure_peak(device, run.plan.precision)
+        except RuntimeError as error:
+            run.peaks[device] = None
+            run.display.say(f"The peak of {device.word} was not measured: {str(error).partition(chr(10))[0]}")
+    return run.peaks[device]
 
 
 def _measure(run: Run, case: Case, checkpoint: Path | None) -> TrainingRecord:
@@ -241,7 +255,7 @@ def run_inference(
         execution=run.plan.execution,
         precision=run.plan.precision,
         timed=timed,
-    )
+    ).model_copy(update={"peak": _peak(run, device)})
     result = record.result
     run.display.say(
         f"{model} on {device.word}, batch {batch_size}: "

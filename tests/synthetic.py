@@ -36,10 +36,24 @@ CLASSES = (
 )
 MODEL_INFO = {
     "fashioncnn": ModelInfo(
-        parameters=1_475_338, reachable_parameters=1_475_338, forward_flops=8_600_000, training_flops=25_600_000
+        parameters=1_475_338,
+        reachable_parameters=1_475_338,
+        forward_flops=8_600_000,
+        training_flops=25_600_000,
+        layers=5,
+        useful_forward_flops=8_500_000,
+        useful_training_flops=25_300_000,
+        activations=110_000,
     ),
     "resnet18": ModelInfo(
-        parameters=11_175_370, reachable_parameters=4_228_554, forward_flops=66_000_000, training_flops=196_800_000
+        parameters=11_175_370,
+        reachable_parameters=4_228_554,
+        forward_flops=66_000_000,
+        training_flops=196_800_000,
+        layers=21,
+        useful_forward_flops=35_000_000,
+        useful_training_flops=105_000_000,
+        activations=140_000,
     ),
 }
 

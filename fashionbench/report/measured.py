@@ -8,6 +8,7 @@ import pandas as pd
 from fashionbench.record import TrainingResult
 from fashionbench.report import plots, units
 from fashionbench.report.claims import check_claims
+from fashionbench.report.limits import limits
 from fashionbench.report.material import (
     Material,
     accuracy_interval,
@@ -189,6 +190,7 @@ def models(material: Material) -> tuple[Block, ...]:
         rows.append(
             (
                 Cell(text=material.looks[model].name, look=material.looks[model], words=True),
+                cell(units.count(info.layers if info else None)),
                 cell(units.count(info.parameters if info else None)),
                 cell(units.count(info.reachable_parameters if info else None)),
                 cell(bare(units.percent(info.reachable_parameters / max(info.parameters, 1) if info else None, 0))),
@@ -197,16 +199,20 @@ def models(material: Material) -> tuple[Block, ...]:
                 cell(", ".join(map(units.count, batches))),
             )
         )
+    limit = limits(material)
     return (
         Table(
             caption="Size and arithmetic",
             head=(
-                "model", "parameters", "reachable", "reachable, %", "forward, MFLOP", "training, MFLOP", "batch size",
+                *("model", "layers", "parameters", "reachable", "reachable, %", "forward, MFLOP"),
+                *("training, MFLOP", "batch"),
             ),
             rows=tuple(rows),
-            note="Operations are for one image, a multiplication and an addition counted as two. Parameters that only "
+            note="Layers are convolutions and linear ones. Operations are for one image, a multiplication and an addition "
+            "counted as two. Parameters that only "
             "ever meet zero padding at this image size are not reachable: they cost memory, and learn nothing.",
         ),
+        *([limit] if limit else []),
     )  # fmt: skip
 
 

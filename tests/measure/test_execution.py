@@ -188,6 +188,8 @@ def test_resnet18_reaches_38_percent_of_its_weights_at_28_pixels() -> None:
 
     assert info.parameters == 11_175_370
     assert info.reachable_parameters == 4_228_554
+    assert info.layers == 21
+    assert info.useful_training_flops == pytest.approx(0.105e9, rel=0.02)  # counted by hand elsewhere
 
 
 def test_fashioncnn_reaches_all_its_weights_and_its_work_is_the_sum_of_its_layers() -> None:
@@ -197,6 +199,22 @@ def test_fashioncnn_reaches_all_its_weights_and_its_work_is_the_sum_of_its_layer
     linear = 2 * (2304 * 600 + 600 * 120 + 120 * 10)
     assert info.reachable_parameters == info.parameters
     assert info.forward_flops == convolutions + linear
+    meeting = 2 * (82 * 82 * 32 + 12 * 12 * 64 * 32 * 9)  # 28 outputs by 3 taps, two of them on padding
+    assert info.useful_forward_flops == meeting + linear
+    assert info.layers == 5
+    outputs = 3 * 32 * 28 * 28 + 32 * 14 * 14 + 3 * 64 * 12 * 12 + 64 * 6 * 6 + 600 + 600 + 120 + 10
+    assert info.activations == outputs
+
+
+def test_useful_work_is_counted_tap_by_tap() -> None:
+    convolution = nn.Conv2d(4, 6, (3, 2), stride=2, padding=(2, 1), dilation=2, groups=2)
+
+    info = describe_model(lambda: nn.Sequential(convolution), (4, 5, 6))
+
+    met = functional.conv2d(
+        torch.ones(1, 4, 5, 6), torch.ones(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2
+    )
+    assert info.useful_forward_flops == 2 * int(met.sum())
 
 
 def test_memory_is_left_to_the_allocator_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
