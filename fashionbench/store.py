@@ -104,7 +104,8 @@ def seal(record: TrainingRecord | InferenceRecord) -> dict[str, object]:
 
 
 def _digest(record: TrainingRecord | InferenceRecord) -> str:
-    return hashlib.sha256(record.model_dump_json().encode()).hexdigest()
+    # defaults left out: a record of before a field was added keeps its digest
+    return hashlib.sha256(record.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path:

@@ -208,9 +208,9 @@ def models(material: Material) -> tuple[Block, ...]:
                 *("training, MFLOP", "batch"),
             ),
             rows=tuple(rows),
-            note="Layers are convolutions and linear ones. Operations are for one image, a multiplication and an addition "
-            "counted as two. Parameters that only "
-            "ever meet zero padding at this image size are not reachable: they cost memory, and learn nothing.",
+            note="Layers are convolutions and linear ones. Operations are for one image, a multiplication and an "
+            "addition counted as two. Parameters that only ever meet zero padding at this image size are not "
+            "reachable: they cost memory, and learn nothing.",
         ),
         *([limit] if limit else []),
     )  # fmt: skip

@@ -143,6 +143,24 @@ def make_view(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verd
         summary=measured.summary(material),
         sections=sections,
         explorer=explorer(material),
+        why=_why(material),
+    )
+
+
+def _why(material: Material) -> tuple[str, ...]:
+    """Return the verdict's three grounds, on the first device: accuracy, image by image, and time."""
+    verdict = material.verdict
+    if verdict is None:
+        return ()
+    judged = verdict.devices[0]
+    small, big = model_name(verdict.small), model_name(verdict.big)
+    fixes, breaks = units.count(judged.outcomes.only_big), units.count(judged.outcomes.only_small)
+    digits = units.minutes_digits(judged.small_minutes, judged.big_minutes)
+    right = f"{big} is right on {units.percent(judged.big_accuracy)} of {units.count(judged.test_images)} test images"
+    return (
+        f"{right}, {small} on {units.percent(judged.small_accuracy)}.",
+        f"It fixes {fixes} of {small}'s mistakes and breaks {breaks} of its hits.",
+        f"It trains {units.minutes(judged.big_minutes, digits)} against {units.minutes(judged.small_minutes, digits)}.",
     )
 
 

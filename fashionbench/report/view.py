@@ -183,10 +183,12 @@ class View:
     card: Card
     advice: tuple[Advice, ...]
     bullets: tuple[str, ...]
-    """What the verdict rests on and what would change it."""
+    """What would change the verdict."""
     bullets_title: str
     notes: tuple[Note, ...]
     summary: tuple[Table, ...]
     """What each model cost and scored, a table a device; the sections show them too."""
     sections: tuple[Section, ...]
     explorer: Explorer | None
+    why: tuple[str, ...] = ()
+    """What the verdict rests on."""

@@ -429,7 +429,7 @@ def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
     (block,) = measured.models(material_of(records))
 
     assert isinstance(block, Table)
-    assert [each.text for each in block.rows[0]][1:] == ["–"] * 5 + ["100"]
+    assert [each.text for each in block.rows[0]][1:] == ["–"] * 6 + ["100"]
 
 
 def test_a_slow_model_that_gets_there_is_told_with_its_minutes() -> None:
