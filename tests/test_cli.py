@@ -76,6 +76,33 @@ def test_a_run_measures_and_reports_and_its_records_report_again(
         assert (again / name).read_bytes() == (first / name).read_bytes()
 
 
+def refuse(*_: object) -> None:
+    raise RuntimeError("no such operation\nand more")
+
+
+def test_a_plain_run_in_another_precision_says_so_on_every_label(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
+) -> None:
+    monkeypatch.setattr(run_module, "measure_peak", refuse)
+
+    status = call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--execution", "plain", "--precision", "bf16")
+
+    page = (tmp_path / "report.html").read_text()
+    assert status == 0
+    assert capsys.readouterr().out.count("The peak of cpu was not measured: no such operation\n") == 1
+    assert "cpu plain bf16" in page
+    assert "bf16 arithmetic, plain execution" in page
+    assert "Share of the machine" not in page
+
+
+def test_devices_tell_their_peak_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "devices", "--peak") == 0
+
+    assert re.search(r"fp32: products [\d,]+ GFLOP/s, convolutions [\d,]+ GFLOP/s", capsys.readouterr().out)
+
+
 def fail_in_child(job: Job, **_: object) -> TrainingRecord:
     return record_failure(job.case, job.dataset, "the training loss became nan", command=job.command)
 

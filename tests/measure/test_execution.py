@@ -104,6 +104,17 @@ def test_convolutions_whose_padding_is_not_plain_zeros_stay_as_they_are(convolut
     assert model[0] is convolution
 
 
+def test_a_convolution_of_nothing_but_padding_stays_as_it_is() -> None:
+    convolution = nn.Conv2d(2, 4, 2, stride=3, padding=(3, 4), dilation=2)
+    model = nn.Sequential(convolution)
+
+    left_out = rewrite_convolutions(model.to(memory_format=torch.channels_last), (2, 6, 1))
+
+    assert left_out == 0
+    assert model[0] is convolution
+    assert convolution.weight.is_contiguous()
+
+
 def test_a_convolution_used_at_two_sizes_stays_as_it_is() -> None:
     convolution = nn.Conv2d(1, 1, 3, padding=1)
     model = nn.Sequential(convolution, nn.MaxPool2d(2), convolution)
