@@ -172,7 +172,7 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
 
     On NVIDIA's devices fp32 is IEEE single in convolutions too, where PyTorch's own default is tf32.
     """
-    if device.type == "cuda":  # pragma: no cover - needs an NVIDIA GPU
+    if device.type == "cuda":
         single = "tf32" if precision == "tf32" else "ieee"
         torch.backends.cudnn.fp32_precision = single
         torch.backends.cuda.matmul.fp32_precision = single

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from fashionbench.measure.execution import (
+    arithmetic,
     describe_model,
     keep_memory,
     make_optimizer,
@@ -22,6 +23,7 @@ from fashionbench.measure.execution import (
 from fashionbench.measure.models import MODELS, build_model
 from fashionbench.measure.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
 from fashionbench.measure.training import train_step
+from fashionbench.record import Precision
 
 SHAPE = (1, 28, 28)
 
@@ -226,6 +228,19 @@ def test_useful_work_is_counted_tap_by_tap() -> None:
         torch.ones(1, 4, 5, 6), torch.ones(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2
     )
     assert info.useful_forward_flops == 2 * int(met.sum())
+
+
+@pytest.mark.parametrize(("precision", "single"), [("fp32", "ieee"), ("tf32", "tf32")])
+def test_single_precision_is_ieee_on_nvidias_devices_unless_tf32_is_asked_for(
+    precision: Precision, single: str
+) -> None:
+    before = torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+
+    with arithmetic(torch.device("cuda"), precision):
+        inside = torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision = before
+
+    assert inside == (single, single)
 
 
 def test_memory_is_left_to_the_allocator_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
