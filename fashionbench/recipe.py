@@ -57,6 +57,7 @@ RECIPES: Final = MappingProxyType(
             name="swift",
             epochs=5,
             batch_size=128,
+            batch_size_by_model={"resnet18": 64},
             learning_rate=0.003,
             schedule="one-cycle",
             label_smoothing=0.1,
