@@ -199,7 +199,7 @@ def test_a_device_that_is_absent_is_recorded_and_the_others_go_on(
 def test_a_model_that_does_not_run_is_told_before_anything_is_trained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no kernel for this\nstack")
 
     monkeypatch.setattr(plan_module, "train_step", fail)

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from synthetic import make_inference, make_training
 
-from fashionbench.record import InferenceRecord, Packed, TrainingRecord
+from fashionbench.record import InferenceRecord, Packed, TrainingRecord, parse_failure
 
 
 def test_a_record_comes_back_from_json_as_it_was() -> None:
@@ -64,3 +64,10 @@ def test_inference_median_is_of_its_rounds() -> None:
 
     assert result is not None
     assert result.median_seconds() == pytest.approx(float(np.median(result.seconds)))
+
+
+def test_a_record_of_a_million_faults_is_told_by_their_number() -> None:
+    with pytest.raises(ValidationError) as failure:
+        TypeAdapter(list[int]).validate_python(["x"] * 1_001)
+
+    assert parse_failure(failure.value) == "1,001 fields do not fit"

@@ -1,6 +1,8 @@
 """A run without training cases expects no minutes, and a model that cannot be timed is recorded as failed."""
 
 import io
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +56,27 @@ def test_inference_that_fails_is_told_and_kept(run: Run, said: io.StringIO) -> N
 
     assert "fashioncnn on cpu, batch 4: out of memory\n" in said.getvalue()
     assert record.status == "failed"
+
+
+def test_in_another_thread_sigterm_is_left_as_it_is(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    inside: list[object] = []
+    plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
+
+    def work() -> None:
+        with open_run(
+            plan,
+            (),
+            data=sample_folder,
+            out=tmp_path,
+            command="pytest",
+            environ={},
+            console=Console(file=said),
+        ):
+            inside.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert inside == [before]

@@ -103,7 +103,8 @@ def _work(end: "Connection[object, object]", case: Case, dataset: Dataset, batch
     """Train for a turn whenever told so, until the other end is closed."""
     try:
         turns = _turns(case, dataset, batch_size)
-        while end.recv():
+        while True:
+            end.recv()
             end.send(_Turn(next(turns), peak_host_bytes()))
     except EOFError:
         pass

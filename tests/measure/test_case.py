@@ -9,7 +9,7 @@ from sklearn.metrics import classification_report
 from fashionbench.errors import InputError
 from fashionbench.measure import case as case_module
 from fashionbench.measure import training
-from fashionbench.measure.case import Case, measure_inference, measure_training, record_absence
+from fashionbench.measure.case import Case, compare_repeats, measure_inference, measure_training, record_absence
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device
 from fashionbench.measure.execution import EXECUTIONS
@@ -208,3 +208,9 @@ def test_an_estimate_grows_with_the_epochs(sample: Dataset, execution: str) -> N
     )
 
     assert estimate_seconds(long, sample) > 20 * estimate_seconds(short, sample) > 0
+
+
+def test_a_repeat_that_failed_leaves_the_record_as_it_is(sample: Dataset) -> None:
+    record = record_absence(tiny_case(), sample, command="pytest")
+
+    assert compare_repeats(record, record) is record

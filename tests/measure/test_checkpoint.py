@@ -1,7 +1,9 @@
 """A training that was stopped anywhere goes on to the same bits; a damaged checkpoint is passed over."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -175,6 +177,23 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
 
     assert torch.equal(curves.step_losses, run(network()).step_losses)
     assert told[0] == "A checkpoint could not be written (No space left on device); the training goes on without it"
+
+
+def test_an_accelerators_generator_is_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    state = State(model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator())
+    saved = torch.load(io.BytesIO(state.dump()), weights_only=True)
+    stream = io.BytesIO()
+    torch.save({**saved, "device_generator": torch.arange(3)}, stream)
+    restored: list[Tensor] = []
+    module = SimpleNamespace(set_rng_state=lambda generator, _: restored.append(generator))
+    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+
+    state.load(stream.getvalue())
+
+    assert torch.equal(restored[0], torch.arange(3))
 
 
 def test_nothing_of_pythons_is_unpickled(tmp_path: Path) -> None:

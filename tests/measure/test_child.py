@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fashionbench.errors import InputError
+from fashionbench.measure import child as child_module
 from fashionbench.measure.case import Case, measure_training
 from fashionbench.measure.child import Job, measure_in_child
 from fashionbench.measure.data import Dataset
@@ -79,6 +80,37 @@ def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset) -> None:
 
     assert (record.status, record.reason) == ("failed", f"given up after the limit of {0.5 / 60:g} min")
     assert not multiprocessing.active_children()
+
+
+def test_a_childs_warnings_are_passed_on_and_what_nobody_sends_is_a_bug(sample: Dataset) -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    told: list[str] = []
+    sender.send("the disk is full")
+    sender.send(5)
+
+    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: the child sent 5"):
+        child_module._receive(job(sample), receiver, print, told.append, None)  # noqa: SLF001 - no child sends this
+
+    assert told == ["the disk is full"]
+
+
+def test_a_child_that_ends_by_itself_is_told_by_its_exit_status() -> None:
+    reason = child_module._how_it_ended(3)  # noqa: SLF001 - torch does not end a process so on request
+
+    assert reason == "the process that trained ended without a result (exit status 3)"
+
+
+@pytest.mark.parametrize("has_parent", [True, False])
+def test_a_child_ends_at_once_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch, *, has_parent: bool) -> None:
+    ended: list[int] = []
+    gone = threading.Thread(target=bool)
+    gone.start()
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: gone if has_parent else None)
+    monkeypatch.setattr(os, "_exit", ended.append)
+
+    child_module._end_with_parent()  # noqa: SLF001 - where it runs, nothing can be asked afterwards
+
+    assert ended == ([1] if has_parent else [])
 
 
 def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
