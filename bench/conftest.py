@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from fashionbench.errors import FashionBenchError
-from fashionbench.measure.case import BATCH_SIZES, Case
+from fashionbench.measure.case import Case
 from fashionbench.measure.devices import Device
 from fashionbench.measure.plan import DEFAULTS, FLAG_HELP, OPTION_HELP, Plan, make_plan
 from fashionbench.run import Run, finish_run, open_run, tell_interrupted
@@ -67,12 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     elif "batch_size" in metafunc.fixturenames:
         metafunc.parametrize(
             ("model", "device", "batch_size"),
-            [
-                _param(device, model, device.word, size)
-                for device in plan.devices
-                for model in plan.models
-                for size in BATCH_SIZES
-            ],
+            [_param(device, model, device.word, size) for model, device, size in plan.inferences()],
         )
 
 

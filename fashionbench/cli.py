@@ -4,7 +4,6 @@ import os
 import shlex
 import sys
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -31,7 +30,13 @@ app = typer.Typer(
 
 DataOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of the four IDX files (gz or not) or of the Kaggle CSV pair; default: find or fetch it."),
+    typer.Option(help="Folder of Fashion-MNIST's IDX files or Kaggle CSV pair; default: find or fetch it."),
+]
+DatasetOption = Annotated[
+    str,
+    typer.Option(
+        help="fashion-mnist, mnist, kmnist, emnist, cifar10, digits, or a folder of images, an .npz or a .csv."
+    ),
 ]
 MarginOption = Annotated[float, typer.Option(help="The smallest gain that matters, in percentage points.", min=0)]
 PriceOption = Annotated[
@@ -53,7 +58,13 @@ def main() -> None:
 def run(  # noqa: PLR0913 - the options of a run
     *,
     recipe: Annotated[str, typer.Option(help="study, swift, smoke, or the path of a .toml file.")] = "study",
-    models: Annotated[str, typer.Option(help="Comma-separated names.")] = "fashioncnn,resnet18",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: fashioncnn, resnet18, dummy, logreg, forest, torchvision:NAME, module:function."
+        ),
+    ] = "fashioncnn,resnet18",
+    dataset: DatasetOption = "fashion-mnist",
     devices: Annotated[str, typer.Option(help="Comma-separated: cpu, cuda, cuda:N, mps, xpu; or all.")] = "all",
     seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",
     execution: Annotated[str, typer.Option(help="fast, or plain: PyTorch's own loop, the same mathematics.")] = "fast",
@@ -73,13 +84,13 @@ def run(  # noqa: PLR0913 - the options of a run
     """Train every model on every device and write the report."""
     from rich.console import Console
 
-    from fashionbench.measure.case import BATCH_SIZES
     from fashionbench.measure.plan import make_plan
     from fashionbench.run import finish_run, open_run, run_inference, run_training, tell_interrupted
 
     plan = make_plan(
         recipe=recipe,
         models=models,
+        dataset=dataset,
         devices=devices,
         seeds=seeds,
         execution=execution,
@@ -102,10 +113,9 @@ def run(  # noqa: PLR0913 - the options of a run
             for case in plan.cases():
                 if not case.device.absence:
                     run_training(measured, case)
-            for device in plan.devices:
-                for model, batch_size in product(plan.models, BATCH_SIZES):
-                    if not device.absence:
-                        run_inference(measured, model, device, batch_size)
+            for model, device, batch_size in plan.inferences():
+                if not device.absence:
+                    run_inference(measured, model, device, batch_size)
             _tell(finish_run(measured))
         except KeyboardInterrupt as interrupt:
             raise typer.Exit(tell_interrupted(measured, interrupt)) from None
@@ -183,12 +193,13 @@ def report(
 
 
 @app.command()
-def data(data: DataOption = None) -> None:
-    """Find or fetch Fashion-MNIST, verify it and say which one it is."""
-    from fashionbench.measure.data import cache_folder, find_dataset
+def data(data: DataOption = None, dataset: DatasetOption = "fashion-mnist") -> None:
+    """Find or fetch the data, verify it and say which one it is."""
+    from fashionbench.measure.data import cache_folder
+    from fashionbench.measure.datasets import load_dataset
 
-    found = find_dataset(data, environ=os.environ, cache=cache_folder(), announce=typer.echo)
-    typer.echo(f"{found.name}, {found.release}, from {found.source}")
+    found = load_dataset(dataset, data, environ=os.environ, cache=cache_folder(), announce=typer.echo)
+    typer.echo(found.described)
     typer.echo(f"{len(found.train_images):,} training and {len(found.test_images):,} test images")
     for name, digest in found.digests.items():
         typer.echo(f"{name}  sha256 {digest}")

@@ -23,11 +23,12 @@ from fashionbench.measure.case import (
 )
 from fashionbench.measure.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, remove_checkpoints
 from fashionbench.measure.child import Job, measure_in_child
-from fashionbench.measure.data import Dataset, cache_folder, find_dataset
+from fashionbench.measure.data import Dataset, cache_folder
+from fashionbench.measure.datasets import load_dataset
 from fashionbench.measure.devices import Device
 from fashionbench.measure.identity import identify
 from fashionbench.measure.peak import measure_peak
-from fashionbench.measure.plan import Plan, estimate_seconds
+from fashionbench.measure.plan import Plan, check_fit, estimate_seconds
 from fashionbench.measure.training import TrainingClock
 from fashionbench.preflight import check_output, check_pango
 from fashionbench.progress import Display, format_duration
@@ -95,14 +96,16 @@ def open_run(  # noqa: PLR0913 - the options of a run
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     check_pango()
-    dataset = find_dataset(
-        data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
+    dataset = load_dataset(
+        plan.dataset, data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
     )
     draw_split(dataset, plan.recipe, plan.seeds[0])
+    for case in {each.model: each for each in plan.cases()}.values():
+        check_fit(case, dataset)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     with hold_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
-        say(f"Data: {dataset.name}, {dataset.release}, from {dataset.source}")
+        say(f"Data: {dataset.described}")
         for device in plan.devices:
             say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
         finished = find_finished(out / "records", say)

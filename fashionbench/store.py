@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final, Self
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -117,7 +118,8 @@ def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path
     """
     last = f"seed{record.seed}" if isinstance(record, TrainingRecord) else f"batch{record.batch_size}"
     mark = (record.identity[:8],) if isinstance(record, TrainingRecord) else ()
-    stem = "-".join((record.kind, record.model, record.device.replace(":", ""), last, *mark))
+    name = quote(record.model, safe="")  # package.module:function is no name of a file everywhere
+    stem = "-".join((record.kind, name, record.device.replace(":", ""), last, *mark))
     path = folder / f"{stem}.json"
     try:
         write_whole(path, json.dumps(seal(record), separators=(",", ":")).encode())

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from fashionbench.errors import CaseFailedError, InputError
+from fashionbench.measure.baselines import Baseline
 from fashionbench.measure.checkpoint import Checkpoints
 from fashionbench.measure.data import Dataset, Split, split_dataset
 from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.measure.environment import describe_environment
 from fashionbench.measure.execution import arithmetic, describe_model, keep_memory, speed_up, speed_up_inference
 from fashionbench.measure.identity import identify
-from fashionbench.measure.models import build_model
+from fashionbench.measure.models import Shape, build_model
 from fashionbench.measure.scoring import pick_mistakes, predict, score
 from fashionbench.measure.training import (
     Curves,
@@ -64,6 +65,7 @@ BATCH_SIZES: Final = (1, 256)
 SECONDS_PER_INFERENCE: Final = 1.0
 FEWEST_ROUNDS: Final = 10
 MOST_ROUNDS: Final = 10_000
+BASELINE_IMAGES: Final = 6_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,8 @@ class Prepared:
 def build_for(case: Case, dataset: Dataset) -> nn.Module:
     """Build a case's model on the CPU, with weights from its seed, as its execution wants it."""
     model = _build_plain(case.model, dataset, case.seed)
-    return speed_up(model, image_shape(dataset)) if case.execution == "fast" else model
+    rewritten = case.execution == "fast" and not isinstance(model, Baseline)
+    return speed_up(model, image_shape(dataset)) if rewritten else model
 
 
 def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
@@ -113,7 +116,7 @@ def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
     )
 
 
-def image_shape(dataset: Dataset) -> tuple[int, int, int]:
+def image_shape(dataset: Dataset) -> Shape:
     """Return channels, height and width."""
     _, channels, height, width = dataset.train_images.shape
     return channels, height, width
@@ -202,6 +205,8 @@ def measure_inference(  # noqa: PLR0913 - each named
 ) -> InferenceRecord:
     """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
 
+    A classical baseline is fitted to the first 6,000 training images before.
+
     Args:
         model_name: A model of the registry.
         device: Where.
@@ -215,7 +220,10 @@ def measure_inference(  # noqa: PLR0913 - each named
     """
     target = torch.device(device.word)
     model = _build_plain(model_name, dataset, 0).eval()
-    if execution == "fast":
+    if isinstance(model, Baseline):
+        few = slice(BASELINE_IMAGES)
+        model.fit(dataset.train_images[few], dataset.train_labels[few], 0)
+    elif execution == "fast":
         keep_memory()
         model = speed_up_inference(model, image_shape(dataset))
     model.to(target)
@@ -243,7 +251,7 @@ def measure_inference(  # noqa: PLR0913 - each named
         reason=reason,
         measured_at=_now(),
         environment=describe_environment(device, command),
-        model_info=_describe(model_name, dataset),
+        model_info=_describe(model_name, dataset, model),
         batch_size=batch_size,
         result=result,
     )
@@ -258,9 +266,10 @@ def _prepare(case: Case, dataset: Dataset) -> Prepared:
     model = build_for(case, dataset).to(device)
     synchronize(device)
     built = time.perf_counter()
-    throw_away = build_for(case, dataset).to(device)
-    batch_size = case.recipe.batch_size_for(case.model)
-    warm_up(throw_away, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
+    if not isinstance(model, Baseline):
+        throw_away = build_for(case, dataset).to(device)
+        batch_size = case.recipe.batch_size_for(case.model)
+        warm_up(throw_away, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
     return Prepared(model=model, split=split, build_seconds=built - started, warmup_seconds=time.perf_counter() - built)
 
 
@@ -278,6 +287,8 @@ def _train(
         predictions = predict(model, split.validation_images, split.validation_labels, case.precision)
         return predictions.loss, predictions.accuracy
 
+    if isinstance(model, Baseline):
+        return _fit(case, model, split, clock, validate)
     return train(
         model,
         split.train_images,
@@ -291,6 +302,24 @@ def _train(
         validate=validate,
         watch=watch,
         checkpoints=checkpoints,
+    )
+
+
+def _fit(
+    case: Case, model: Baseline, split: Split, clock: TrainingClock, validate: Callable[[], tuple[float, float]]
+) -> Curves:
+    """Fit a classical baseline in one go: one epoch of no steps."""
+    base = clock()
+    with clock.running():
+        model.fit(split.train_images, split.train_labels, case.seed)
+    seconds, before = clock() - base, time.perf_counter()
+    loss, accuracy = validate()
+    return Curves(
+        step_losses=torch.empty(0),
+        epoch_seconds=(seconds,),
+        validation_losses=(loss,),
+        validation_accuracies=(accuracy,),
+        validation_seconds=time.perf_counter() - before,
     )
 
 
@@ -318,15 +347,23 @@ def _finish(case: Case, dataset: Dataset, prepared: Prepared, curves: Curves, co
         peak_device_bytes=peak_device_bytes(torch.device(case.device.word)),
         resumed=curves.resumed,
     )
-    return _record(case, dataset, command, status="finished", reason="", result=result)
+    info = _describe(case.model, dataset, prepared.model)
+    return _record(case, dataset, command, status="finished", reason="", result=result, info=info)
 
 
 def _unfinished(case: Case, dataset: Dataset, command: str, status: Status, reason: str) -> TrainingRecord:
-    return _record(case, dataset, command, status=status, reason=reason, result=None)
+    return _record(case, dataset, command, status=status, reason=reason, result=None, info=None)
 
 
 def _record(  # noqa: PLR0913 - the parts that differ between finished and not
-    case: Case, dataset: Dataset, command: str, *, status: Status, reason: str, result: TrainingResult | None
+    case: Case,
+    dataset: Dataset,
+    command: str,
+    *,
+    status: Status,
+    reason: str,
+    result: TrainingResult | None,
+    info: ModelInfo | None,
 ) -> TrainingRecord:
     train_images = case.recipe.train_images or len(dataset.train_images)
     validation_images = math.ceil(train_images * case.recipe.validation_fraction)  # as scikit-learn rounds
@@ -340,7 +377,7 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
         reason=reason,
         measured_at=_now(),
         environment=describe_environment(case.device, command),
-        model_info=_describe(case.model, dataset),
+        model_info=info,
         identity=identify(case, dataset),
         seed=case.seed,
         recipe=case.recipe,
@@ -360,10 +397,13 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
 
 
 def _build_plain(name: str, dataset: Dataset, seed: int) -> nn.Module:
-    return build_model(name, channels=image_shape(dataset)[0], classes=len(dataset.classes), seed=seed)
+    return build_model(name, shape=image_shape(dataset), classes=len(dataset.classes), seed=seed)
 
 
-def _describe(name: str, dataset: Dataset) -> ModelInfo:
+def _describe(name: str, dataset: Dataset, model: nn.Module) -> ModelInfo:
+    if isinstance(model, Baseline):
+        size = model.size
+        return ModelInfo(parameters=size, reachable_parameters=size, forward_flops=0, training_flops=0, layers=0)
     return describe_model(lambda: _build_plain(name, dataset, 0), image_shape(dataset))
 
 

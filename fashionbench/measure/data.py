@@ -63,16 +63,21 @@ class Dataset:
     source: str
     """For people, without a path of the machine."""
     digests: Mapping[str, str]
-    """SHA-256 of each decompressed IDX file."""
+    """SHA-256 of each decompressed IDX file, or of each array of another set."""
     classes: tuple[str, ...]
     train_images: Tensor
-    """(N, 1, 28, 28), uint8."""
+    """(N, channels, height, width), uint8."""
     train_labels: Tensor
     """(N,), int64."""
     test_images: Tensor
     test_labels: Tensor
     read_seconds: float = 0.0
     """Finding, fetching, verifying and decoding."""
+
+    @property
+    def described(self) -> str:
+        """Its name, release and source in a line."""
+        return ", ".join(word for word in (self.name, self.release, f"from {self.source}") if word)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel to another process by value: torch's own way takes shared memory, of which containers have little."""

@@ -10,6 +10,7 @@ import torch
 
 from fashionbench import recipe as recipe_module
 from fashionbench.measure.data import Dataset
+from fashionbench.measure.models import source_of
 
 if TYPE_CHECKING:
     from fashionbench.measure.case import Case
@@ -20,7 +21,7 @@ __all__ = ["identify"]
 def identify(case: "Case", dataset: Dataset) -> str:
     """Return the SHA-256 of a case's model, device, recipe, seed, data, execution, threads, torch and our own code."""
     facts = {
-        "model": case.model,
+        "model": (case.model, hashlib.sha256(source_of(case.model)).hexdigest()),
         "device": (case.device.word, case.device.name),
         "recipe": case.recipe.model_dump(mode="json"),
         "seed": case.seed,

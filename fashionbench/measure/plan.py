@@ -3,28 +3,31 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeVar
 
 import torch
 
 from fashionbench.errors import InputError
-from fashionbench.measure.case import Case, build_for, image_shape
+from fashionbench.measure.baselines import BASELINES, Baseline
+from fashionbench.measure.case import BATCH_SIZES, Case, build_for, image_shape
 from fashionbench.measure.data import Dataset
+from fashionbench.measure.datasets import FASHION_MNIST, NAMED
 from fashionbench.measure.devices import Device, select_devices, synchronize
 from fashionbench.measure.execution import EXECUTIONS, PRECISIONS, keep_memory, make_optimizer
-from fashionbench.measure.models import MODELS
+from fashionbench.measure.models import MODELS, build_model, find_builder
 from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
 from fashionbench.recipe import Recipe, load_recipe
 from fashionbench.record import Execution, Precision
 
-__all__ = ["DEFAULTS", "FLAG_HELP", "OPTION_HELP", "Plan", "estimate_seconds", "make_plan", "parse_seeds"]
+__all__ = ["DEFAULTS", "FLAG_HELP", "OPTION_HELP", "Plan", "check_fit", "estimate_seconds", "make_plan", "parse_seeds"]
 
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "recipe": "study",
         "models": ",".join(MODELS),
+        "dataset": FASHION_MNIST,
         "devices": "all",
         "seeds": "1",
         "execution": "fast",
@@ -37,7 +40,9 @@ DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
 OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
         "recipe": "how to train: study, swift, smoke, or the path of a .toml file",
-        "models": f"comma-separated, of {', '.join(MODELS)}",
+        "models": f"comma-separated, of {', '.join([*MODELS, *BASELINES])}, torchvision:NAME, an entry point of the "
+        "group fashionbench.models, or module:function",
+        "dataset": f"{FASHION_MNIST}, {', '.join(NAMED)}, digits, or the path of a folder of images, an .npz or a .csv",
         "devices": "comma-separated, of cpu, cuda, cuda:N, mps, xpu; or all that are there",
         "seeds": "how many (3 means 0,1,2), or the seeds themselves, comma-separated",
         "execution": "fast, or plain: PyTorch's own loop, the same mathematics",
@@ -45,11 +50,15 @@ OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "margin": "the smallest gain that matters, in percentage points",
         "price": "what a percentage point may cost, in training minutes; default: no limit",
         "limit": "minutes after which a training is given up; default: no limit",
-        "data": "folder of the four IDX files (gz or not) or of the Kaggle CSV pair; default: find or fetch it",
+        "data": "folder of Fashion-MNIST's four IDX files (gz or not) or Kaggle CSV pair, or of another named dataset "
+        "as torchvision keeps it; default: find or fetch it",
         "out": "folder for records and report",
     }
 )
 SECONDS_PER_ESTIMATE: Final = 1.0
+BASELINE_IMAGES: Final = 1_000
+SAME: Final = 1e-3
+"""Relative difference of logits that counts as rounding, for a model that nobody here has seen."""
 MOST_SEEDS: Final = 1_000
 FLAG_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -71,6 +80,8 @@ class Plan:
     price_minutes_per_pp: float | None
     limit_minutes: float | None
     """When a case is given up."""
+    dataset: str = FASHION_MNIST
+    """A word or path for ``load_dataset``."""
     execution: Execution = "fast"
     precision: Precision = "fp32"
     self_check: bool = False
@@ -92,6 +103,17 @@ class Plan:
             for device in self.devices
             for place, seed in enumerate(self.seeds)
             for model in (self.models if place % 2 == 0 else self.models[::-1])
+            if _runs_on(model, device)
+        )
+
+    def inferences(self) -> tuple[tuple[str, Device, int], ...]:
+        """Return model, device and batch size of each forward pass to be timed."""
+        return tuple(
+            (model, device, batch_size)
+            for device in self.devices
+            for model in self.models
+            if _runs_on(model, device)
+            for batch_size in BATCH_SIZES
         )
 
     def repeated(self, case: Case) -> bool:
@@ -99,10 +121,16 @@ class Plan:
         return self.self_check and case == next(each for each in self.cases() if each.device == case.device)
 
 
+def _runs_on(model: str, device: Device) -> bool:
+    """Say whether a model is for a kind of device: the classical baselines are for the CPU."""
+    return device.word == "cpu" or model not in BASELINES
+
+
 def make_plan(  # noqa: PLR0913 - the options of a run
     *,
     recipe: str,
     models: str,
+    dataset: str,
     devices: str,
     seeds: str,
     execution: str,
@@ -119,12 +147,7 @@ def make_plan(  # noqa: PLR0913 - the options of a run
     """
     names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
     for name in names:
-        if name not in MODELS:
-            raise InputError(
-                f"unknown model {name!r}",
-                expected=f"one of {', '.join(MODELS)}",
-                remedy="name one of those with --models",
-            )
+        find_builder(name)
     chosen = select_devices(devices)
     plan_precision = _pick("precision", precision, PRECISIONS)
     if plan_precision == "tf32" and any(not device.word.startswith("cuda") for device in chosen):
@@ -136,6 +159,7 @@ def make_plan(  # noqa: PLR0913 - the options of a run
     return Plan(
         recipe=load_recipe(recipe),
         models=names,
+        dataset=dataset,
         devices=chosen,
         seeds=parse_seeds(seeds),
         execution=_pick("execution", execution, EXECUTIONS),
@@ -199,10 +223,16 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
 
     """
     device = torch.device(case.device.word)
+    train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
+    model = build_for(case, dataset).to(device)
+    if isinstance(model, Baseline):
+        few = min(BASELINE_IMAGES, len(dataset.train_images))
+        started = time.perf_counter()
+        model.fit(dataset.train_images[:few], dataset.train_labels[:few], case.seed)
+        return (time.perf_counter() - started) / few * train_images
     if case.execution == "fast":
         keep_memory()
     batch_size = case.recipe.batch_size_for(case.model)
-    model = build_for(case, dataset).to(device)
     warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
     optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
     images, labels = dataset.train_images[: 64 * batch_size], dataset.train_labels[: 64 * batch_size]
@@ -218,5 +248,53 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
         seen += len(targets)
         if time.perf_counter() - started > SECONDS_PER_ESTIMATE:
             break
-    train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
     return (time.perf_counter() - started) / seen * train_images * case.recipe.epochs
+
+
+def check_fit(case: Case, dataset: Dataset) -> None:
+    """Require that a model takes the data's images to as many numbers as there are classes, and fast as plain does.
+
+    Raises:
+        InputError: It does not; its own error is in the message.
+
+    """
+    shape, classes = image_shape(dataset), len(dataset.classes)
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    size = " x ".join(map(str, shape))
+    wanted = f"a network that takes images (N, {size}) to logits (N, {classes})"
+    try:
+        model = build_model(case.model, shape=shape, classes=classes, seed=0)
+        if isinstance(model, Baseline):
+            return
+        found = model.train()(images)
+    except Exception as error:
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+        raise InputError(
+            f"model {case.model!r} fails on images of {size} ({said})",
+            expected=wanted,
+            remedy="mend the model, or choose another with --models",
+        ) from error
+    if not isinstance(found, torch.Tensor) or found.shape != (2, classes):
+        what = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise InputError(
+            f"model {case.model!r} gives {what} for 2 images of {size}",
+            expected=wanted,
+            remedy="mend the model, or choose another with --models",
+        )
+    _check_rewriting(case, dataset, images)
+
+
+@torch.inference_mode()
+def _check_rewriting(case: Case, dataset: Dataset, images: torch.Tensor) -> None:
+    """Require that the execution asked for gives a model's logits: a model may do what the rewriting cannot see."""
+    try:
+        plain, ours = (build_for(replace(case, execution=each), dataset).eval()(images) for each in ("plain", "fast"))
+        differs = "" if bool(((plain - ours).abs() <= SAME * plain.abs().max()).all()) else "its logits differ"
+    except Exception as error:  # noqa: BLE001 - whatever a model's own code raises
+        differs = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+    if differs and case.execution == "fast":
+        raise InputError(
+            f"model {case.model!r} cannot be rewritten for the fast execution ({differs})",
+            expected="a model that PyTorch's own layers make up",
+            remedy="run it with --execution plain",
+        )

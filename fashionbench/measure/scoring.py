@@ -39,7 +39,7 @@ def predict(model: nn.Module, images: Tensor, labels: Tensor, precision: Precisi
 
     The model is left in evaluation mode, its weights and statistics untouched.
     """
-    device = next(model.parameters()).device
+    device = next(model.parameters(), torch.empty(0)).device  # a classical baseline has none
     model.eval()
     with arithmetic(device, precision):
         outputs = [model(scale_pixels(batch.to(device))).float().cpu() for batch in images.split(SCORING_BATCH)]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -121,14 +122,14 @@ def _turns(case: Case, dataset: Dataset, batch_size: int) -> Iterator[float]:
     optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
     images = dataset.train_images if case.execution == "fast" else scale_pixels(dataset.train_images)
     images, labels = images.to(device), dataset.train_labels.to(device)
+    generator = torch.Generator().manual_seed(0)
+    batches = chain.from_iterable(
+        iterate_batches(images, labels, batch_size, generator, case.execution) for _ in count()
+    )
     while True:
         started, steps = time.perf_counter(), 0
-        for batch, targets in iterate_batches(
-            images, labels, batch_size, torch.Generator().manual_seed(0), case.execution
-        ):
-            train_step(model, optimizer, batch, targets, precision=case.precision)
+        while time.perf_counter() - started < SECONDS_A_TURN:
+            train_step(model, optimizer, *next(batches), precision=case.precision)
             synchronize(device)
             steps += 1
-            if time.perf_counter() - started > SECONDS_A_TURN:
-                break
         yield (time.perf_counter() - started) / steps

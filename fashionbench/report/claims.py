@@ -16,6 +16,7 @@ __all__ = ["BANDS", "Claim", "check_bands", "check_claims", "differences_on"]
 
 Outcome = Literal["reproduced", "not reproduced", "cannot tell"]
 
+STUDY_DATA: Final = "Fashion-MNIST"
 STUDY_MODELS: Final = ("fashioncnn", "resnet18")
 STUDY_CNN_MINUTES: Final = 3
 STUDY_RESNET_MINUTES: Final = {"its GPU": 25, "its CPU": 82}
@@ -39,8 +40,8 @@ class Claim(BaseModel):
 
 
 def check_claims(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict) -> tuple[Claim, ...]:
-    """Return the study's claims, on the first device that was judged; none for other models than the study's."""
-    if (verdict.small, verdict.big) != STUDY_MODELS:
+    """Return the study's claims, on the first device that was judged; none for other models or data."""
+    if (verdict.small, verdict.big) != STUDY_MODELS or any(name != STUDY_DATA for name in _data_names(records)):
         return ()
     first = verdict.devices[0]
     classes = next(each.data.classes for each in records if isinstance(each, TrainingRecord) and each.result)
@@ -97,11 +98,16 @@ def check_bands(records: Sequence[TrainingRecord | InferenceRecord]) -> tuple[st
         for each in records
         if isinstance(each, TrainingRecord)
         and each.result is not None
+        and each.data.name == STUDY_DATA
         and each.recipe.name == "study"
         and each.recipe.is_result
         and each.model in BANDS
         and not BANDS[each.model][0] <= each.result.scores.accuracy <= BANDS[each.model][1]
     )
+
+
+def _data_names(records: Sequence[TrainingRecord | InferenceRecord]) -> set[str]:
+    return {each.data.name for each in records if isinstance(each, TrainingRecord)}
 
 
 def differences_on(

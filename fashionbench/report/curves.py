@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from fashionbench.record import TrainingRecord
 from fashionbench.report import plots, units
 from fashionbench.report.material import Material, bare, cell, draw, per_device, results_of
 from fashionbench.report.tables import ACCURACY, EPOCH, HIGH, LOW, MINUTES, MODEL, epochs, step_losses
@@ -20,11 +21,13 @@ def learning(material: Material) -> tuple[Block, ...]:
 
 
 def _learning_on(material: Material, device: str) -> tuple[Shown, ...]:
-    trainings = material.on(device)
+    trainings = _by_steps(material, device)
+    if not trainings:
+        return ()
     names = {model: look.name for model, look in material.looks.items()}
     curves = epochs(trainings)
-    present = material.models_on(device)
-    drawn = present if len(present) <= MOST_PANELS else material.pair_on(device)
+    present = list(dict.fromkeys(each.model for each in trainings))
+    drawn = present if len(present) <= MOST_PANELS else _pair(material, device)
     losses = step_losses([each for each in trainings if each.model in drawn])
     limits = max(float(losses[LOW].quantile(0.1)) * 0.8, 1e-6), float(losses[HIGH].max()) * 1.1
     ends, counts = [], []
@@ -68,10 +71,21 @@ def _learning_on(material: Material, device: str) -> tuple[Shown, ...]:
     )
 
 
+def _by_steps(material: Material, device: str) -> list[TrainingRecord]:
+    """Return the trainings on a device that took steps: a classical baseline is fitted in one go."""
+    return [each for each in material.on(device) if each.result is not None and each.result.step_losses.shape[0]]
+
+
+def _pair(material: Material, device: str) -> list[str]:
+    """Return those of the two compared models that took steps; where neither did, the simplest that did."""
+    present = list(dict.fromkeys(each.model for each in _by_steps(material, device)))
+    return [each for each in material.pair_on(device) if each in present] or present[:1]
+
+
 def _race(material: Material, device: str, curves: pd.DataFrame) -> str:
     """Say when the big model passes what the small one ends at, from the mean curves."""
     means = curves.groupby([MODEL, EPOCH])[[MINUTES, ACCURACY]].mean()
-    pair = material.pair_on(device)
+    pair = _pair(material, device)
     small = means.loc[pair[0]].iloc[-1]
     goal, minutes = float(small[ACCURACY]), float(small[MINUTES])
     first = material.looks[pair[0]].name
@@ -90,7 +104,7 @@ def _race(material: Material, device: str, curves: pd.DataFrame) -> str:
 
 def _fair_in_time(material: Material, device: str, curves: pd.DataFrame) -> tuple[Table, ...]:
     """Tabulate what each of the two models reaches in the other's minutes, and how soon it reaches the other's end."""
-    pair = material.pair_on(device)
+    pair = _pair(material, device)
     if len(pair) == 1:
         return ()
     means = curves.groupby([MODEL, EPOCH])[[MINUTES, ACCURACY]].mean()

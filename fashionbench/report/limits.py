@@ -87,7 +87,7 @@ def _trainings(material: Material) -> Iterator[_Use]:
 
 def _training(record: TrainingRecord, device: str) -> _Use | None:
     info, peak, result = record.model_info, record.peak, record.result
-    if result is None or peak is None or info is None or not result.train_seconds:
+    if result is None or peak is None or info is None or not info.training_flops or not result.train_seconds:
         return None
     images = record.data.train_images * record.recipe.epochs
     batch = record.recipe.batch_size_for(record.model)
@@ -106,7 +106,9 @@ def _training(record: TrainingRecord, device: str) -> _Use | None:
 def _inferences(material: Material) -> Iterator[_Use]:
     for record in material.records:
         info, peak = record.model_info, record.peak
-        if not isinstance(record, InferenceRecord) or record.result is None or peak is None or info is None:
+        if not isinstance(record, InferenceRecord) or record.result is None or peak is None:
+            continue
+        if info is None or not info.forward_flops:  # a classical baseline
             continue
         seconds = float(np.median(record.result.seconds)) or math.inf
         numbers = info.reachable_parameters + FORWARD_PASSES * (info.activations or 0) * record.batch_size

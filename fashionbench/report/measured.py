@@ -21,6 +21,7 @@ from fashionbench.report.material import (
 )
 from fashionbench.report.tables import (
     ACCURACY,
+    BASELINES,
     BATCH,
     DEVICE,
     HIGH,
@@ -196,7 +197,7 @@ def models(material: Material) -> tuple[Block, ...]:
                 cell(bare(units.percent(info.reachable_parameters / max(info.parameters, 1) if info else None, 0))),
                 cell(units.fixed(info.forward_flops / 1e6 if info else None, 1)),
                 cell(units.fixed(info.training_flops / 1e6 if info else None, 1)),
-                cell(", ".join(map(units.count, batches))),
+                cell(units.MISSING if model in BASELINES else ", ".join(map(units.count, batches))),
             )
         )
     limit = limits(material)

@@ -9,6 +9,7 @@ from fashionbench.report.claims import check_bands
 from fashionbench.report.material import Material, cell, seed_words, words
 from fashionbench.report.statistics import ASSUMED_SEED_SPREAD
 from fashionbench.report.tables import (
+    BASELINES,
     BUILD_SECONDS,
     DEVICE,
     MINUTES,
@@ -24,8 +25,8 @@ from fashionbench.report.view import Block, Cell, Note, Prose, Table
 
 __all__ = ["clock", "data", "environment", "glossary", "kicker", "method", "notes", "unfinished"]
 
-CURRENT = "current"
-"""How the release of the data begins that published results stand on."""
+OLDER = "older draw"
+"""How the release of Fashion-MNIST begins that published results do not stand on."""
 
 
 def kicker(material: Material) -> tuple[str, ...]:
@@ -34,7 +35,11 @@ def kicker(material: Material) -> tuple[str, ...]:
     days = sorted({each.measured_at[:10] for each in material.records})
     names = list(dict.fromkeys(each.recipe.name for each in material.records if isinstance(each, TrainingRecord)))
     recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(names)}"
-    about = (f"{first.data.name}, {first.data.release}", recipes) if first else ("inference only",)
+    about = (
+        (", ".join(word for word in (first.data.name, first.data.release) if word), recipes)
+        if first
+        else ("inference only",)
+    )
     seeds = len({each.seed for each in material.trainings})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     devices = ", ".join(material.devices) or "no device finished"
@@ -73,7 +78,7 @@ def notes(material: Material) -> tuple[Note, ...]:
                     command=f'python -m pip install "{library}=={versions[-1]}"',
                 )
             )
-    if any(not each.data.release.startswith(CURRENT) for each in material.trainings):
+    if any(each.data.release.startswith(OLDER) for each in material.trainings):
         found.append(
             Note(
                 text="Measured on the older draw of the data, while published results stand on the current release. "
@@ -160,12 +165,17 @@ def _recipe_words(material: Material, recipe: Recipe) -> str:
         if recipe.schedule == "one-cycle"
         else f"multiplied by {recipe.gamma:g} every {units.count(recipe.step_epochs)} epochs"
     )
-    batches = ", ".join(f"{recipe.batch_size_for(model)} for {look.name}" for model, look in material.looks.items())
+    stepping = {each.model for each in material.trainings if each.result and each.result.step_losses.shape[0]}
+    batches = ", ".join(
+        f"{recipe.batch_size_for(model)} for {look.name}" for model, look in material.looks.items() if model in stepping
+    )
+    others = [look.name for model, look in material.looks.items() if model in BASELINES]
+    fitted = f" {', '.join(others)}: fitted by scikit-learn with its defaults, to the same images." if others else ""
     epochs = f"{units.count(recipe.epochs)} epoch{'s' if recipe.epochs > 1 else ''}"
     smoothing = f"; labels smoothed by {recipe.label_smoothing:g}" if recipe.label_smoothing else ""
     return (
         f"Recipe {recipe.name}: {epochs} of Adam at a learning rate of {recipe.learning_rate:g}, {schedule}; "
-        f"batches of {batches}{smoothing}."
+        f"batches of {batches}{smoothing}.{fitted}"
     )
 
 
@@ -205,7 +215,7 @@ def data(material: Material) -> tuple[Block, ...]:
     info = material.trainings[0].data
     counts = {"training": info.train_images, "validation": info.validation_images, "test": info.test_images}
     rows = [
-        ("release", f"{info.name}, {info.release}"),
+        ("release", ", ".join(word for word in (info.name, info.release) if word)),
         ("source", info.source),
         ("images", ", ".join(f"{units.count(number)} {use}" for use, number in counts.items())),
         *((f"SHA-256 of {name}", digest) for name, digest in sorted(info.digests.items())),

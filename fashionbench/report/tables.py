@@ -11,6 +11,7 @@ from fashionbench.record import InferenceRecord, TrainingRecord
 
 __all__ = [
     "ACCURACY",
+    "BASELINES",
     "BATCH",
     "BUILD_SECONDS",
     "CLASS",
@@ -86,8 +87,12 @@ BATCH: Final = "batch"
 
 METRICS: Final = ("precision", "recall", "f1")
 
-MODEL_NAMES: Final = MappingProxyType({"fashioncnn": "FashionCNN", "resnet18": "ResNet18"})
-"""How the study writes its models; any other model is shown as it is called."""
+BASELINES: Final = MappingProxyType(
+    {"dummy": "Most frequent class", "logreg": "Logistic regression", "forest": "Random forest"}
+)
+"""The classical ones, which take no steps."""
+MODEL_NAMES: Final = MappingProxyType({"fashioncnn": "FashionCNN", "resnet18": "ResNet18", **BASELINES})
+"""How the study writes its models, and the classical baselines; any other model is shown as it is called."""
 
 MAX_BINS: Final = 240
 """Points of a drawn loss curve: more than a column of print can show apart."""
@@ -110,7 +115,7 @@ class Machine(NamedTuple):
 
 def model_name(model: str) -> str:
     """Return how a model is written for people."""
-    return MODEL_NAMES.get(model, model)
+    return MODEL_NAMES.get(model, model.removeprefix("torchvision:"))
 
 
 def machine(record: TrainingRecord | InferenceRecord) -> Machine:

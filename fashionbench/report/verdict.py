@@ -156,6 +156,8 @@ def decide(
 ) -> Verdict | None:
     """Judge the model with most parameters against the one with fewest, per device and over devices.
 
+    The classical baselines, which have no layers, are judged only where there are not two networks.
+
     Args:
         records: Of one recipe; what is unfinished, and inference, is passed over.
         margin_pp: The smallest gain that matters, in percentage points.
@@ -171,7 +173,9 @@ def decide(
     records = in_order(records)
     finished = [each for each in records if isinstance(each, TrainingRecord) and each.result is not None]
     _require_alike(finished)
-    sizes = {each.model: each.model_info.parameters for each in finished if each.model_info is not None}
+    infos = {each.model: each.model_info for each in finished if each.model_info is not None}
+    networks = {model: info for model, info in infos.items() if info.layers != 0}
+    sizes = {model: info.parameters for model, info in (networks if len(networks) > 1 else infos).items()}
     if len(sizes) < 2:  # noqa: PLR2004 - a comparison needs two
         return None
     small, big = (pick(sizes, key=lambda name: (sizes[name], name)) for pick in (min, max))

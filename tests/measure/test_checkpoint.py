@@ -22,7 +22,7 @@ STEPS = 3 * 5
 
 
 def network() -> nn.Module:
-    return speed_up(build_model("fashioncnn", channels=1, classes=10, seed=0), (1, 28, 28))
+    return speed_up(build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=0), (1, 28, 28))
 
 
 def images() -> tuple[Tensor, Tensor]:

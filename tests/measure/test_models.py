@@ -9,7 +9,7 @@ from fashionbench.measure.models import MODELS, FashionCNN, build_model
 
 @pytest.mark.parametrize(("name", "parameters"), [("fashioncnn", 1_475_338), ("resnet18", 11_175_370)])
 def test_parameter_count_is_the_published_one(name: str, parameters: int) -> None:
-    model = build_model(name, channels=1, classes=10, seed=0)
+    model = build_model(name, shape=(1, 28, 28), classes=10, seed=0)
 
     count = sum(parameter.numel() for parameter in model.parameters())
 
@@ -18,7 +18,7 @@ def test_parameter_count_is_the_published_one(name: str, parameters: int) -> Non
 
 @pytest.mark.parametrize("name", MODELS)
 def test_channels_and_classes_are_the_callers(name: str) -> None:
-    model = build_model(name, channels=3, classes=7, seed=0)
+    model = build_model(name, shape=(3, 28, 28), classes=7, seed=0)
 
     logits = model(torch.zeros(2, 3, 28, 28))
 
@@ -38,9 +38,9 @@ def test_fashioncnn_shrinks_the_image_as_the_study_lists() -> None:
 def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> None:
     state = torch.get_rng_state()
 
-    first = build_model("fashioncnn", channels=1, classes=10, seed=3)
-    second = build_model("fashioncnn", channels=1, classes=10, seed=3)
-    other = build_model("fashioncnn", channels=1, classes=10, seed=4)
+    first = build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=3)
+    second = build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=3)
+    other = build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=4)
 
     assert torch.equal(first.state_dict()["fc1.weight"], second.state_dict()["fc1.weight"])
     assert not torch.equal(first.state_dict()["fc1.weight"], other.state_dict()["fc1.weight"])
@@ -48,5 +48,5 @@ def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> Non
 
 
 def test_unknown_model_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(InputError, match=r"unknown model 'resnet19'; expected one of fashioncnn, resnet18; name one"):
-        build_model("resnet19", channels=1, classes=10, seed=0)
+    with pytest.raises(InputError, match=r"unknown model 'resnet19'; expected one of fashioncnn, resnet18, dummy, "):
+        build_model("resnet19", shape=(1, 28, 28), classes=10, seed=0)

@@ -45,7 +45,7 @@ def test_cases_have_names_of_their_own() -> None:
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"unknown model 'vgg'; expected one of fashioncnn, resnet18; name one"):
+    with pytest.raises(InputError, match=r"unknown model 'vgg'; expected one of fashioncnn, resnet18, dummy, "):
         plan_of(models="fashioncnn,vgg")
 
 

@@ -1,0 +1,184 @@
+"""Other models and other data than the study's go the whole way from the command line to the report."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from fashionbench import cli
+from fashionbench.measure import case as case_module
+from fashionbench.measure import plan as plan_module
+from fashionbench.record import InferenceRecord, TrainingRecord
+from fashionbench.store import read_records
+
+NETS = """
+from torch import nn
+
+def make_net(shape, classes):
+    channels, height, width = shape
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, 32), nn.ReLU(), nn.Linear(32, classes))
+
+def make_wrong(shape, classes):
+    return nn.Linear(3, classes)
+
+def make_tuple(shape, classes):
+    return Tuple(shape, classes)
+
+class Tuple(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.net = make_net(shape, classes)
+
+    def forward(self, images):
+        return (self.net(images),)
+
+class Shifty(nn.Sequential):
+    # asks for its layer's very type, which the fast execution changes
+    def __init__(self, shape, classes):
+        super().__init__(nn.Conv2d(shape[0], 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.LazyLinear(classes))
+
+    def forward(self, images):
+        return super().forward(images) * (1 + (type(self[1]) is nn.Conv2d))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with a module of models; a package installed beside it offers one."""
+    here, installed = tmp_path / "here", tmp_path / "installed"
+    described = installed / "offering-1.0.dist-info"
+    described.mkdir(parents=True)
+    here.mkdir()
+    (here / "mynets.py").write_text(NETS)
+    (installed / "offered.py").write_text(NETS)
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: offering\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text(
+        "[fashionbench.models]\nslim = offered:make_net\nbroken = offered:nothing\n"
+    )
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(sys, "path", [str(installed), *sys.path])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    monkeypatch.setattr(case_module, "SECONDS_PER_INFERENCE", 0.0)
+    yield here
+    for name in ("mynets", "offered"):
+        sys.modules.pop(name, None)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    """Run the command line in this process and return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["fashionbench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+@pytest.mark.slow
+def test_own_models_by_entry_point_and_by_function_stand_beside_the_studys_two(
+    folder: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = "fashioncnn,resnet18,slim,mynets:make_net,dummy,logreg,forest"
+
+    status = call(
+        monkeypatch,
+        *("run", "--recipe", sample_folder / "tiny.toml", "--data", sample_folder, "--devices", "cpu"),
+        *("--models", models, "--out", "out"),
+    )
+
+    assert status == 0
+    records = read_records([folder / "out" / "records"])
+    assert {each.model for each in records} == set(models.split(","))
+    trained = [each for each in records if isinstance(each, TrainingRecord)]
+    timed = [each for each in records if isinstance(each, InferenceRecord)]
+    assert (len(trained), len(timed)) == (7, 14)
+    assert all(each.status == "finished" for each in records)
+    page = (folder / "out" / "report.html").read_text()
+    for name in ("slim", "mynets:make_net", "Most frequent class", "Random forest"):
+        assert name in page
+    verdict = json.loads((folder / "out" / "verdict.json").read_text())
+    assert (verdict["small"], verdict["big"]) == ("mynets:make_net", "resnet18")
+    scores = {each.model: each.result.scores.accuracy for each in trained if each.result}
+    assert scores["dummy"] == pytest.approx(0.1, abs=0.05)
+    assert scores["logreg"] > 0.6
+
+
+@pytest.mark.slow
+def test_another_data_set_is_named_and_the_studys_statements_are_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "short.toml").write_text("epochs = 2\nbatch_size = 50\n")
+
+    status = call(
+        monkeypatch, *("run", "--recipe", "short.toml", "--dataset", "digits", "--devices", "cpu"), *("--out", "out")
+    )
+
+    assert status == 0
+    assert "Data: Digits of scikit-learn, from scikit-learn's copy" in capsys.readouterr().out
+    page = (folder / "out" / "report.html").read_text()
+    assert "Digits of scikit-learn" in page
+    assert "The study's statements" not in page
+    assert "published results" not in page
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--models", "mynets:make_wrong"], "model 'mynets:make_wrong' fails on images of 1 x 8 x 8 (RuntimeError: "),
+        (["--models", "mynets:make_tuple"], "gives tuple for 2 images of 1 x 8 x 8; expected a network that takes"),
+        (["--models", "mynets:Shifty"], "cannot be rewritten for the fast execution (its logits differ)"),
+        (["--models", "mynets:nothing"], "model 'mynets:nothing' cannot be loaded (AttributeError: "),
+        (["--models", "nowhere:make_net"], "model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),
+        (["--models", "broken"], "model 'broken' cannot be loaded (AttributeError: "),
+        (["--models", "torchvision:vgg"], "unknown model 'torchvision:vgg'; expected one of fashioncnn, resnet18, "),
+        (["--models", "torchvision:vgg11"], "model 'torchvision:vgg11' fails on images of 1 x 8 x 8 (RuntimeError"),
+        (["--dataset", "imagenet"], "unknown dataset 'imagenet'; expected fashion-mnist, mnist, "),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line_before_any_training(
+    folder: Path, options: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = call(monkeypatch, "run", "--dataset", "digits", "--devices", "cpu", "--out", "out", *options)
+
+    assert status == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
+    assert not (folder / "out" / "records").exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_digits_part_the_same_way_each_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for _ in range(2):
+        assert call(monkeypatch, "data", "--dataset", "digits") == 0
+        said.append(capsys.readouterr().out)
+
+    assert said[0] == said[1]
+    assert "1,437 training and 360 test images" in said[0]
+
+
+def test_an_npz_and_a_csv_of_the_same_digits_are_read_alike(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = load_digits()
+    images = np.asarray(digits.images * 15, dtype=np.uint8)
+    rows = np.column_stack([digits.target, images.reshape(len(images), -1)])
+    head = ",".join(["label", *(f"pixel{place}" for place in range(64))])
+    np.savetxt(folder / "digits.csv", rows, fmt="%d", delimiter=",", header=head, comments="")
+    np.savez(
+        folder / "digits.npz",
+        x_train=images[:1437],
+        y_train=digits.target[:1437],
+        x_test=images[1437:],
+        y_test=digits.target[1437:],
+    )
+
+    for name, kind in (("digits.csv", "a CSV file"), ("digits.npz", "an .npz file")):
+        assert call(monkeypatch, "data", "--dataset", name) == 0
+        assert capsys.readouterr().out.startswith(f"digits, from {kind}\n1,437 training and 360 test images\n")
