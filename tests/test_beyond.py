@@ -36,6 +36,16 @@ class Tuple(nn.Module):
     def forward(self, images):
         return (self.net(images),)
 
+class Picky(nn.Sequential):
+    # reads its first layer's weight, which the fast execution keeps in another order
+    def __init__(self, shape, classes):
+        super().__init__(nn.Conv2d(shape[0], 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.LazyLinear(classes))
+
+    def forward(self, images):
+        if self[1].weight.shape[1] != 4:
+            raise TypeError("not my layer")
+        return super().forward(images)
+
 class Shifty(nn.Sequential):
     # asks for its layer's very type, which the fast execution changes
     def __init__(self, shape, classes):
@@ -124,12 +134,26 @@ def test_another_data_set_is_named_and_the_studys_statements_are_left_out(
     assert "published results" not in page
 
 
+@pytest.mark.usefixtures("folder")
+def test_the_classical_baselines_alone_make_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = call(
+        monkeypatch, "run", "--dataset", "digits", "--models", "dummy,forest", "--devices", "cpu", "--out", "out"
+    )
+
+    assert status == 0
+    verdict = json.loads(Path("out", "verdict.json").read_text())
+    assert (verdict["small"], verdict["big"]) == ("dummy", "forest")
+    assert verdict["devices"][0]["gain"]["low"] > 0.5
+    assert "How they learn" not in Path("out", "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--models", "mynets:make_wrong"], "model 'mynets:make_wrong' fails on images of 1 x 8 x 8 (RuntimeError: "),
         (["--models", "mynets:make_tuple"], "gives tuple for 2 images of 1 x 8 x 8; expected a network that takes"),
         (["--models", "mynets:Shifty"], "cannot be rewritten for the fast execution (its logits differ)"),
+        (["--models", "mynets:Picky"], "cannot be rewritten for the fast execution (TypeError: not my layer)"),
         (["--models", "mynets:nothing"], "model 'mynets:nothing' cannot be loaded (AttributeError: "),
         (["--models", "nowhere:make_net"], "model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),
         (["--models", "broken"], "model 'broken' cannot be loaded (AttributeError: "),

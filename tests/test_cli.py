@@ -322,7 +322,7 @@ def test_wrong_data_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--models", "vgg", r"unknown model 'vgg'; expected one of fashioncnn, resnet18; name one of those"),
+        ("--models", "vgg", r"unknown model 'vgg'; expected one of fashioncnn, resnet18, dummy, "),
         (
             "--recipe",
             "long",

@@ -1,6 +1,5 @@
 """The fast execution against the plain one, by turns on one machine, so that its drift meets both alike."""
 
-import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from scipy.stats import quantile_test
 
 from fashionbench.errors import CaseFailedError
 from fashionbench.measure.case import Case, build_for, image_shape
+from fashionbench.measure.child import clean_context
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import peak_host_bytes, synchronize
 from fashionbench.measure.execution import keep_memory, make_optimizer
@@ -80,7 +80,7 @@ def open_trial(case: Case, dataset: Dataset, batch_size: int) -> Iterator[Trial]
         CaseFailedError: The model does not train on this device (torch's own words).
 
     """
-    context = multiprocessing.get_context("spawn")
+    context = clean_context()
     ends: Ends = {}
     processes = []
     for execution in ("plain", "fast"):

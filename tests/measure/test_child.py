@@ -75,7 +75,8 @@ def test_a_child_that_crashes_gives_a_failed_record(sample: Dataset) -> None:
     assert record.reason == "the process that trained was ended by SIGKILL, perhaps for want of memory"
 
 
-def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset) -> None:
+def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_module, "SECONDS_TO_STOP", 0.5)
     record = measure(job(sample, LONG), limit_seconds=0.5)
 
     assert (record.status, record.reason) == ("failed", f"given up after the limit of {0.5 / 60:g} min")

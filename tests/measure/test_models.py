@@ -50,3 +50,11 @@ def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> Non
 def test_unknown_model_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(InputError, match=r"unknown model 'resnet19'; expected one of fashioncnn, resnet18, dummy, "):
         build_model("resnet19", shape=(1, 28, 28), classes=10, seed=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_torchvisions_classifiers_take_the_callers_channels_and_classes(channels: int) -> None:
+    model = build_model("torchvision:mobilenet_v3_small", shape=(channels, 32, 32), classes=7, seed=0).eval()
+
+    assert model(torch.zeros(2, channels, 32, 32)).shape == (2, 7)
+    assert next(model.parameters()).shape == (16, channels, 3, 3)
