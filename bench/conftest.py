@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run."""
     group = parser.getgroup("fashionbench")
     for name, text in OPTION_HELP.items():
-        group.addoption(f"--{name}", default=DEFAULTS.get(name), metavar=name.upper(), help=text)
+        group.addoption(f"--{name.replace('_', '-')}", default=DEFAULTS.get(name), metavar=name.upper(), help=text)
     for name, text in FLAG_HELP.items():
         group.addoption(f"--{name.replace('_', '-')}", action="store_true", help=text)
 

@@ -42,6 +42,8 @@ MarginOption = Annotated[float, typer.Option(help="The smallest gain that matter
 PriceOption = Annotated[
     float | None, typer.Option(help="What a percentage point may cost, in training minutes.", min=0)
 ]
+RatesOption = Annotated[str, typer.Option(help="What an hour on a device costs, in any money: cuda=1.20,cpu=0.05.")]
+MoneyOption = Annotated[str, typer.Option(help="What a percentage point may cost, in the money of --price-per-hour.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for records and report.")]
 
 
@@ -71,6 +73,8 @@ def run(  # noqa: PLR0913 - the options of a run
     precision: Annotated[str, typer.Option(help="fp32, bf16 (autocast) or, on cuda, tf32.")] = "fp32",
     margin: Annotated[str, typer.Option(help="The smallest gain that matters, in percentage points.")] = "0.5",
     price: Annotated[str, typer.Option(help="What a percentage point may cost, in training minutes.")] = "",
+    price_per_hour: RatesOption = "",
+    price_money: MoneyOption = "",
     limit: Annotated[str, typer.Option(help="Minutes after which a training is given up; default: none.")] = "",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure anew what earlier runs in this folder have finished.")
@@ -97,6 +101,8 @@ def run(  # noqa: PLR0913 - the options of a run
         precision=precision,
         margin=margin,
         price=price,
+        price_per_hour=price_per_hour,
+        price_money=price_money,
         limit=limit,
     )
     plan = replace(plan, self_check=self_check, fresh=fresh)
@@ -169,7 +175,7 @@ def compare(  # noqa: PLR0913 - the options of a comparison
 
 
 @app.command()
-def report(
+def report(  # noqa: PLR0913 - the options of a report
     records: Annotated[list[Path], typer.Argument(help="Benchmark JSONs, record files, folders of record files.")],
     *,
     out: OutOption = Path("reports"),
@@ -178,9 +184,12 @@ def report(
     ] = "html,pdf,md,json",
     margin: MarginOption = 0.5,
     price: PriceOption = None,
+    price_per_hour: RatesOption = "",
+    price_money: MoneyOption = "",
 ) -> None:
     """Make the report again from records; several files become one report. Needs no torch."""
     from fashionbench.preflight import check_output, check_pango
+    from fashionbench.report.money import Money
     from fashionbench.report.page import write_report
     from fashionbench.store import read_records
 
@@ -189,7 +198,8 @@ def report(
     if "pdf" in wanted:
         check_pango()
     check_output(out)
-    _tell(write_report(found, out, margin_pp=margin, price_minutes_per_pp=price, formats=wanted))
+    money = Money.parse(price_per_hour, price_money)
+    _tell(write_report(found, out, margin_pp=margin, price_minutes_per_pp=price, money=money, formats=wanted))
 
 
 @app.command()

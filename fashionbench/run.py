@@ -33,6 +33,7 @@ from fashionbench.measure.training import TrainingClock
 from fashionbench.preflight import check_output, check_pango
 from fashionbench.progress import Display, format_duration
 from fashionbench.record import InferenceRecord, Peak, TrainingRecord
+from fashionbench.report.money import Money
 from fashionbench.store import find_finished, hold_folder, write_record
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ def open_run(  # noqa: PLR0913 - the options of a run
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     check_pango()
+    money = Money.parse(plan.price_per_hour, plan.price_money)
+    for device in plan.devices:
+        money.minutes_per_pp(device.word)
     dataset = load_dataset(
         plan.dataset, data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
     )
@@ -273,7 +277,11 @@ def finish_run(run: Run) -> "Report":
     from fashionbench.report.page import write_report  # noqa: PLC0415 - drawing loads much that measuring must not carry
 
     return write_report(
-        run.records, run.out, margin_pp=run.plan.margin_pp, price_minutes_per_pp=run.plan.price_minutes_per_pp
+        run.records,
+        run.out,
+        margin_pp=run.plan.margin_pp,
+        price_minutes_per_pp=run.plan.price_minutes_per_pp,
+        money=Money.parse(run.plan.price_per_hour, run.plan.price_money),
     )
 
 

@@ -20,6 +20,7 @@ from fashionbench.measure.case import record_failure
 from fashionbench.measure.child import Job
 from fashionbench.measure.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
 from fashionbench.record import TrainingRecord
+from fashionbench.report import page as page_module
 from fashionbench.run import Terminated
 from fashionbench.store import write_record
 
@@ -31,6 +32,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("FASHIONBENCH_DATA", raising=False)
     monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds each; tests/bench makes real ones
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "precision": "fp32",
         "margin": "0.5",
         "price": "",
+        "price_per_hour": "",
+        "price_money": "",
         "limit": "",
     }
 )
@@ -49,6 +51,8 @@ OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "precision": "fp32, bf16 (autocast) or, on cuda, tf32",
         "margin": "the smallest gain that matters, in percentage points",
         "price": "what a percentage point may cost, in training minutes; default: no limit",
+        "price_per_hour": "what an hour on a device costs, in any money, as cuda=1.20,cpu=0.05",
+        "price_money": "what a percentage point may cost, in the money of --price-per-hour",
         "limit": "minutes after which a training is given up; default: no limit",
         "data": "folder of Fashion-MNIST's four IDX files (gz or not) or Kaggle CSV pair, or of another named dataset "
         "as torchvision keeps it; default: find or fetch it",
@@ -78,6 +82,9 @@ class Plan:
     seeds: tuple[int, ...]
     margin_pp: float
     price_minutes_per_pp: float | None
+    price_per_hour: str = ""
+    price_money: str = ""
+    """Both as typed; the report reads them."""
     limit_minutes: float | None
     """When a case is given up."""
     dataset: str = FASHION_MNIST
@@ -137,6 +144,8 @@ def make_plan(  # noqa: PLR0913 - the options of a run
     precision: str,
     margin: str,
     price: str,
+    price_per_hour: str,
+    price_money: str,
     limit: str,
 ) -> Plan:
     """Read the options of a run, as text; their meaning stands in ``OPTION_HELP``.
@@ -166,6 +175,8 @@ def make_plan(  # noqa: PLR0913 - the options of a run
         precision=plan_precision,
         margin_pp=_parse_amount("margin", margin),
         price_minutes_per_pp=_parse_amount("price", price) if price else None,
+        price_per_hour=price_per_hour,
+        price_money=price_money,
         limit_minutes=_parse_amount("limit", limit) if limit else None,
     )
 

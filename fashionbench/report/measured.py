@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from fashionbench.record import TrainingResult
+from fashionbench.record import InferenceRecord, TrainingResult
 from fashionbench.report import plots, units
 from fashionbench.report.claims import check_claims
 from fashionbench.report.limits import limits
@@ -19,6 +19,7 @@ from fashionbench.report.material import (
     results_of,
     words,
 )
+from fashionbench.report.money import predictions_cost
 from fashionbench.report.tables import (
     ACCURACY,
     BASELINES,
@@ -33,7 +34,7 @@ from fashionbench.report.tables import (
     inference,
     runs,
 )
-from fashionbench.report.verdict import DeviceVerdict
+from fashionbench.report.verdict import NO_MONEY, DeviceVerdict
 from fashionbench.report.view import Block, Cell, Exhibit, Shown, Table
 
 __all__ = ["claims", "cost", "inference_times", "models", "summary"]
@@ -92,8 +93,8 @@ def _summary_on(material: Material, device: str) -> Table:
 
 def cost(material: Material) -> tuple[Block, ...]:
     """Show accuracy against minutes for every device, and what each model took and what a gained point costs."""
-    table = _cost_table(material)
-    return (*per_device(material, _front), *summary(material), *([table] if table else []))
+    tables = [each for each in (_cost_table(material), _money_table(material)) if each is not None]
+    return (*per_device(material, _front), *summary(material), *tables)
 
 
 def _front(material: Material, device: str) -> tuple[Shown, ...]:
@@ -174,6 +175,43 @@ def _cost_table(material: Material) -> Table | None:
         "that a run like this one finds to be above zero in four cases of five: "
         + ", ".join(f"{units.pp(each.detectable_gain).removeprefix('+')} on {each.device}" for each in devices)
         + ".",
+    )
+
+
+def _money_table(material: Material) -> Table | None:
+    """Tabulate what trainings and predictions cost, where the user told the price of an hour."""
+    money = material.verdict.thresholds.money if material.verdict else NO_MONEY
+    forward: dict[tuple[str, str, str], InferenceRecord] = {}
+    for each in material.records:
+        if isinstance(each, InferenceRecord):  # the largest batch comes last
+            forward[each.model, each.device, each.device_name] = each
+    rows = []
+    for device in material.devices:
+        trainings = material.on(device)
+        rate = money.rate(trainings[0].device)
+        if rate is None:
+            continue
+        for model in material.models_on(device):
+            minutes = _mean_minutes(results_of(trainings, model))
+            timed = forward.get((model, trainings[0].device, trainings[0].device_name))
+            cost = predictions_cost(timed, rate) if timed else None
+            rows.append(
+                (
+                    Cell(text=material.looks[model].name, look=material.looks[model], words=True),
+                    words(device),
+                    cell(units.fixed(rate, 2)),
+                    cell(units.money(minutes / 60 * rate)),
+                    cell(units.money(cost)),
+                )
+            )
+    if not rows:
+        return None
+    limit = f" A percentage point may cost {units.money(money.per_pp)}." if money.per_pp is not None else ""
+    return Table(
+        caption="In money",
+        head=("model", "device", "an hour", "a training", "a million predictions"),
+        rows=tuple(rows),
+        note=f"In the money of --price-per-hour. Predictions at the largest batch that was timed.{limit}",
     )
 
 

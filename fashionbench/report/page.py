@@ -19,8 +19,9 @@ from fashionbench.report import classes, curves, images, measured, setting, unit
 from fashionbench.report.explorer import explorer
 from fashionbench.report.look import MARKS, TONES, templates_folder, with_variables
 from fashionbench.report.material import Material, gather
+from fashionbench.report.money import Money
 from fashionbench.report.tables import in_order, model_name
-from fashionbench.report.verdict import DEFAULT_MARGIN_PP, State, Verdict, decide
+from fashionbench.report.verdict import DEFAULT_MARGIN_PP, NO_MONEY, State, Verdict, decide
 from fashionbench.report.view import Advice, Block, Card, Drawing, Section, Tone, View
 from fashionbench.store import EXTRA_INFO_KEY, bundle, write_whole
 
@@ -76,12 +77,13 @@ class Report:
     conclusion: str
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - the options of a report
     records: Sequence[TrainingRecord | InferenceRecord],
     out: Path,
     *,
     margin_pp: float = DEFAULT_MARGIN_PP,
     price_minutes_per_pp: float | None = None,
+    money: Money = NO_MONEY,
     formats: Collection[str] = tuple(FORMATS),
 ) -> Report:
     """Write the report of some records into a folder; each file is whole or the one from before.
@@ -91,6 +93,7 @@ def write_report(
         out: The folder; made where it is missing.
         margin_pp: The smallest gain that matters, in percentage points.
         price_minutes_per_pp: What a percentage point may cost, in training minutes.
+        money: What an hour costs, and a percentage point may cost, in money.
         formats: Some of ``html``, ``pdf``, ``md``, ``json``.
 
     Raises:
@@ -105,7 +108,7 @@ def write_report(
             f"unknown format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}", remedy="name those"
         )
     records = in_order(records)
-    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
+    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp, money=money)
     view = make_view(records, verdict)
     makers: dict[str, Callable[[], bytes]] = {
         "html": lambda: render_html(view).encode(),

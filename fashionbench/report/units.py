@@ -15,6 +15,7 @@ __all__ = [
     "millions",
     "milliseconds",
     "minutes",
+    "money",
     "percent",
     "pp",
     "price",
@@ -99,6 +100,11 @@ def milliseconds(value: float | None, digits: int = 2) -> str:
 def price(minutes_per_pp: float | None, digits: int = 1) -> str:
     """Return a price: ``12.3 min per pp``."""
     return MISSING if minutes_per_pp is None else f"{fixed(minutes_per_pp, digits)}{SPACE}min per pp"
+
+
+def money(value: float | None) -> str:
+    """Return an amount of money to about two digits, without a currency: ``0.0042``, ``12``."""
+    return MISSING if value is None else fixed(value, max(2, 1 - Decimal(repr(value)).adjusted()) if value else 2)
 
 
 def count(value: float | None) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from fashionbench.errors import InputError
 from fashionbench.record import InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report import units
+from fashionbench.report.money import Money
 from fashionbench.report.statistics import (
     CONFIDENCE,
     Correct,
@@ -26,6 +27,7 @@ from fashionbench.report.tables import device_labels, in_order, machine, model_n
 
 __all__ = [
     "DEFAULT_MARGIN_PP",
+    "NO_MONEY",
     "RULE_VERSION",
     "DeviceVerdict",
     "Recommendation",
@@ -38,6 +40,7 @@ __all__ = [
 
 RULE_VERSION: Final = 1
 DEFAULT_MARGIN_PP: Final = 0.5
+NO_MONEY: Final = Money()
 TIE_SLOWDOWN: Final = 1.25
 """A slowdown between its inverse and this is as good as none."""
 
@@ -55,6 +58,8 @@ class Thresholds(_Frozen):
     """The smallest gain that matters, a fraction."""
     price_minutes_per_pp: float | None
     """What a percentage point may cost, in training minutes; None: not stated."""
+    money: Money = Money()
+    """Prices of hours, and of a percentage point in money, which goes before that in minutes."""
     tie_slowdown: float = TIE_SLOWDOWN
     confidence: float = CONFIDENCE
 
@@ -153,6 +158,7 @@ def decide(
     *,
     margin_pp: float = DEFAULT_MARGIN_PP,
     price_minutes_per_pp: float | None = None,
+    money: Money = NO_MONEY,
 ) -> Verdict | None:
     """Judge the model with most parameters against the one with fewest, per device and over devices.
 
@@ -162,6 +168,7 @@ def decide(
         records: Of one recipe; what is unfinished, and inference, is passed over.
         margin_pp: The smallest gain that matters, in percentage points.
         price_minutes_per_pp: What a percentage point may cost, in training minutes.
+        money: What an hour costs, and a percentage point may cost, in money.
 
     Returns:
         None where on no device two models finished at the same seed.
@@ -179,7 +186,7 @@ def decide(
     if len(sizes) < 2:  # noqa: PLR2004 - a comparison needs two
         return None
     small, big = (pick(sizes, key=lambda name: (sizes[name], name)) for pick in (min, max))
-    thresholds = Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp)
+    thresholds = Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp, money=money)
     labels = device_labels(records)
     devices = []
     for key, label in labels.items():
@@ -236,6 +243,9 @@ def _judge_device(
         [second for pair in pairs for second in pair[1].epoch_seconds],
     )
     big_minutes, small_minutes = (float(np.exp(np.log(each).mean())) / 60 for each in (big_seconds, small_seconds))
+    in_money = thresholds.money.minutes_per_pp(records[0].device)
+    if in_money is not None:
+        thresholds = thresholds.model_copy(update={"price_minutes_per_pp": in_money})
     state = judge(gain, slowdown, big_minutes - small_minutes, thresholds, seed_allowance(gain, len(seeds)))
     needed = None
     if state == "CANNOT TELL":

@@ -138,8 +138,6 @@ def test_the_report_is_made_again_without_torch(environ: dict[str, str], out: Pa
     ("options", "message"),
     [
         (("--models", "vgg"), r"unknown model 'vgg'; expected one of fashioncnn, resnet18, dummy, "),
-        (("--recipe", "long"), r"unknown recipe 'long'; expected one of study, swift, smoke or the path"),
-        (("--devices", "tpu"), r"unknown device 'tpu'; expected cpu, cuda"),
         (("--data", "gone"), r"gone is not there; expected a folder of"),
     ],
 )

@@ -53,8 +53,10 @@ def test_one_seed_needs_a_wider_berth_to_be_worth_it() -> None:
     assert judge(gain, interval(3.9, 4.1), 15.0, thresholds, seed_allowance(gain, 1)) == "CANNOT TELL"
 
 
-def judged(records: list[TrainingRecord | InferenceRecord], **options: float) -> Verdict:
-    verdict = decide(records, **options)
+def judged(
+    records: list[TrainingRecord | InferenceRecord], margin_pp: float = 0.5, price_minutes_per_pp: float | None = None
+) -> Verdict:
+    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
     assert verdict is not None
     return verdict
 

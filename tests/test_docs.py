@@ -1,0 +1,81 @@
+"""Each command in the docs is one that the command line takes: as far as the first training, or to its end."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+from synthetic import make_study
+
+from fashionbench import cli
+from fashionbench import run as run_module
+from fashionbench.measure import plan as plan_module
+from fashionbench.store import write_record
+
+DOCS = Path(__file__).parents[1] / "docs"
+COMMANDS = [
+    (path.name, line)
+    for path in sorted(DOCS.glob("*.md"))
+    for block in re.findall(r"^```console\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    for line in block.replace("\\\n", " ").splitlines()
+]
+OURS = [(name, line.lstrip("!")) for name, line in COMMANDS if line.lstrip("!").startswith("fashionbench ")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A current folder that has what the docs speak of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    (python,) = re.findall(r"^```python\n(.*?)^```", (DOCS / "own-model.md").read_text(), re.DOTALL | re.MULTILINE)
+    Path("mynets.py").write_text(python)
+    Path("tiny.toml").write_text((sample_folder / "tiny.toml").read_text())
+    (recipe,) = re.findall(r"^```toml\n(.*?)^```", (DOCS / "ci.md").read_text(), re.DOTALL | re.MULTILINE)
+    Path("short.toml").write_text(recipe.replace("train_images = 12000", "train_images = 300"))
+    digits = load_digits()
+    rows = np.column_stack([digits.target, digits.images.reshape(len(digits.images), -1)]).astype(int)
+    np.savetxt("own.csv", rows, fmt="%d", delimiter=",", header="label", comments="")
+    for half in ("train", "test"):
+        for place, name in enumerate(("cat", "dog")):
+            for number in range(20):
+                image = Path("pets", half, name, f"{number}.png")
+                image.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (32, 32), (100 * place, number, 0)).save(image)
+    for out in ("before", "after", "after/records", "reports/records"):
+        for record in make_study(1):
+            write_record(Path(out), record)
+    yield tmp_path
+    sys.modules.pop("mynets", None)
+
+
+def test_there_are_commands_to_try() -> None:
+    assert {name for name, _ in OURS} >= {"own-model.md", "own-data.md", "ci.md", "colab.md"}
+
+
+@pytest.mark.parametrize(("page", "command"), OURS)
+@pytest.mark.usefixtures("folder")
+def test_a_command_of_the_docs_is_taken(
+    page: str, command: str, sample_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = shlex.split(command)
+    if arguments[1] == "run":
+        arguments += ["--devices", "cpu", *([] if "--recipe" in arguments else ["--recipe", "tiny.toml"])]
+        arguments += [] if "--dataset" in arguments else ["--data", str(sample_folder)]
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "run_training", interrupt)
+    monkeypatch.setattr(sys, "argv", arguments)
+
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+
+    assert left.value.code == (130 if arguments[1] == "run" else 0), (page, capsys.readouterr().err)
