@@ -36,7 +36,7 @@ def fixed(value: float | None, digits: int) -> str:
     if value is None:
         return MISSING
     rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
-    return f"{abs(rounded) if rounded == 0 else rounded:,}".replace("-", MINUS)
+    return f"{abs(rounded) if rounded == 0 else rounded:,f}".replace("-", MINUS)
 
 
 def signed(value: float | None, digits: int) -> str:

@@ -4,6 +4,7 @@ import pytest
 from synthetic import make_inference, make_study
 
 from fashionbench.errors import InputError
+from fashionbench.report import units
 from fashionbench.report.money import Money, predictions_cost
 from fashionbench.report.page import make_view, render_markdown
 from fashionbench.report.verdict import decide
@@ -47,6 +48,14 @@ def test_the_price_in_money_decides_like_that_in_minutes(per_pp: str, state: str
     assert verdict is not None
     assert in_minutes is not None
     assert verdict.state == in_minutes.state == state
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(None, "–"), (0.0, "0.00"), (12.3456, "12.35"), (0.5, "0.50"), (0.00421, "0.0042"), (2.04e-7, "0.00000020")],
+)
+def test_an_amount_shows_two_digits_and_no_exponent(amount: float | None, text: str) -> None:
+    assert units.money(amount) == text
 
 
 def test_a_million_predictions_cost_their_hours() -> None:
