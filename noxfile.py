@@ -46,7 +46,7 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Give the readers 120,000 spoiled files."""
+    """Give the readers 160,000 spoiled files."""
     session.run(
         _environment(session), "-m", "pytest", "tests/test_hostile.py", "--hypothesis-profile=fuzz", *session.posargs
     )

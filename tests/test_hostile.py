@@ -4,6 +4,7 @@
 """
 
 import gzip
+import io
 import json
 import resource
 import sys
@@ -17,12 +18,23 @@ from hypothesis import strategies as st
 from synthetic import make_inference, make_training
 
 from fashionbench.errors import FashionBenchError
+from fashionbench.measure.datasets import load_dataset
 from fashionbench.measure.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_idx, read_csv, read_idx_bytes
 from fashionbench.recipe import load_recipe
 from fashionbench.store import benchmark_section, read_records, seal, write_record
 
 IMAGES = encode_idx(np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28))
 CSV = (CSV_HEADER + "\n" + "\n".join(",".join(["7", *["255"] * 784]) for _ in range(2))).encode()
+OWN_CSV = ("label,pixels\n" + "\n".join(f"{row % 2},1,2,3,255" for row in range(20))).encode()
+STREAM = io.BytesIO()
+np.savez_compressed(
+    STREAM,
+    x_train=np.zeros((4, 2, 2), np.uint8),
+    y_train=np.array([0, 1, 0, 1]),
+    x_test=np.zeros((2, 2, 2), np.uint8),
+    y_test=np.array([0, 1]),
+)
+NPZ = STREAM.getvalue()
 TOML = b"""epochs = 5
 learning_rate = 0.001
 is_result = false
@@ -115,6 +127,20 @@ def test_csv(folder: Path, content: bytes) -> None:
     path = folder / "fuzz.csv"
     path.write_bytes(content)
     holds(lambda: read_csv(path))
+
+
+@given(content=mutated(NPZ))
+def test_npz(folder: Path, content: bytes) -> None:
+    path = folder / "own.npz"
+    path.write_bytes(content)
+    holds(lambda: load_dataset(str(path), None, environ={}, cache=folder, announce=lambda _: None))
+
+
+@given(content=mutated(OWN_CSV))
+def test_csv_of_ones_own(folder: Path, content: bytes) -> None:
+    path = folder / "own.csv"
+    path.write_bytes(content)
+    holds(lambda: load_dataset(str(path), None, environ={}, cache=folder, announce=lambda _: None))
 
 
 @given(content=mutated(TOML))
