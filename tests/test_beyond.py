@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from fashionbench import cli
@@ -134,6 +135,34 @@ def test_another_data_set_is_named_and_the_studys_statements_are_left_out(
     assert "Digits of scikit-learn" in page
     assert "The study's statements" not in page
     assert "published results" not in page
+
+
+def test_colour_images_of_a_folder_that_lie_sorted_by_class_go_the_whole_way(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    for half, number in (("train", 1_200), ("test", 30)):
+        for place, name in enumerate(("cat", "dog")):
+            (folder / "pets" / half / name).mkdir(parents=True)
+            for index in range(number // 2):
+                pixels = generator.integers(0, 128, (9, 8, 3)) + 100 * place
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / "pets" / half / name / f"{index}.png")
+    (folder / "short.toml").write_text("epochs = 1\n")
+
+    status = call(
+        monkeypatch,
+        *("run", "--recipe", "short.toml", "--dataset", "pets", "--models", "logreg,fashioncnn"),
+        *("--devices", "cpu", "--out", "out"),
+    )
+
+    assert status == 0
+    scores = {
+        each.model: each.result.scores.accuracy
+        for each in read_records([Path("out", "records")])
+        if isinstance(each, TrainingRecord) and each.result
+    }
+    assert scores["logreg"] > 0.9
+    assert "pets" in Path("out", "report.html").read_text()
 
 
 @pytest.mark.usefixtures("folder")

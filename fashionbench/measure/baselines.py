@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-__all__ = ["BASELINES", "Baseline"]
+__all__ = ["BASELINES", "Baseline", "spread"]
 
 LEAST_PROBABILITY: Final = 1e-7
 """Stands for 0, so that the loss stays finite."""
@@ -46,6 +46,11 @@ BASELINES: Final = MappingProxyType(
 )
 """The most frequent class; logistic regression (lbfgs, 100 iterations at most); a forest of 100 trees. Each with
 scikit-learn's defaults, on the CPU, on pixels in [0, 1]."""
+
+
+def spread(count: int, images: int) -> Tensor:
+    """Return at most ``count`` places evenly over all images: those of one class may lie together."""
+    return torch.linspace(0, images - 1, min(count, images)).long()
 
 
 class Baseline(nn.Module):

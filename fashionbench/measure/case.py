@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fashionbench.errors import CaseFailedError, InputError
-from fashionbench.measure.baselines import Baseline
+from fashionbench.measure.baselines import Baseline, spread
 from fashionbench.measure.checkpoint import Checkpoints
 from fashionbench.measure.data import Dataset, Split, split_dataset
 from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
@@ -205,7 +205,7 @@ def measure_inference(  # noqa: PLR0913 - each named
 ) -> InferenceRecord:
     """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
 
-    A classical baseline is fitted to the first 6,000 training images before.
+    A classical baseline is fitted to 6,000 training images before.
 
     Args:
         model_name: A model of the registry.
@@ -221,7 +221,7 @@ def measure_inference(  # noqa: PLR0913 - each named
     target = torch.device(device.word)
     model = _build_plain(model_name, dataset, 0).eval()
     if isinstance(model, Baseline):
-        few = slice(BASELINE_IMAGES)
+        few = spread(BASELINE_IMAGES, len(dataset.train_images))
         model.fit(dataset.train_images[few], dataset.train_labels[few], 0)
     elif execution == "fast":
         keep_memory()

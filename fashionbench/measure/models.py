@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import torch
 import torchvision
@@ -126,8 +126,13 @@ def source_of(name: str) -> bytes:
         return str(torchvision.__version__).encode()
     if name in BASELINES:
         return BASELINES[name].version.encode()
-    path = inspect.getsourcefile(inspect.unwrap(find_builder(name)))
-    return Path(path).read_bytes() if path else b""
+    builder = inspect.unwrap(find_builder(name))
+    offered = [entry.module for entry in entry_points(group=ENTRY_POINTS, name=name)]
+    parts: list[Any] = [sys.modules[offered[0] if offered else name.partition(":")[0]]]
+    if inspect.isfunction(builder) or inspect.isclass(builder):  # it may come from another file; a partial has none
+        parts.append(builder)
+    paths = [inspect.getsourcefile(part) for part in parts]
+    return b"".join(Path(path).read_bytes() for path in paths if path)
 
 
 def _offered() -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import torch
 
 from fashionbench.errors import InputError
-from fashionbench.measure.baselines import BASELINES, Baseline
+from fashionbench.measure.baselines import BASELINES, Baseline, spread
 from fashionbench.measure.case import BATCH_SIZES, Case, build_for, image_shape
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.datasets import FASHION_MNIST, NAMED
@@ -237,10 +237,10 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
     model = build_for(case, dataset).to(device)
     if isinstance(model, Baseline):
-        few = min(BASELINE_IMAGES, len(dataset.train_images))
+        few = spread(BASELINE_IMAGES, len(dataset.train_images))
         started = time.perf_counter()
-        model.fit(dataset.train_images[:few], dataset.train_labels[:few], case.seed)
-        return (time.perf_counter() - started) / few * train_images
+        model.fit(dataset.train_images[few], dataset.train_labels[few], case.seed)
+        return (time.perf_counter() - started) / len(few) * train_images
     if case.execution == "fast":
         keep_memory()
     batch_size = case.recipe.batch_size_for(case.model)

@@ -1,10 +1,13 @@
 """The two models are the study's, and the registry is the only way to them."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from fashionbench.errors import InputError
-from fashionbench.measure.models import MODELS, FashionCNN, build_model
+from fashionbench.measure.models import MODELS, FashionCNN, build_model, source_of
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("fashioncnn", 1_475_338), ("resnet18", 11_175_370)])
@@ -58,3 +61,20 @@ def test_torchvisions_classifiers_take_the_callers_channels_and_classes(channels
 
     assert model(torch.zeros(2, channels, 32, 32)).shape == (2, 7)
     assert next(model.parameters()).shape == (16, channels, 3, 3)
+
+
+@pytest.mark.parametrize(("builder", "files"), [("partial(Linear, 3)", 1), ("make_net", 1), ("functional.relu", 2)])
+def test_a_models_code_is_its_modules_file_and_that_of_its_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, builder: str, files: int
+) -> None:
+    head = "from functools import partial\nfrom torch.nn import Linear, functional\ndef make_net(*_): ...\n"
+    source = tmp_path / "somenets.py"
+    source.write_text(f"{head}own = {builder}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    found = source_of("somenets:own")
+    del sys.modules["somenets"]
+
+    assert found.startswith(source.read_bytes())
+    assert (len(found) > 2 * len(source.read_bytes())) == (files > 1)
