@@ -32,6 +32,20 @@ CHANGES = 10
 """Pairs of classes listed as most often confused."""
 
 
+MOST_DRAWN = 12
+"""Classes in a figure: as many as can be read across a page."""
+
+
+def _drawn(sizes: "pd.Series[float]") -> list[str]:
+    """Return the classes to draw, in their order; where they are too many, those of the largest size."""
+    chosen = set(sizes.nlargest(MOST_DRAWN).index)
+    return [str(name) for name in sizes.index if name in chosen]
+
+
+def _told(drawn: list[str], number: int, why: str) -> str:
+    return f" Drawn are the {len(drawn)} of {number} classes {why}." if len(drawn) < number else ""
+
+
 def by_class(material: Material) -> tuple[Block, ...]:
     """Show precision, recall and F1 by class: the study's three grouped bar plots, their table, the differences."""
     return per_device(material, _by_class_on)
@@ -43,18 +57,23 @@ def _by_class_on(material: Material, device: str) -> tuple[Shown, ...]:
     scores = class_scores(trainings)
     seeds = len({each.seed for each in trainings})
     means = scores.pivot_table(SCORE, [METRIC, CLASS], MODEL, sort=False)[pair]
+    f1 = pd.DataFrame(means.xs("f1", level=METRIC))
+    drawn = _drawn((f1[pair[-1]] - f1[pair[0]]).abs() if len(pair) > 1 else 1 - f1[pair[0]])
     bars = tuple(
         Exhibit(
             finding=_lead(material, pd.DataFrame(means.xs(metric, level=METRIC)), pair, metric),
             drawings=(
                 draw(
-                    plots.class_bars(scores, material.looks, metric=metric, title=_word(metric)),
+                    plots.class_bars(
+                        scores[scores[CLASS].isin(drawn)], material.looks, metric=metric, title=_word(metric)
+                    ),
                     key=f"bars-{device}-{metric}",
                     title=f"{TITLES[metric]} by class on {device}",
                 ),
             ),
             reading=_BAR_READING[metric]
-            + (f" Bars are means of {seeds} seeds, whiskers their range." if seeds > 1 else " One seed, so no range."),
+            + (f" Bars are means of {seeds} seeds, whiskers their range." if seeds > 1 else " One seed, so no range.")
+            + _told(drawn, len(f1), "with the largest difference in F1" if len(pair) > 1 else "with the lowest F1"),
         )
         for metric in METRICS
     )
@@ -130,8 +149,9 @@ def _differences(material: Material, device: str) -> tuple[Shown, ...]:
         if len(sure)
         else f"None of the {len(frame)} differences between classes is sure once adjusted for their number."
     )
+    drawn = _drawn(frame[frame[METRIC] == "f1"].set_index(CLASS)[SCORE].abs())
     drawing = draw(
-        plots.class_differences(frame, TITLES, pair=(small, big)),
+        plots.class_differences(frame[frame[CLASS].isin(drawn)], TITLES, pair=(small, big)),
         key=f"differences-{device}",
         title=f"{big.name} less {small.name}, by class, on {device}",
     )
@@ -141,7 +161,7 @@ def _differences(material: Material, device: str) -> tuple[Shown, ...]:
             drawings=(drawing,),
             reading=f"{big.name} less {small.name}, sorted by F1, with 95 % intervals for one comparison each. "
             "Marks in a model's colour are sure for all comparisons together (Holm's p below 0.05); grey ones may be "
-            "chance.",
+            "chance." + _told(drawn, len(order), "with the largest difference in F1"),
         ),
     )
 
@@ -159,6 +179,10 @@ def _confusion_on(material: Material, device: str) -> tuple[Shown, ...]:
         means[model] = frame.groupby([TRUE, PREDICTED], sort=False)[IMAGES].mean().reset_index()
     looks = [material.looks[model] for model in pair]
     mistakes = [frame[frame[TRUE] != frame[PREDICTED]] for frame in means.values()]
+    wrong = pd.concat(mistakes)
+    by_true, by_predicted = (wrong.groupby(column)[IMAGES].sum() for column in (TRUE, PREDICTED))
+    classes = list(dict.fromkeys(wrong[TRUE]))
+    drawn = _drawn((by_true + by_predicted).reindex(classes))
     top = mistakes[0].nlargest(1, IMAGES).iloc[0]
     counts = [
         float(frame[(frame[TRUE] == top[TRUE]) & (frame[PREDICTED] == top[PREDICTED])][IMAGES].iloc[0])
@@ -166,7 +190,7 @@ def _confusion_on(material: Material, device: str) -> tuple[Shown, ...]:
     ]
     told = " and ".join(f"{units.count(count)} with {look.name}" for count, look in zip(counts, looks, strict=True))
     matrices = tuple(
-        _matrix(means[look_model], (look, look), key=f"confusion-{device}-{look_model}", title=look.name)
+        _matrix(_among(means[look_model], drawn), (look, look), key=f"confusion-{device}-{look_model}", title=look.name)
         for look_model, look in zip(pair, looks, strict=True)
     )
     blocks: list[Shown] = [
@@ -174,15 +198,20 @@ def _confusion_on(material: Material, device: str) -> tuple[Shown, ...]:
             finding=f"{top[TRUE]} taken for {top[PREDICTED]} is the commonest mistake: {told}.",
             drawings=matrices,
             reading="Test images by true class (row) and predicted class (column), means over seeds. "
-            "Only mistakes are shaded; the grey diagonal counts what is right.",
+            "Only mistakes are shaded; the grey diagonal counts what is right."
+            + _told(drawn, len(classes), "that are mistaken most"),
         )
     ]
     if len(pair) > 1:
-        blocks.append(_confusion_change(material, device, means))
+        blocks.append(_confusion_change(material, device, means, drawn))
     return tuple(blocks)
 
 
-def _confusion_change(material: Material, device: str, means: dict[str, pd.DataFrame]) -> Exhibit:
+def _among(frame: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    return frame[frame[TRUE].isin(classes) & frame[PREDICTED].isin(classes)]
+
+
+def _confusion_change(material: Material, device: str, means: dict[str, pd.DataFrame], drawn: list[str]) -> Exhibit:
     (small, before), (big, after) = means.items()
     change = before.assign(**{IMAGES: after[IMAGES] - before[IMAGES]})
     looks = material.looks[small], material.looks[big]
@@ -195,7 +224,7 @@ def _confusion_change(material: Material, device: str, means: dict[str, pd.DataF
         finding=f"{looks[1].name} makes {units.count(wrong[1])} mistakes where {looks[0].name} makes "
         f"{units.count(wrong[0])}.",
         drawings=(
-            _matrix(change, looks, key=f"confusion-{device}-change", title="Difference", differ=True),
+            _matrix(_among(change, drawn), looks, key=f"confusion-{device}-change", title="Difference", differ=True),
             draw(commonest, key=f"changes-{device}", title=f"The commonest mistakes of both models on {device}"),
         ),
         reading=f"Left: {looks[1].name} less {looks[0].name}, in the colour of the model that has more. "

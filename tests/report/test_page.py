@@ -496,3 +496,21 @@ def test_two_recipes_stand_side_by_side(tmp_path: Path) -> None:
     assert [each.state for each in report.verdict.devices] == ["NOT WORTH IT", "WORTH IT"]
     assert "Recipe study: 10 epochs of Adam at a learning rate of 0.001, multiplied by 0.1 every 5 epochs" in page
     assert "Recipe swift: 5 epochs of Adam at a learning rate of 0.003, raised to that rate and lowered" in page
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        (("fashioncnn", "resnet18"), "Drawn are the 12 of 47 classes with the largest difference in F1."),
+        (("fashioncnn",), "Drawn are the 12 of 47 classes with the lowest F1."),
+    ],
+)
+def test_of_many_classes_a_dozen_is_drawn_and_the_table_has_them_all(models: tuple[str, ...], words: str) -> None:
+    names = tuple(f"class {number}" for number in range(47))
+    records = [make_training(model, classes=names, accuracy=0.85) for model in models]
+
+    page = render_html(make_view(records, decide(records)))
+
+    assert words in page
+    assert "Drawn are the 12 of 47 classes that are mistaken most." in page
+    assert all(f">{name}<" in page for name in names)
