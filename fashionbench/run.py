@@ -17,9 +17,7 @@ from fashionbench.measure.case import (
     Case,
     compare_repeats,
     draw_split,
-    measure_inference,
     record_absence,
-    time_rounds,
 )
 from fashionbench.measure.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, remove_checkpoints
 from fashionbench.measure.child import Job, measure_in_child
@@ -27,6 +25,7 @@ from fashionbench.measure.data import Dataset, cache_folder
 from fashionbench.measure.datasets import load_dataset
 from fashionbench.measure.devices import Device
 from fashionbench.measure.identity import identify
+from fashionbench.measure.inference import measure_inference, time_rounds
 from fashionbench.measure.peak import measure_peak
 from fashionbench.measure.plan import Plan, check_fit, estimate_seconds
 from fashionbench.measure.training import TrainingClock

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from fashionbench import cli
-from fashionbench.measure import case as case_module
+from fashionbench.measure import inference as inference_module
 from fashionbench.measure import plan as plan_module
 from fashionbench.record import InferenceRecord, TrainingRecord
 from fashionbench.report import page as page_module
@@ -76,7 +76,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
     monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds each; tests/bench makes real ones
-    monkeypatch.setattr(case_module, "SECONDS_PER_INFERENCE", 0.0)
+    monkeypatch.setattr(inference_module, "SECONDS_PER_INFERENCE", 0.0)
     yield here
     for name in ("mynets", "offered"):
         sys.modules.pop(name, None)

@@ -3,22 +3,20 @@
 import gc
 import math
 import time
-import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from fashionbench.errors import CaseFailedError, InputError
-from fashionbench.measure.baselines import Baseline, spread
+from fashionbench.measure.baselines import Baseline
 from fashionbench.measure.checkpoint import Checkpoints
 from fashionbench.measure.data import Dataset, Split, split_dataset
 from fashionbench.measure.devices import Device, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.measure.environment import describe_environment
-from fashionbench.measure.execution import arithmetic, describe_model, keep_memory, speed_up, speed_up_inference
+from fashionbench.measure.execution import describe_model, keep_memory, speed_up
 from fashionbench.measure.identity import identify
 from fashionbench.measure.models import Shape, build_model
 from fashionbench.measure.scoring import pick_mistakes, predict, score
@@ -26,7 +24,6 @@ from fashionbench.measure.training import (
     Curves,
     Tick,
     TrainingClock,
-    scale_pixels,
     train,
     warm_up,
 )
@@ -34,8 +31,6 @@ from fashionbench.recipe import Recipe
 from fashionbench.record import (
     DataInfo,
     Execution,
-    InferenceRecord,
-    InferenceResult,
     ModelInfo,
     Packed,
     Precision,
@@ -46,26 +41,18 @@ from fashionbench.record import (
 )
 
 __all__ = [
-    "BATCH_SIZES",
     "Case",
     "build_for",
+    "build_plain",
     "compare_repeats",
+    "describe",
     "draw_split",
     "image_shape",
-    "measure_inference",
     "measure_training",
+    "now",
     "record_absence",
     "record_failure",
-    "time_rounds",
 ]
-
-BATCH_SIZES: Final = (1, 256)
-"""Inference is timed for latency at the first and for throughput at the second."""
-
-SECONDS_PER_INFERENCE: Final = 1.0
-FEWEST_ROUNDS: Final = 10
-MOST_ROUNDS: Final = 10_000
-BASELINE_IMAGES: Final = 6_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +82,7 @@ class Prepared:
 
 def build_for(case: Case, dataset: Dataset) -> nn.Module:
     """Build a case's model on the CPU, with weights from its seed, as its execution wants it."""
-    model = _build_plain(case.model, dataset, case.seed)
+    model = build_plain(case.model, dataset, case.seed)
     rewritten = case.execution == "fast" and not isinstance(model, Baseline)
     return speed_up(model, image_shape(dataset)) if rewritten else model
 
@@ -183,78 +170,6 @@ def record_failure(case: Case, dataset: Dataset, reason: str, *, command: str) -
 def record_absence(case: Case, dataset: Dataset, *, command: str) -> TrainingRecord:
     """Return the record of a case whose device is not there."""
     return _unfinished(case, dataset, command, "absent", case.device.absence)
-
-
-def time_rounds(forward: Callable[[], None]) -> tuple[float, ...]:
-    """Call ``forward`` for about a second, after a few calls to warm up, and return each call's seconds."""
-    slowest = max(timeit.repeat(forward, number=1, repeat=FEWEST_ROUNDS))
-    rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
-    return tuple(timeit.repeat(forward, number=1, repeat=rounds))
-
-
-def measure_inference(  # noqa: PLR0913 - each named
-    model_name: str,
-    device: Device,
-    dataset: Dataset,
-    *,
-    batch_size: int,
-    command: str,
-    execution: Execution = "fast",
-    precision: Precision = "fp32",
-    timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
-) -> InferenceRecord:
-    """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
-
-    A classical baseline is fitted to 6,000 training images before.
-
-    Args:
-        model_name: A model of the registry.
-        device: Where.
-        dataset: Gives the images.
-        batch_size: Images a batch; the images repeat where there are fewer.
-        command: What was typed, for the record.
-        execution: Rewritten for speed, or as it is defined.
-        precision: The arithmetic.
-        timed: Calls its argument as often as it likes and returns the seconds of each round.
-
-    """
-    target = torch.device(device.word)
-    model = _build_plain(model_name, dataset, 0).eval()
-    if isinstance(model, Baseline):
-        few = spread(BASELINE_IMAGES, len(dataset.train_images))
-        model.fit(dataset.train_images[few], dataset.train_labels[few], 0)
-    elif execution == "fast":
-        keep_memory()
-        model = speed_up_inference(model, image_shape(dataset))
-    model.to(target)
-    images = dataset.test_images[torch.arange(batch_size) % len(dataset.test_images)].to(target)
-
-    @torch.inference_mode()
-    def run() -> None:
-        with arithmetic(target, precision):
-            model(scale_pixels(images))
-        synchronize(target)
-
-    status: Status = "finished"
-    try:
-        run()
-        result, reason = InferenceResult(seconds=timed(run)), ""
-    except (MemoryError, RuntimeError) as error:
-        result, status, reason = None, "failed", str(error).partition("\n")[0]
-    return InferenceRecord(
-        model=model_name,
-        device=device.word,
-        device_name=device.name,
-        execution=execution,
-        precision=precision,
-        status=status,
-        reason=reason,
-        measured_at=_now(),
-        environment=describe_environment(device, command),
-        model_info=_describe(model_name, dataset, model),
-        batch_size=batch_size,
-        result=result,
-    )
 
 
 def _prepare(case: Case, dataset: Dataset) -> Prepared:
@@ -347,7 +262,7 @@ def _finish(case: Case, dataset: Dataset, prepared: Prepared, curves: Curves, co
         peak_device_bytes=peak_device_bytes(torch.device(case.device.word)),
         resumed=curves.resumed,
     )
-    info = _describe(case.model, dataset, prepared.model)
+    info = describe(case.model, dataset, prepared.model)
     return _record(case, dataset, command, status="finished", reason="", result=result, info=info)
 
 
@@ -375,7 +290,7 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
         precision=case.precision,
         status=status,
         reason=reason,
-        measured_at=_now(),
+        measured_at=now(),
         environment=describe_environment(case.device, command),
         model_info=info,
         identity=identify(case, dataset),
@@ -396,20 +311,23 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
     )
 
 
-def _build_plain(name: str, dataset: Dataset, seed: int) -> nn.Module:
+def build_plain(name: str, dataset: Dataset, seed: int) -> nn.Module:
+    """Build a model on the CPU as it is defined, with weights from a seed."""
     return build_model(name, shape=image_shape(dataset), classes=len(dataset.classes), seed=seed)
 
 
-def _describe(name: str, dataset: Dataset, model: nn.Module) -> ModelInfo:
+def describe(name: str, dataset: Dataset, model: nn.Module) -> ModelInfo:
+    """Tell what a model is; of a classical baseline, what ``model`` has learned."""
     if isinstance(model, Baseline):
         size = model.size
         return ModelInfo(parameters=size, reachable_parameters=size, forward_flops=0, training_flops=0, layers=0)
-    return describe_model(lambda: _build_plain(name, dataset, 0), image_shape(dataset))
+    return describe_model(lambda: build_plain(name, dataset, 0), image_shape(dataset))
 
 
 def _pack_classes(classes: Tensor) -> Packed:
     return Packed.of(classes.numpy(), "u1")
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time, UTC, ISO 8601, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

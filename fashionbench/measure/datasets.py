@@ -170,7 +170,7 @@ def _from_npz(path: Path) -> Dataset:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in NPZ_NAMES if name in file}
     except Exception as error:
-        # zipfile and numpy raise a dozen kinds over a spoiled archive: BadZipFile, zlib.error, NotImplementedError, ...
+        # zipfile and numpy raise a dozen kinds over a spoiled archive, and few of them are OSError or ValueError
         raise InputError(
             f"{path} is no .npz of arrays ({str(error).partition(chr(10))[0][:200]})",
             expected="what numpy.savez writes",

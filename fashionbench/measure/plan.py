@@ -11,11 +11,12 @@ import torch
 
 from fashionbench.errors import InputError
 from fashionbench.measure.baselines import BASELINES, Baseline, spread
-from fashionbench.measure.case import BATCH_SIZES, Case, build_for, image_shape
+from fashionbench.measure.case import Case, build_for, image_shape
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.datasets import FASHION_MNIST, NAMED
 from fashionbench.measure.devices import Device, select_devices, synchronize
 from fashionbench.measure.execution import EXECUTIONS, PRECISIONS, keep_memory, make_optimizer
+from fashionbench.measure.inference import BATCH_SIZES
 from fashionbench.measure.models import MODELS, build_model, find_builder
 from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
 from fashionbench.recipe import Recipe, load_recipe

@@ -9,10 +9,11 @@ from sklearn.metrics import classification_report
 from fashionbench.errors import InputError
 from fashionbench.measure import case as case_module
 from fashionbench.measure import training
-from fashionbench.measure.case import Case, compare_repeats, measure_inference, measure_training, record_absence
+from fashionbench.measure.case import Case, compare_repeats, measure_training, record_absence
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device
 from fashionbench.measure.execution import EXECUTIONS
+from fashionbench.measure.inference import measure_inference
 from fashionbench.measure.plan import estimate_seconds
 from fashionbench.measure.training import Curves, TrainingClock
 from fashionbench.recipe import Recipe
