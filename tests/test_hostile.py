@@ -85,7 +85,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile")
 
 
-def holds(read: Callable[[], object]) -> bool:
+def check_reading(read: Callable[[], object]) -> bool:
     """Call a reader; True where it took the file, False where it refused it in one printable line."""
     try:
         read()
@@ -111,50 +111,50 @@ def test_the_unspoiled_files_are_taken(folder: Path) -> None:
 
 @given(content=mutated(IMAGES))
 def test_idx(content: bytes) -> None:
-    holds(lambda: decode_idx(IDX_NAMES[0], content))
-    holds(lambda: decode_idx(IDX_NAMES[1], content))
+    check_reading(lambda: decode_idx(IDX_NAMES[0], content))
+    check_reading(lambda: decode_idx(IDX_NAMES[1], content))
 
 
 @given(content=mutated(gzip.compress(IMAGES, mtime=0)))
 def test_gz(folder: Path, content: bytes) -> None:
     path = folder / "fuzz.gz"
     path.write_bytes(content)
-    holds(lambda: read_idx_bytes(path))
+    check_reading(lambda: read_idx_bytes(path))
 
 
 @given(content=mutated(CSV))
 def test_csv(folder: Path, content: bytes) -> None:
     path = folder / "fuzz.csv"
     path.write_bytes(content)
-    holds(lambda: read_csv(path))
+    check_reading(lambda: read_csv(path))
 
 
 @given(content=mutated(NPZ))
 def test_npz(folder: Path, content: bytes) -> None:
     path = folder / "own.npz"
     path.write_bytes(content)
-    holds(lambda: load_dataset(str(path), None, environ={}, cache=folder, announce=lambda _: None))
+    check_reading(lambda: load_dataset(str(path), None, environ={}, cache=folder, announce=lambda _: None))
 
 
 @given(content=mutated(OWN_CSV))
 def test_csv_of_ones_own(folder: Path, content: bytes) -> None:
     path = folder / "own.csv"
     path.write_bytes(content)
-    holds(lambda: load_dataset(str(path), None, environ={}, cache=folder, announce=lambda _: None))
+    check_reading(lambda: load_dataset(str(path), None, environ={}, cache=folder, announce=lambda _: None))
 
 
 @given(content=mutated(TOML))
 def test_recipe(folder: Path, content: bytes) -> None:
     path = folder / "fuzz.toml"
     path.write_bytes(content)
-    holds(lambda: load_recipe(str(path)))
+    check_reading(lambda: load_recipe(str(path)))
 
 
 @given(content=mutated(json.dumps(seal(RECORD)).encode()))
 def test_record(folder: Path, content: bytes) -> None:
     path = folder / "fuzz.json"
     path.write_bytes(content)
-    if holds(lambda: read_records([path])):  # only what means the same is taken: white space, say
+    if check_reading(lambda: read_records([path])):  # only what means the same is taken: white space, say
         assert read_records([path]) == (RECORD,)
 
 
@@ -162,7 +162,7 @@ def test_record(folder: Path, content: bytes) -> None:
 def test_benchmark(folder: Path, content: bytes) -> None:
     path = folder / "fuzz.json"
     path.write_bytes(content)
-    holds(lambda: read_records([path]))
+    check_reading(lambda: read_records([path]))
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_a_json_made_to_choke_on_is_refused(folder: Path, content: bytes) -> Non
     path = folder / "bomb.json"
     path.write_bytes(content)
 
-    assert not holds(lambda: read_records([path]))
+    assert not check_reading(lambda: read_records([path]))
 
 
 def test_a_csv_of_countless_columns_is_refused_from_its_first_line(folder: Path) -> None:
     path = folder / "wide.csv"
     path.write_bytes(b"label," + b"pixel," * 20_000_000)
 
-    assert not holds(lambda: read_csv(path))
+    assert not check_reading(lambda: read_csv(path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ru_maxrss has another unit, or none")
