@@ -117,9 +117,9 @@ def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path
 
     """
     last = f"seed{record.seed}" if isinstance(record, TrainingRecord) else f"batch{record.batch_size}"
-    mark = (record.identity[:8],) if isinstance(record, TrainingRecord) else ()
+    mark = record.identity if isinstance(record, TrainingRecord) else _mark_of_place(record)
     name = quote(record.model, safe="")  # package.module:function is no name of a file everywhere
-    stem = "-".join((record.kind, name, record.device.replace(":", ""), last, *mark))
+    stem = "-".join((record.kind, name, record.device.replace(":", ""), last, mark[:8]))
     path = folder / f"{stem}.json"
     try:
         write_whole(path, json.dumps(seal(record), separators=(",", ":")).encode())
@@ -130,6 +130,12 @@ def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path
             remedy="make room, then run again: finished cases are not measured twice",
         ) from error
     return path
+
+
+def _mark_of_place(record: InferenceRecord) -> str:
+    """Return a digest of where and how the forward pass was timed: only the same place takes a file's place."""
+    place = (record.device_name, record.environment.cpu, record.execution, record.precision)
+    return hashlib.sha256(json.dumps(place).encode()).hexdigest()
 
 
 def find_finished(folder: Path, warn: Callable[[str], None]) -> dict[str, TrainingRecord]:
