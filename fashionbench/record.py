@@ -296,6 +296,8 @@ class TrainingRecord(_Case):
     identity: Identity
     """SHA-256 of all that decides the numbers; a case of the same identity is not measured twice."""
     seed: NonNegativeInt
+    looks: Several[NonNegativeInt] = ()
+    """Numbers of seeds at which its run looked whether the verdict is decided; empty where their number was fixed."""
     recipe: Recipe
     data: DataInfo
     result: TrainingResult | None

@@ -190,11 +190,17 @@ def _card(material: Material) -> Card:
     first = verdict.devices[0]
     price = first.price_minutes_per_pp
     digits = units.minutes_digits(first.small_minutes, first.big_minutes)
+    looks = verdict.thresholds.looks
+    remarks = (
+        "provisional, one seed" if verdict.provisional else "",
+        verdict.agreement,
+        f"seeds added until decided, {units.count(looks[-1])} at most" if looks else "",
+    )
     return Card(
         state=verdict.state,
         tone=TONE_OF[verdict.state],
         sentence=verdict.sentence,
-        remark=f"provisional, one seed; {verdict.agreement}" if verdict.provisional else verdict.agreement,
+        remark="; ".join(each for each in remarks if each),
         tiles=(
             (
                 units.pp(first.gain.estimate),

@@ -22,6 +22,7 @@ __all__ = [
     "expected_calibration_error",
     "gain_interval",
     "holm",
+    "look_confidence",
     "mcnemar_exact",
     "paired_outcomes",
     "seed_allowance",
@@ -48,7 +49,7 @@ Correct = NDArray[np.bool_]
 
 
 class Interval(BaseModel):
-    """An estimate with its 95 % interval."""
+    """An estimate with its 95 % interval; where a verdict is looked at repeatedly, 95 % over all the looks."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -108,7 +109,35 @@ def wilson_interval(right: int, images: int) -> Interval:
     )
 
 
-def gain_interval(big: Correct, small: Correct) -> Interval:
+def look_confidence(seeds: int, looks: Sequence[int]) -> float:
+    """Return the confidence that a look's interval needs, so that those of all looks hold the truth in 95 % together.
+
+    Every planned seed brings an equal share of the 5 %, and a look spends what the seeds since the look before have
+    brought: alpha spending in proportion to the seeds (Kim and DeMets, 1987, with rho = 1). The looks' errors are added
+    up (Bonferroni), so that nothing is assumed of how they depend on each other.
+
+    Args:
+        seeds: How many there are.
+        looks: Planned numbers of seeds at which the verdict is looked at, rising; empty where one number was fixed.
+
+    """
+    if not looks:
+        return CONFIDENCE
+    place = next((place for place, look in enumerate(looks) if seeds <= look), len(looks) - 1)
+    new = looks[place] - (looks[place - 1] if place else 0)
+    return 1 - (1 - CONFIDENCE) * new / looks[-1]
+
+
+def _half_width(error: float, freedom: float, confidence: float) -> float:
+    return float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+
+
+def _at(confidence: float) -> str:
+    """Return what to add to a method's words where the interval is one of several looks'."""
+    return "" if confidence == CONFIDENCE else f"; {100 * confidence:.1f} % at this look, 95 % over all looks"
+
+
+def gain_interval(big: Correct, small: Correct, confidence: float = CONFIDENCE) -> Interval:
     """Return the interval of the difference in accuracy, big minus small, over seeds and (paired) test images.
 
     With n > 1 seeds its variance is the sum of the seeds' part, s_big^2 / n + s_small^2 / n, and of the images' part,
@@ -119,27 +148,28 @@ def gain_interval(big: Correct, small: Correct) -> Interval:
     Args:
         big: Whether the big model is right, (seeds, images).
         small: The same for the small model; same images in the same order, seeds paired.
+        confidence: Of this interval by itself, from ``look_confidence``.
 
     """
     seeds, images = big.shape
     estimate = float(big.mean() - small.mean())
-    error, freedom = _gain_error(big, small)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * error
+    half = _half_width(*_gain_error(big, small), confidence)
     method = (
         f"paired over {images:,} test images; one training each: seed-to-seed variation is not in this interval"
         if seeds == 1
-        else f"{seeds} seeds and {images:,} paired test images, t with {freedom:.1f} degrees of freedom"
+        else f"{seeds} seeds and {images:,} paired test images, t with {_gain_error(big, small)[1]:.1f} degrees of "
+        f"freedom{_at(confidence)}"
     )
     return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method)
 
 
-def detectable_gain(big: Correct, small: Correct) -> float:
+def detectable_gain(big: Correct, small: Correct, confidence: float = CONFIDENCE) -> float:
     """Return the true gain that an interval like this one lies wholly above zero for, in ``POWER`` of studies.
 
     It is (t_(1 - alpha/2) + t_power) standard errors (Bloom, 1995), with the degrees of freedom of the interval.
     """
     error, freedom = _gain_error(big, small)
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom) + stats.t.ppf(POWER, freedom)) * error
+    return _half_width(error, freedom, confidence) + float(stats.t.ppf(POWER, freedom)) * error
 
 
 def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
@@ -173,6 +203,7 @@ def slowdown_interval(
     small_seconds: Sequence[float],
     big_epochs: Sequence[float],
     small_epochs: Sequence[float],
+    confidence: float = CONFIDENCE,
 ) -> Interval:
     """Return the interval of the ratio of training times, big over small, as geometric means.
 
@@ -184,22 +215,23 @@ def slowdown_interval(
         small_seconds: The same, seeds paired.
         big_epochs: Seconds of every epoch of all seeds.
         small_epochs: The same.
+        confidence: Of this interval by itself, from ``look_confidence``.
 
     """
     logs = np.log(np.asarray(big_seconds) / np.asarray(small_seconds))
     estimate = float(logs.mean())
     if len(logs) >= FEWEST_FOR_SEED_INTERVAL:
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(logs) - 1)) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-        method = f"ratio of geometric means, t interval on log ratios of {len(logs)} seed pairs"
+        half = _half_width(float(logs.std(ddof=1)) / math.sqrt(len(logs)), len(logs) - 1, confidence)
+        method = f"ratio of geometric means, t interval on log ratios of {len(logs)} seed pairs{_at(confidence)}"
     else:
-        half = _welch_half_width(np.log(np.asarray(big_epochs)), np.log(np.asarray(small_epochs)))
+        half = _welch_half_width(np.log(np.asarray(big_epochs)), np.log(np.asarray(small_epochs)), confidence)
         method = "ratio of geometric means, interval from the epochs' seconds: run-to-run variation is not in it"
     return Interval(
         estimate=math.exp(estimate), low=math.exp(estimate - half), high=math.exp(estimate + half), method=method
     )
 
 
-def _welch_half_width(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+def _welch_half_width(one: NDArray[np.float64], other: NDArray[np.float64], confidence: float) -> float:
     if min(len(one), len(other)) < 2:  # noqa: PLR2004 - a variance needs two
         return 0.0
     parts = [float(each.var(ddof=1)) / len(each) for each in (one, other)]
@@ -207,7 +239,7 @@ def _welch_half_width(one: NDArray[np.float64], other: NDArray[np.float64]) -> f
     if variance == 0:
         return 0.0
     freedom = variance**2 / sum(part**2 / (len(each) - 1) for part, each in zip(parts, (one, other), strict=True))
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(variance)
+    return _half_width(math.sqrt(variance), freedom, confidence)
 
 
 def paired_outcomes(big: Correct, small: Correct) -> PairedOutcomes:
@@ -303,7 +335,7 @@ def _divide(part: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[
     return quotient
 
 
-def seeds_needed(big: Correct, small: Correct, half_width: float) -> int | None:
+def seeds_needed(big: Correct, small: Correct, half_width: float, confidence: float = CONFIDENCE) -> int | None:
     """Return how many seeds would bring the gain's half-width to ``half_width``; None where no number would.
 
     With one seed at hand, a spread over seeds and a share of the images' part are assumed, those of the reference run.
@@ -312,6 +344,7 @@ def seeds_needed(big: Correct, small: Correct, half_width: float) -> int | None:
         big: Whether the big model is right, (seeds, images).
         small: The same.
         half_width: The wanted half-width, a fraction.
+        confidence: Of the interval.
 
     """
     seeds, images = big.shape
@@ -326,8 +359,7 @@ def seeds_needed(big: Correct, small: Correct, half_width: float) -> int | None:
         image_part = max(0.0, image_part - chance)
     for number in range(max(seeds, 2), MOST_SEEDS + 1):
         freedom = 2 * (number - 1)
-        half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) * math.sqrt(seed_variance / number + image_part)
-        if half <= half_width:
+        if _half_width(math.sqrt(seed_variance / number + image_part), freedom, confidence) <= half_width:
             return number
     return None
 

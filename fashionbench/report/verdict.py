@@ -17,6 +17,7 @@ from fashionbench.report.statistics import (
     PairedOutcomes,
     detectable_gain,
     gain_interval,
+    look_confidence,
     mcnemar_exact,
     paired_outcomes,
     seed_allowance,
@@ -62,6 +63,8 @@ class Thresholds(_Frozen):
     """Prices of hours, and of a percentage point in money, which goes before that in minutes."""
     tie_slowdown: float = TIE_SLOWDOWN
     confidence: float = CONFIDENCE
+    looks: tuple[int, ...] = ()
+    """Planned numbers of seeds at which the verdict was looked at; empty where the number was fixed beforehand."""
 
 
 class Recommendation(_Frozen):
@@ -80,6 +83,8 @@ class DeviceVerdict(_Frozen):
     seeds: tuple[int, ...]
     """Those at which both models finished."""
     test_images: int
+    confidence: float = CONFIDENCE
+    """Of gain and slowdown at this look by itself; over all planned looks it is that of the thresholds."""
     small_minutes: float
     """Geometric mean over the seeds, as for the big model."""
     big_minutes: float
@@ -186,7 +191,12 @@ def decide(
     if len(sizes) < 2:  # noqa: PLR2004 - a comparison needs two
         return None
     small, big = (pick(sizes, key=lambda name: (sizes[name], name)) for pick in (min, max))
-    thresholds = Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp, money=money)
+    thresholds = Thresholds(
+        margin=margin_pp / 100,
+        price_minutes_per_pp=price_minutes_per_pp,
+        money=money,
+        looks=tuple(sorted({look for each in finished for look in each.looks})),
+    )
     labels = device_labels(records)
     devices = []
     for key, label in labels.items():
@@ -235,12 +245,14 @@ def _judge_device(
     pairs = [(results[big][seed], results[small][seed]) for seed in seeds]
     big_correct, small_correct = (np.stack([_correct(pair[side]) for pair in pairs]) for side in (0, 1))
     big_seconds, small_seconds = ([pair[side].train_seconds for pair in pairs] for side in (0, 1))
-    gain = gain_interval(big_correct, small_correct)
+    confidence = look_confidence(len(seeds), thresholds.looks)
+    gain = gain_interval(big_correct, small_correct, confidence)
     slowdown = slowdown_interval(
         big_seconds,
         small_seconds,
         [second for pair in pairs for second in pair[0].epoch_seconds],
         [second for pair in pairs for second in pair[1].epoch_seconds],
+        confidence,
     )
     big_minutes, small_minutes = (float(np.exp(np.log(each).mean())) / 60 for each in (big_seconds, small_seconds))
     in_money = thresholds.money.minutes_per_pp(records[0].device)
@@ -249,19 +261,20 @@ def _judge_device(
     state = judge(gain, slowdown, big_minutes - small_minutes, thresholds, seed_allowance(gain, len(seeds)))
     needed = None
     if state == "CANNOT TELL":
-        needed = seeds_needed(big_correct, small_correct, abs(gain.estimate - thresholds.margin))
+        needed = seeds_needed(big_correct, small_correct, abs(gain.estimate - thresholds.margin), confidence)
     return DeviceVerdict(
         device=label,
         device_name=records[0].device_name,
         seeds=seeds,
         test_images=big_correct.shape[1],
+        confidence=confidence,
         small_minutes=small_minutes,
         big_minutes=big_minutes,
         small_accuracy=float(small_correct.mean()),
         big_accuracy=float(big_correct.mean()),
         gain=gain,
         slowdown=slowdown,
-        detectable_gain=detectable_gain(big_correct, small_correct),
+        detectable_gain=detectable_gain(big_correct, small_correct, confidence),
         outcomes=paired_outcomes(big_correct, small_correct),
         mcnemar_p=tuple(
             mcnemar_exact(int((one & ~other).sum()), int((~one & other).sum()))

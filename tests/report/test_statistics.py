@@ -11,11 +11,14 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from fashionbench.report.statistics import (
+    CONFIDENCE,
+    Interval,
     class_differences,
     detectable_gain,
     expected_calibration_error,
     gain_interval,
     holm,
+    look_confidence,
     mcnemar_exact,
     paired_outcomes,
     seed_allowance,
@@ -23,6 +26,7 @@ from fashionbench.report.statistics import (
     slowdown_interval,
     wilson_interval,
 )
+from fashionbench.report.verdict import State, Thresholds, judge
 
 IMAGES = 10_000
 MARGIN = 0.005
@@ -210,3 +214,50 @@ def test_intervals_cover_the_truth_as_often_as_they_say_and_seldom_call_a_small_
         assert 0.92 <= covered <= 0.98
     if gain < MARGIN:
         assert worth < 0.05
+
+
+LOOKS = (3, 5, 8, 12, 18, 20)
+
+
+def test_looks_share_the_five_percent_in_proportion_to_the_seeds_they_add() -> None:
+    shares = [1 - look_confidence(look, LOOKS) for look in LOOKS]
+
+    assert sum(shares) == pytest.approx(0.05)
+    assert shares[0] / shares[1] == pytest.approx(3 / 2)
+    assert look_confidence(4, LOOKS) == look_confidence(5, LOOKS)  # a case failed: still that look
+    assert look_confidence(25, LOOKS) == look_confidence(20, LOOKS)
+    assert look_confidence(7, ()) == CONFIDENCE
+
+
+def test_an_interval_of_one_of_several_looks_is_wider_and_says_so() -> None:
+    big, small = correct([0.92, 0.93, 0.915]), correct([0.91, 0.92, 0.9], seed=1)
+
+    alone, look = gain_interval(big, small), gain_interval(big, small, look_confidence(3, LOOKS))
+
+    assert look.low < alone.low < alone.high < look.high
+    assert look.method.endswith("99.2 % at this look, 95 % over all looks")
+    assert slowdown_interval([20.0, 22.0, 21.0], [5.0, 5.0, 5.0], [], [], 0.99).high > 4.5
+
+
+def run_until_decided(generator: np.random.Generator, gain: float, looks: tuple[int, ...]) -> tuple[State, int]:
+    """Simulate one study that adds seeds until its verdict is decided, and return it with the number of seeds."""
+    big, small = simulate(generator, gain, LOOKS[-1])
+    slowdown = Interval(estimate=7.0, low=6.0, high=8.0, method="")
+    for look in LOOKS:
+        interval = gain_interval(big[:look], small[:look], look_confidence(look, looks))
+        state = judge(interval, slowdown, 9.0, Thresholds(margin=MARGIN, price_minutes_per_pp=None))
+        if state != "CANNOT TELL":
+            break
+    return state, look
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gain", [0.0, 0.0045, 0.005, 0.015])
+def test_adding_seeds_until_decided_seldom_ends_in_a_false_verdict(gain: float) -> None:
+    generator = np.random.default_rng(round(gain * 10_000))
+
+    states = [run_until_decided(generator, gain, LOOKS)[0] for _ in range(250)]
+
+    wrong: State = "WORTH IT" if gain < MARGIN else "NOT WORTH IT"
+    assert states.count(wrong) / len(states) < 0.05
+    assert "CANNOT TELL" not in states or abs(gain - MARGIN) < 0.001
