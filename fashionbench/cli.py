@@ -69,6 +69,15 @@ def run(  # noqa: PLR0913 - the options of a run
     dataset: DatasetOption = "fashion-mnist",
     devices: Annotated[str, typer.Option(help="Comma-separated: cpu, cuda, cuda:N, mps, xpu; or all.")] = "all",
     seeds: Annotated[str, typer.Option(help="How many (3 means 0,1,2), or which, comma-separated.")] = "1",
+    until_decided: Annotated[
+        str, typer.Option(help="Add seeds until no device's verdict is open any more, up to this many.")
+    ] = "",
+    engine: Annotated[
+        str, typer.Option(help="local: one training after another, here; ray: many, over a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster's, as host:6379; default: RAY_ADDRESS, or this machine.")
+    ] = None,
     execution: Annotated[str, typer.Option(help="fast, or plain: PyTorch's own loop, the same mathematics.")] = "fast",
     precision: Annotated[str, typer.Option(help="fp32, bf16 (autocast) or, on cuda, tf32.")] = "fp32",
     margin: Annotated[str, typer.Option(help="The smallest gain that matters, in percentage points.")] = "0.5",
@@ -88,8 +97,9 @@ def run(  # noqa: PLR0913 - the options of a run
     """Train every model on every device and write the report."""
     from rich.console import Console
 
+    from fashionbench.engine import open_engine, run_trainings
     from fashionbench.measure.plan import make_plan
-    from fashionbench.run import finish_run, open_run, run_inference, run_training, tell_interrupted
+    from fashionbench.run import finish_run, open_run, run_inference, tell_interrupted
 
     plan = make_plan(
         recipe=recipe,
@@ -97,6 +107,7 @@ def run(  # noqa: PLR0913 - the options of a run
         dataset=dataset,
         devices=devices,
         seeds=seeds,
+        until_decided=until_decided,
         execution=execution,
         precision=precision,
         margin=margin,
@@ -106,25 +117,30 @@ def run(  # noqa: PLR0913 - the options of a run
         limit=limit,
     )
     plan = replace(plan, self_check=self_check, fresh=fresh)
-    with open_run(
-        plan,
-        plan.cases(),
-        data=data,
-        out=out,
-        command=shlex.join(["fashionbench", *sys.argv[1:]]),
-        environ=os.environ,
-        console=Console(),
-    ) as measured:
-        try:
-            for case in plan.cases():
-                if not case.device.absence:
-                    run_training(measured, case)
-            for model, device, batch_size in plan.inferences():
-                if not device.absence:
-                    run_inference(measured, model, device, batch_size)
-            _tell(finish_run(measured))
-        except KeyboardInterrupt as interrupt:
-            raise typer.Exit(tell_interrupted(measured, interrupt)) from None
+    command = shlex.join(["fashionbench", *sys.argv[1:]])
+    with open_engine(engine, address, plan) as cluster:
+        if cluster is not None:
+            plan = replace(plan, devices=cluster.select(devices))
+            for line in cluster.described():
+                typer.echo(line)
+        with open_run(
+            plan,
+            plan.cases(),
+            data=data,
+            out=out,
+            command=command,
+            environ=os.environ,
+            console=Console(),
+            cluster=cluster,
+        ) as measured:
+            try:
+                run_trainings(measured)
+                for model, device, batch_size in plan.inferences():
+                    if not device.absence:
+                        run_inference(measured, model, device, batch_size)
+                _tell(finish_run(measured))
+            except KeyboardInterrupt as interrupt:
+                raise typer.Exit(tell_interrupted(measured, interrupt)) from None
     if any(record.status == "failed" for record in measured.records):
         raise typer.Exit(EXIT_CASE_FAILED)
 

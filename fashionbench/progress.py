@@ -25,50 +25,76 @@ def format_duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows the whole run and the case at hand: loss, accuracy so far and time left.
+    """Shows the whole run and each case at hand: loss, accuracy so far and time left.
 
     Args:
-        console: Where to; its ``is_terminal`` decides between a bar and lines.
+        console: Where to; its ``is_terminal`` decides between bars and lines.
         cases: Each case in measuring order, with the seconds it is expected to train; refined by what is measured.
+        places: How many cases are measured at once.
 
     """
 
-    def __init__(self, console: Console, cases: Sequence[tuple[Case, float]]) -> None:
+    def __init__(self, console: Console, cases: Sequence[tuple[Case, float]], places: int = 1) -> None:
         self._console = console
         self._left = list(cases)
         self._total = len(cases)
+        self._places = places
+        self._running: dict[str, float] = {}
+        self._bars = _bars(console)
 
     def say(self, line: str) -> None:
         """Print one plain line."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def forget(self, case: Case) -> None:
+        """Expect a case no longer: it need not be measured."""
+        self._total -= len(self._left)
+        self._left = [(other, seconds) for other, seconds in self._left if other != case]
+        self._total += len(self._left)
+
     @contextmanager
     def watch(self, case: Case) -> Iterator[Callable[[Tick], None]]:
         """Show one case while the block runs; what the block gets is to be told of each tick."""
-        place = self._total - len(self._left) + 1
-        self._left.pop(next((at for at, (other, _) in enumerate(self._left) if other == case), 0))
+        place = min(self._total - len(self._left) + 1, self._total)  # one that begins again is not counted twice
+        at = next((at for at, (other, _) in enumerate(self._left) if other == case), None)
+        seconds = self._left.pop(at)[1] if at is not None else 0.0
         name = f"[{place}/{self._total}] {case.model} on {case.device.word}, seed {case.seed}"
-        if self._console.is_terminal:
-            with _bar(self._console) as (progress, task):
-                progress.update(task, description=name, note="preparing")
-                yield lambda tick: self._draw(progress, task, case, tick)
-        else:
-            self.say(f"{name}: preparing")
-            yield self._line_writer(name, case)
+        self._running[name] = seconds
+        try:
+            if self._console.is_terminal:
+                with self._bar(name) as task:
+                    yield lambda tick: self._draw(name, task, case, tick)
+            else:
+                self.say(f"{name}: preparing")
+                yield self._line_writer(name, case)
+        finally:
+            del self._running[name]
 
-    def _note(self, case: Case, tick: Tick) -> str:
-        left = tick.train_seconds / tick.step * (tick.steps - tick.step)
-        ahead = left + sum(seconds for _, seconds in self._left)
+    @contextmanager
+    def _bar(self, name: str) -> Iterator[TaskID]:
+        task = self._bars.add_task(name, total=1, note="preparing")
+        self._bars.start()
+        try:
+            yield task
+        finally:
+            self._bars.remove_task(task)
+            if not self._bars.tasks:
+                self._bars.stop()
+
+    def _note(self, name: str, case: Case, tick: Tick) -> str:
+        left = self._running[name] = tick.train_seconds / tick.step * (tick.steps - tick.step)
+        still = sum(self._running.values()) + sum(seconds for _, seconds in self._left)
+        ahead = max(left, still / self._places)
         accuracy = "" if tick.validation_accuracy is None else f", validation accuracy {tick.validation_accuracy:.1%}"
         return (
             f"epoch {tick.epoch}/{case.recipe.epochs}, loss {tick.loss:.3f}{accuracy}, "
             f"{format_duration(left)} left, {format_duration(ahead)} for the whole run"
         )
 
-    def _draw(self, progress: Progress, task: TaskID, case: Case, tick: Tick) -> None:
+    def _draw(self, name: str, task: TaskID, case: Case, tick: Tick) -> None:
         self._expect(case, tick)
-        progress.update(task, completed=tick.step, total=tick.steps, note=self._note(case, tick))
-        progress.refresh()
+        self._bars.update(task, completed=tick.step, total=tick.steps, note=self._note(name, case, tick))
+        self._bars.refresh()
 
     def _line_writer(self, name: str, case: Case) -> Callable[[Tick], None]:
         told = time.perf_counter()
@@ -78,7 +104,7 @@ class Display:
             self._expect(case, tick)
             if tick.validation_accuracy is not None or time.perf_counter() - told > SECONDS_BETWEEN_LINES:
                 told = time.perf_counter()
-                self.say(f"{name}: {tick.step / tick.steps:.0%}, {self._note(case, tick)}")
+                self.say(f"{name}: {tick.step / tick.steps:.0%}, {self._note(name, case, tick)}")
 
         return write
 
@@ -91,9 +117,8 @@ class Display:
         ]
 
 
-@contextmanager
-def _bar(console: Console) -> Iterator[tuple[Progress, TaskID]]:
-    progress = Progress(
+def _bars(console: Console) -> Progress:
+    return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -103,5 +128,3 @@ def _bar(console: Console) -> Iterator[tuple[Progress, TaskID]]:
         transient=True,
         auto_refresh=False,  # drawing on its own thread would take time from the training
     )
-    with progress:
-        yield progress, progress.add_task("", total=1, note="")

@@ -1,4 +1,4 @@
-"""One run from its options to its report, the same under pytest and on the command line."""
+"""One run from its options to its report, the same under pytest, on the command line and over a cluster."""
 
 import os
 import signal
@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rich.console import Console
 
 from fashionbench.measure.case import (
     Case,
-    compare_repeats,
     draw_split,
     record_absence,
 )
-from fashionbench.measure.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, remove_checkpoints
-from fashionbench.measure.child import Job, measure_in_child
+from fashionbench.measure.cluster import Cluster
 from fashionbench.measure.data import Dataset, cache_folder
 from fashionbench.measure.datasets import load_dataset
 from fashionbench.measure.devices import Device
@@ -38,9 +36,20 @@ from fashionbench.store import find_finished, hold_folder, write_record
 if TYPE_CHECKING:
     from fashionbench.report.page import Report
 
-__all__ = ["Run", "Terminated", "finish_run", "open_run", "run_inference", "run_training", "tell_interrupted"]
+__all__ = [
+    "Run",
+    "Terminated",
+    "finish_run",
+    "keep_record",
+    "measure_peak_of",
+    "open_run",
+    "run_inference",
+    "tell_interrupted",
+    "write",
+]
 
-Timed = Callable[[Callable[[], TrainingRecord], Callable[[TrainingRecord], TrainingRecord]], TrainingRecord]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Terminated(KeyboardInterrupt):
@@ -58,6 +67,8 @@ class Run:
     display: Display
     finished: Mapping[str, TrainingRecord]
     """What earlier runs in this folder finished, by identity."""
+    cluster: Cluster | None = None
+    """Where the trainings are spread; None: they run here."""
     clock: TrainingClock = field(default_factory=TrainingClock)
     records: list[TrainingRecord | InferenceRecord] = field(default_factory=list)
     peaks: dict[Device, Peak | None] = field(default_factory=dict)
@@ -73,6 +84,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     command: str,
     environ: Mapping[str, str],
     console: Console,
+    cluster: Cluster | None = None,
 ) -> Iterator[Run]:
     """Check in seconds what would otherwise fail after an hour, say what is to come, and hold the output folder.
 
@@ -86,6 +98,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
         command: What was typed, for the records.
         environ: The environment variables.
         console: Where to say it.
+        cluster: Where the devices are; None: here.
 
     Raises:
         FashionBenchError: Pango, the data or the output folder are not as they must be.
@@ -115,22 +128,25 @@ def open_run(  # noqa: PLR0913 - the options of a run
         left = cases if plan.fresh else tuple(case for case in cases if identify(case, dataset) not in finished)
         if len(left) < len(cases):
             say(f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them anew")
-        expected = _expect(plan, left, dataset, say)
+        places = 1 if cluster is None else cluster.places(plan.devices)
+        expected = _expect(plan, left, dataset, say, cluster)
         if expected:
-            total = format_duration(sum(seconds for _, seconds in expected))
+            total = format_duration(sum(seconds for _, seconds in expected) / min(places, len(expected)))
             count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
-            say(f"Expected: about {total} for {count}, recipe {plan.recipe.name}")
+            most = " at most" if plan.looks else ""
+            say(f"Expected: about {total}{most} for {count}, recipe {plan.recipe.name}")
         run = Run(
             plan=plan,
             dataset=dataset,
             out=out,
             command=command,
-            display=Display(console, expected),
+            display=Display(console, expected, places),
             finished=finished,
+            cluster=cluster,
         )
         for case in cases:
             if case.device.absence:
-                _keep(run, record_absence(case, dataset, command=command))
+                keep_record(run, record_absence(case, dataset, command=command))
         yield run
 
 
@@ -158,90 +174,19 @@ def tell_interrupted(run: Run, interrupt: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
-def run_training(run: Run, case: Case, timed: Timed = lambda prepare, train: train(prepare())) -> TrainingRecord:
-    """Measure a case in a process of its own, or take it from an earlier run; keep its record and return it.
-
-    Args:
-        run: The run.
-        case: What to measure.
-        timed: Calls its first argument, then its second with the outcome; while the second runs, ``run.clock`` advances
-            by the seconds on the training clock. pytest-benchmark's ``pedantic`` fits in here.
-
-    """
-    kept = None if run.plan.fresh else run.finished.get(identify(case, run.dataset))
-    if run.plan.fresh:
-        remove_checkpoints(_checkpoint(run, case))
-
-    def prepare() -> TrainingRecord:
-        if kept is not None:
-            return kept
-        peak = _peak(run, case.device)
-        record = _measure(run, case, _checkpoint(run, case)).model_copy(update={"peak": peak})
-        _write(run, record)
-        if record.result is not None:
-            remove_checkpoints(_checkpoint(run, case))
-        return record
-
-    def train(record: TrainingRecord) -> TrainingRecord:
-        if record.result is None:
-            raise _UnfinishedError(record)
-        run.clock.advance(record.result.train_seconds)
-        return record
-
-    try:
-        record = timed(prepare, train)
-    except _UnfinishedError as error:
-        record = error.record
-    if run.plan.repeated(case) and record.result is not None and record.result.self_check is None:
-        record = compare_repeats(record, _measure(run, case, None))
-    result = record.result
-    run.display.say(
-        f"{case.name}: {record.status}, {record.reason}"
-        if result is None
-        else f"{case.name}: {result.scores.accuracy:.2%} on the test images "
-        f"after {format_duration(result.train_seconds)} of training"
-        f"{' (kept from an earlier run)' if kept is not None else ''}"
-    )
-    _keep(run, record)
-    return record
+def _call(cluster: Cluster | None, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function where a device is, and return what it returns."""
+    return function(*args, **kwargs) if cluster is None else cluster.call(device, function, *args, **kwargs)
 
 
-def _checkpoint(run: Run, case: Case) -> Path:
-    return run.out / "checkpoints" / f"{identify(case, run.dataset)}.pt"
-
-
-def _peak(run: Run, device: Device) -> Peak | None:
-    """Return the peak of a device, measured when it is first asked for; None where the device cannot tell."""
+def measure_peak_of(run: Run, device: Device) -> None:
+    """Measure the peak of a device, once; None is kept where it cannot be told."""
     if device not in run.peaks:
         try:
-            run.peaks[device] = measure_peak(device, run.plan.precision)
+            run.peaks[device] = _call(run.cluster, device, measure_peak, device, run.plan.precision)
         except RuntimeError as error:
             run.peaks[device] = None
             run.display.say(f"The peak of {device.word} was not measured: {str(error).partition(chr(10))[0]}")
-    return run.peaks[device]
-
-
-def _measure(run: Run, case: Case, checkpoint: Path | None) -> TrainingRecord:
-    job = Job(
-        case=case,
-        dataset=run.dataset,
-        command=run.command,
-        checkpoint=checkpoint,
-        seconds_between_checkpoints=SECONDS_BETWEEN_CHECKPOINTS,
-    )
-    limit = run.plan.limit_minutes
-    with run.display.watch(case) as watch:
-        return measure_in_child(
-            job, watch=watch, warn=run.display.say, limit_seconds=None if limit is None else 60 * limit
-        )
-
-
-class _UnfinishedError(Exception):
-    """Leaves ``timed`` without a timing."""
-
-    def __init__(self, record: TrainingRecord) -> None:
-        super().__init__(record.reason)
-        self.record = record
 
 
 def run_inference(
@@ -252,7 +197,11 @@ def run_inference(
     timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
 ) -> InferenceRecord:
     """Time a model's forward pass, keep its record in the run and as a file, and return it."""
-    record = measure_inference(
+    measure_peak_of(run, device)
+    record = _call(
+        run.cluster,
+        device,
+        measure_inference,
         model,
         device,
         run.dataset,
@@ -261,13 +210,13 @@ def run_inference(
         execution=run.plan.execution,
         precision=run.plan.precision,
         timed=timed,
-    ).model_copy(update={"peak": _peak(run, device)})
+    ).model_copy(update={"peak": run.peaks[device]})
     result = record.result
     run.display.say(
         f"{model} on {device.word}, batch {batch_size}: "
         + (f"{batch_size / result.median_seconds():,.0f} images a second" if result else record.reason)
     )
-    _keep(run, record)
+    keep_record(run, record)
     return record
 
 
@@ -285,14 +234,14 @@ def finish_run(run: Run) -> "Report":
 
 
 def _expect(
-    plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None]
+    plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None], cluster: Cluster | None
 ) -> list[tuple[Case, float]]:
     """Estimate each model on each device once; one that fails is told here, and will be recorded as failed."""
     known: dict[tuple[str, Device], float] = {}
     for case in cases:
         if not case.device.absence and (case.model, case.device) not in known:
             try:
-                known[case.model, case.device] = estimate_seconds(case, dataset)
+                known[case.model, case.device] = _call(cluster, case.device, estimate_seconds, case, dataset)
             except RuntimeError as error:
                 say(f"{case.model} fails on {case.device.word}: {str(error).partition(chr(10))[0]}")
                 known[case.model, case.device] = 0.0
@@ -304,12 +253,13 @@ def _expect(
     ]
 
 
-def _keep(run: Run, record: TrainingRecord | InferenceRecord) -> None:
+def keep_record(run: Run, record: TrainingRecord | InferenceRecord) -> None:
+    """Take a record into the run, and write it."""
     run.records.append(record)
-    _write(run, record)
+    write(run, record)
 
 
-def _write(run: Run, record: TrainingRecord | InferenceRecord) -> None:
+def write(run: Run, record: TrainingRecord | InferenceRecord) -> None:
     """Write a record, but none without a result over one that an earlier run finished."""
     if record.result is not None or not isinstance(record, TrainingRecord) or record.identity not in run.finished:
         write_record(run.out / "records", record)

@@ -1,9 +1,12 @@
 """Fixtures that several test folders share."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from ray.cluster_utils import Cluster as RayCluster
 
 from fashionbench.measure.data import Dataset, find_dataset
 
@@ -30,3 +33,16 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return find_dataset(
         SAMPLE, environ={}, cache=tmp_path_factory.mktemp("cache"), announce=lambda _: None, allow_sample=True
     )
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[RayCluster]:
+    """Start a Ray cluster of three nodes on this machine: real processes, real sockets."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    memory = 100 * 1024**2
+    head = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": memory, "include_dashboard": False}
+    started = RayCluster(initialize_head=True, head_node_args=head)
+    for _ in range(2):
+        started.add_node(num_cpus=1, num_gpus=0, object_store_memory=memory)
+    yield started
+    started.shutdown()  # type: ignore[no-untyped-call] # Ray gives it no types

@@ -13,6 +13,7 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import cli
+from fashionbench import engine as engine_module
 from fashionbench import run as run_module
 from fashionbench.measure import data as data_module
 from fashionbench.measure import plan as plan_module
@@ -112,7 +113,7 @@ def fail_in_child(job: Job, **_: object) -> TrainingRecord:
 def test_a_failed_case_is_reported_and_told_by_the_exit_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:
-    monkeypatch.setattr(run_module, "measure_in_child", fail_in_child)
+    monkeypatch.setattr(engine_module, "measure_in_child", fail_in_child)
 
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path / "out")) == 1
 
@@ -127,7 +128,7 @@ def test_a_second_run_measures_only_what_is_missing(
     first = capsys.readouterr().out
     kept = {path: path.read_bytes() for path in (tmp_path / "records").glob("training-*")}
 
-    monkeypatch.setattr(run_module, "measure_in_child", fail_in_child)
+    monkeypatch.setattr(engine_module, "measure_in_child", fail_in_child)
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--seeds", "2") == 1
     second = capsys.readouterr().out
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == 1
@@ -154,7 +155,7 @@ def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
     def stop(*_: object, **__: object) -> None:
         raise interrupt
 
-    monkeypatch.setattr(run_module, "measure_in_child", stop)
+    monkeypatch.setattr(engine_module, "measure_in_child", stop)
 
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == status
 

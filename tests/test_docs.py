@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from ray.cluster_utils import Cluster as RayCluster
 from sklearn.datasets import load_digits
 from synthetic import make_study
 
 from fashionbench import cli
-from fashionbench import run as run_module
+from fashionbench import engine as engine_module
 from fashionbench.measure import plan as plan_module
 from fashionbench.store import write_record
 
@@ -25,6 +26,8 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
 ]
 OURS = [(name, line.lstrip("!")) for name, line in COMMANDS if line.lstrip("!").startswith("fashionbench ")]
+LOCAL = [each for each in OURS if "--engine ray" not in each[1]]
+SPREAD = [each for each in OURS if each not in LOCAL]
 
 
 @pytest.fixture
@@ -56,15 +59,42 @@ def folder(tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_there_are_commands_to_try() -> None:
-    assert {name for name, _ in OURS} >= {"own-model.md", "own-data.md", "ci.md", "colab.md"}
+    assert {name for name, _ in OURS} >= {"own-model.md", "own-data.md", "ci.md", "colab.md", "cluster.md"}
+    assert SPREAD
 
 
-@pytest.mark.parametrize(("page", "command"), OURS)
+@pytest.mark.parametrize(("page", "command"), LOCAL)
 @pytest.mark.usefixtures("folder")
 def test_a_command_of_the_docs_is_taken(
     page: str, command: str, sample_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = shlex.split(command)
+    take(page, shlex.split(command), sample_folder, monkeypatch, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "command"), SPREAD)
+@pytest.mark.usefixtures("folder")
+def test_a_command_of_the_docs_for_a_cluster_is_taken(
+    page: str,
+    command: str,
+    nodes: RayCluster,
+    sample_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    address = str(nodes.address)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    take(page, shlex.split(command.replace("head:6379", address)), sample_folder, monkeypatch, capsys)
+
+
+def take(
+    page: str,
+    arguments: list[str],
+    sample_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Call the command line as the docs do, and let go of a run at its first training."""
     if arguments[1] == "run":
         arguments += ["--devices", "cpu", *([] if "--recipe" in arguments else ["--recipe", "tiny.toml"])]
         arguments += [] if "--dataset" in arguments else ["--data", str(sample_folder)]
@@ -72,7 +102,7 @@ def test_a_command_of_the_docs_is_taken(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "run_training", interrupt)
+    monkeypatch.setattr(engine_module, "run_trainings", interrupt)
     monkeypatch.setattr(sys, "argv", arguments)
 
     with pytest.raises(SystemExit) as left:

@@ -4,13 +4,21 @@ import io
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from synthetic import make_training
 
-from fashionbench.measure.plan import DEFAULTS, make_plan
-from fashionbench.run import Run, open_run, run_inference
+from fashionbench import engine as engine_module
+from fashionbench.engine import open_engine, run_trainings
+from fashionbench.errors import InputError
+from fashionbench.measure.child import Job
+from fashionbench.measure.identity import identify
+from fashionbench.measure.plan import DEFAULTS, Plan, make_plan
+from fashionbench.record import TrainingRecord
+from fashionbench.run import Run, finish_run, open_run, run_inference
 from fashionbench.store import read_records
 
 
@@ -80,3 +88,96 @@ def test_in_another_thread_sigterm_is_left_as_it_is(said: io.StringIO, sample_fo
     thread.join()
 
     assert inside == [before]
+
+
+def plan_for(sample_folder: Path, **options: str) -> Plan:
+    return make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu", **options})
+
+
+@pytest.mark.parametrize(
+    ("gain", "trained", "state"),
+    [(0.02, 3, "WORTH IT"), (-0.01, 3, "NOT WORTH IT"), (0.0055, 5, "CANNOT TELL")],
+)
+def test_seeds_are_added_until_the_verdict_is_decided(
+    gain: float,
+    trained: int,
+    state: str,
+    said: io.StringIO,
+    sample_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trainings here are synthetic records whose true gain is known; the rest of the run is real."""
+    measured: list[tuple[str, int]] = []
+
+    def pretend(job: Job, **_: object) -> TrainingRecord:
+        case = job.case
+        accuracy = 0.91 + (gain if case.model == "resnet18" else 0.0) + 0.001 * (case.seed % 3 - 1)
+        seconds = (700.0 if case.model == "resnet18" else 100.0) + case.seed
+        measured.append((case.model, case.seed))
+        record = make_training(case.model, seed=case.seed, accuracy=accuracy, train_seconds=seconds, recipe=case.recipe)
+        return record.model_copy(update={"identity": identify(case, job.dataset)})
+
+    monkeypatch.setattr(engine_module, "measure_in_child", pretend)
+    plan = plan_for(sample_folder, until_decided="5")
+    with open_run(
+        plan,
+        plan.cases(),
+        data=sample_folder,
+        out=tmp_path,
+        command="pytest",
+        environ={},
+        console=Console(file=said, width=200),
+    ) as opened:
+        run_trainings(opened)
+        report = finish_run(opened)
+
+    assert plan.looks == (3, 5)
+    assert len(measured) == 2 * trained
+    assert f"So far, {trained} of 5 seeds on cpu: {state}. " in said.getvalue()
+    assert "Expected: about" in said.getvalue()
+    assert " at most for 10 trainings" in said.getvalue()
+    assert report.verdict is not None
+    assert report.verdict.state == state
+    assert report.verdict.devices[0].confidence == pytest.approx(1 - 0.05 * (3 if trained == 3 else 2) / 5)
+    assert "looked at with 3, 5 seeds" in (tmp_path / "report.html").read_text()
+    assert "seeds added until decided, 5 at most" in (tmp_path / "report.html").read_text()
+
+
+def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_for(sample_folder, until_decided="3", seeds="7,8")
+    monkeypatch.setattr("fashionbench.run.find_finished", lambda *_: earlier)
+    earlier: dict[str, TrainingRecord] = {}
+    with open_run(
+        plan, (), data=sample_folder, out=tmp_path, command="x", environ={}, console=Console(file=io.StringIO())
+    ) as opened:
+        for case in plan.cases():
+            identity = identify(case, opened.dataset)
+            earlier[identity] = make_training(case.model, seed=case.seed).model_copy(update={"identity": identity})
+        run_trainings(opened)
+
+    assert plan.seeds == (7, 8, 0)
+    assert {each.looks for each in opened.records if isinstance(each, TrainingRecord)} == {(3,)}
+
+
+@pytest.mark.parametrize("most", ["2", "0", "-3", "many", "1001", "9" * 30])
+def test_a_number_of_seeds_that_no_look_fits_is_refused(sample_folder: Path, most: str) -> None:
+    with pytest.raises(InputError, match=r"until-decided .*; expected the most seeds to train, 3 to 1,000; mend"):
+        plan_for(sample_folder, until_decided=most)
+
+
+def test_looks_grow_by_half_up_to_the_most_and_begin_with_the_seeds_given(sample_folder: Path) -> None:
+    assert plan_for(sample_folder, until_decided="20").looks == (3, 5, 8, 12, 18, 20)
+    assert plan_for(sample_folder, until_decided="9", seeds="6").looks == (6, 9)
+    assert plan_for(sample_folder, until_decided="3").seeds == (0, 1, 2)
+
+
+def test_an_engine_that_is_none_or_does_not_do_what_is_asked_is_refused(sample_folder: Path) -> None:
+    plan = plan_for(sample_folder)
+
+    with pytest.raises(InputError, match="unknown engine 'slurm'; expected local or ray"):
+        open_engine("slurm", None, plan).__enter__()
+    with pytest.raises(InputError, match="--self-check with --engine ray; expected one of the two"):
+        open_engine("ray", None, replace(plan, self_check=True)).__enter__()

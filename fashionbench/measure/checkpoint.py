@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fashionbench.store import write_whole
 
-__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "State", "Stopped", "remove_checkpoints"]
+__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "State", "Stopped", "keep_checkpoint", "remove_checkpoints"]
 
 SECONDS_BETWEEN_CHECKPOINTS: Final = 60.0
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
@@ -125,7 +125,7 @@ class Checkpoints:
         seconds_between: float = SECONDS_BETWEEN_CHECKPOINTS,
         warn: Callable[[str], None],
     ) -> None:
-        self._path, self._before = _generations(path)
+        self._path = path
         self._stop, self._seconds_between, self._warn = stop, seconds_between, warn
         self._saved = time.perf_counter()
 
@@ -141,19 +141,14 @@ class Checkpoints:
 
         """
         content = state.dump()
-        try:
-            if self._path.exists():
-                self._path.replace(self._before)
-            write_whole(self._path, hashlib.sha256(content).digest() + content)
-        except OSError as error:
-            self._warn(f"A checkpoint could not be written ({error.strerror}); the training goes on without it")
+        keep_checkpoint(self._path, hashlib.sha256(content).digest() + content, self._warn)
         self._saved = time.perf_counter()
         if self._stop():
             raise Stopped
 
     def restore(self, state: State) -> bool:
         """Let a state go on from the newest whole checkpoint; False where there is none."""
-        for path in (self._path, self._before):
+        for path in _generations(self._path):
             try:
                 content = path.read_bytes()
             except FileNotFoundError:
@@ -167,6 +162,17 @@ class Checkpoints:
             state.load(content[_DIGEST_BYTES:])
             return True
         return False
+
+
+def keep_checkpoint(path: Path, content: bytes, warn: Callable[[str], None]) -> None:
+    """Write a checkpoint's file, keeping the one before; where that fails, ``warn`` is told and all goes on."""
+    newest, before = _generations(path)
+    try:
+        if newest.exists():
+            newest.replace(before)
+        write_whole(newest, content)
+    except OSError as error:
+        warn(f"A checkpoint could not be written ({error.strerror}); the training goes on without it")
 
 
 def remove_checkpoints(path: Path) -> None:

@@ -6,8 +6,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -21,7 +21,10 @@ from fashionbench.measure.data import Dataset
 from fashionbench.measure.training import Tick, TrainingClock
 from fashionbench.record import TrainingRecord
 
-__all__ = ["Job", "clean_context", "measure_in_child"]
+__all__ = ["Job", "Message", "clean_context", "measure_in_child", "messages_of_child"]
+
+Message = Tick | str | TrainingRecord
+"""What a child tells: its progress, a warning in a line, its record."""
 
 SECONDS_TO_STOP: Final = 10.0
 """How long a child may take to save its state before it is killed."""
@@ -68,19 +71,36 @@ def measure_in_child(
         FashionBenchError: What the case's own checks refuse.
 
     """
+    with closing(messages_of_child(job, limit_seconds)) as messages:
+        for message in messages:
+            match message:
+                case Tick():
+                    watch(message)
+                case str():
+                    warn(message)
+                case TrainingRecord():
+                    return message
+    raise AssertionError(f"{job.case.name}: no record came")
+
+
+def messages_of_child(job: Job, limit_seconds: float | None) -> Generator[Message]:
+    """Measure a case as ``measure_in_child`` does, and yield its ticks, its warnings and last its record.
+
+    Closed before its end, it lets the child save its state.
+    """
     context = clean_context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sender, job), name=job.case.name)
     process.start()
     sender.close()
     try:
-        return _receive(job, receiver, watch, warn, None if limit_seconds is None else time.monotonic() + limit_seconds)
+        yield from _receive(job, receiver, None if limit_seconds is None else time.monotonic() + limit_seconds)
     except EOFError:
         process.join()
-        return record_failure(job.case, job.dataset, _how_it_ended(process.exitcode), command=job.command)
+        yield record_failure(job.case, job.dataset, _how_it_ended(process.exitcode), command=job.command)
     except TimeoutError:
         reason = f"given up after the limit of {(limit_seconds or 0) / 60:g} min"
-        return record_failure(job.case, job.dataset, reason, command=job.command)
+        yield record_failure(job.case, job.dataset, reason, command=job.command)
     finally:
         if process.is_alive():
             process.terminate()
@@ -91,24 +111,17 @@ def measure_in_child(
         receiver.close()
 
 
-def _receive(
-    job: Job,
-    receiver: "Connection[object, object]",
-    watch: Callable[[Tick], None],
-    warn: Callable[[str], None],
-    deadline: float | None,
-) -> TrainingRecord:
+def _receive(job: Job, receiver: "Connection[object, object]", deadline: float | None) -> Iterator[Message]:
     while True:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and (left <= 0 or not receiver.poll(left)):
             raise TimeoutError
         match receiver.recv():
-            case Tick() as tick:
-                watch(tick)
-            case str(line):
-                warn(line)
             case TrainingRecord() as record:
-                return record
+                yield record
+                return
+            case Tick() | str() as message:
+                yield message
             case FashionBenchError() as error:
                 raise error
             case other:

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from shutil import which
@@ -22,12 +22,18 @@ __all__ = [
     "list_devices",
     "peak_device_bytes",
     "peak_host_bytes",
+    "read_words",
     "reset_peaks",
     "select_devices",
     "synchronize",
 ]
 
 _WORD = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
+
+
+@cache
+def _cpu_name() -> str:
+    return str(cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or platform.machine())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,10 @@ class Device:
     name: str
     absence: str = ""
     """Why it cannot be used; empty for a device that is there."""
+    threads: int = field(default_factory=torch.get_num_threads)
+    """Of its host, that PyTorch computes with: their number decides the last bits, and the speed."""
+    host: str = field(default_factory=_cpu_name)
+    """Its host's CPU by its product name."""
 
 
 def list_devices() -> tuple[Device, ...]:
@@ -63,21 +73,31 @@ def select_devices(words: str) -> tuple[Device, ...]:
     """
     if words == "all":
         return list_devices()
-    selected = [_find_device(word.strip()) for word in words.split(",")]
-    return tuple(dict.fromkeys(selected))
+    return tuple(dict.fromkeys(_find_device(word) for word in read_words(words)))
+
+
+def read_words(words: str) -> tuple[str, ...]:
+    """Return the words of a comma-separated list, ``cuda:0`` as ``cuda``.
+
+    Raises:
+        InputError: A word that names no kind of device.
+
+    """
+    parts = [part.strip() for part in words.split(",")]
+    for part in parts:
+        if not _WORD.fullmatch(part):
+            raise InputError(
+                f"unknown device {part!r}",
+                expected="cpu, cuda, cuda:N, mps, xpu, xpu:N or all",
+                remedy="name one of those with --devices",
+            )
+    return tuple(dict.fromkeys(part.removesuffix(":0") for part in parts))
 
 
 def _find_device(word: str) -> Device:
-    if not _WORD.fullmatch(word):
-        raise InputError(
-            f"unknown device {word!r}",
-            expected="cpu, cuda, cuda:N, mps, xpu, xpu:N or all",
-            remedy="name one of those with --devices",
-        )
     if word == "cpu":
         return Device(word="cpu", name=_cpu_name())
     kind, _, index = word.partition(":")
-    word = kind if index in {"", "0"} else word
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     count = torch.accelerator.device_count() if accelerator is not None and accelerator.type == kind else 0
     if int(index or 0) >= count:
@@ -146,11 +166,6 @@ def _nvidia_driver() -> str:
         timeout=20,
     )
     return f"driver {answer.stdout.split()[0]}, " if answer.returncode == 0 and answer.stdout.split() else ""
-
-
-@cache
-def _cpu_name() -> str:
-    return str(cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or platform.machine())
 
 
 def _accelerator_name(device: torch.device) -> str:

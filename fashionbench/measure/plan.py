@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import count, islice
 from types import MappingProxyType
 from typing import Final, TypeVar
 
@@ -31,6 +32,7 @@ DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "dataset": FASHION_MNIST,
         "devices": "all",
         "seeds": "1",
+        "until_decided": "",
         "execution": "fast",
         "precision": "fp32",
         "margin": "0.5",
@@ -48,6 +50,7 @@ OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
         "dataset": f"{FASHION_MNIST}, {', '.join(NAMED)}, digits, or the path of a folder of images, an .npz or a .csv",
         "devices": "comma-separated, of cpu, cuda, cuda:N, mps, xpu; or all that are there",
         "seeds": "how many (3 means 0,1,2), or the seeds themselves, comma-separated",
+        "until_decided": "add seeds until no device's verdict is open any more, up to this many; default: only --seeds",
         "execution": "fast, or plain: PyTorch's own loop, the same mathematics",
         "precision": "fp32, bf16 (autocast) or, on cuda, tf32",
         "margin": "the smallest gain that matters, in percentage points",
@@ -65,6 +68,10 @@ BASELINE_IMAGES: Final = 1_000
 SAME: Final = 1e-3
 """Relative difference of logits that counts as rounding, for a model that nobody here has seen."""
 MOST_SEEDS: Final = 1_000
+FIRST_LOOK: Final = 3
+"""Seeds from which on the verdict's intervals hold what they promise."""
+NEXT_LOOK: Final = 1.5
+"""By how much the seeds grow from one look to the next: few looks, so that each keeps much of the 5 %."""
 FLAG_HELP: Final[Mapping[str, str]] = MappingProxyType(
     {
         "fresh": "measure anew what earlier runs in this folder have finished",
@@ -81,6 +88,7 @@ class Plan:
     models: tuple[str, ...]
     devices: tuple[Device, ...]
     seeds: tuple[int, ...]
+    """All that may be trained."""
     margin_pp: float
     price_minutes_per_pp: float | None
     price_per_hour: str = ""
@@ -92,6 +100,8 @@ class Plan:
     """A word or path for ``load_dataset``."""
     execution: Execution = "fast"
     precision: Precision = "fp32"
+    looks: tuple[int, ...] = ()
+    """Numbers of seeds at which a device's verdict is looked at, the last being all; empty: all seeds are trained."""
     self_check: bool = False
     """Train the first case of each device once more and tell the difference."""
     fresh: bool = False
@@ -141,6 +151,7 @@ def make_plan(  # noqa: PLR0913 - the options of a run
     dataset: str,
     devices: str,
     seeds: str,
+    until_decided: str,
     execution: str,
     precision: str,
     margin: str,
@@ -166,12 +177,16 @@ def make_plan(  # noqa: PLR0913 - the options of a run
             expected="fp32 or bf16 there: tf32 is for NVIDIA's devices",
             remedy="name the cuda devices with --devices",
         )
+    first = parse_seeds(seeds)
+    looks = _plan_looks(len(first), until_decided) if until_decided else ()
+    others = (seed for seed in count() if seed not in first)
     return Plan(
         recipe=load_recipe(recipe),
         models=names,
         dataset=dataset,
         devices=chosen,
-        seeds=parse_seeds(seeds),
+        seeds=(*first, *islice(others, max(looks, default=0) - len(first))) if looks else first,
+        looks=looks,
         execution=_pick("execution", execution, EXECUTIONS),
         precision=plan_precision,
         margin_pp=_parse_amount("margin", margin),
@@ -203,6 +218,20 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             remedy="mend the value of --seeds",
         )
     return seeds
+
+
+def _plan_looks(first: int, most: str) -> tuple[int, ...]:
+    """Return the numbers of seeds at which to look, from ``first`` (3 at least) to ``most``, each half as many more."""
+    if not (most.isascii() and most.isdigit() and max(first, FIRST_LOOK) <= int(most[:9]) <= MOST_SEEDS):
+        raise InputError(
+            f"until-decided {most[:60]!r}",
+            expected=f"the most seeds to train, {max(first, FIRST_LOOK)} to {MOST_SEEDS:,}",
+            remedy="mend the value of --until-decided",
+        )
+    looks = [max(first, FIRST_LOOK)]
+    while looks[-1] < int(most):
+        looks.append(min(math.ceil(NEXT_LOOK * looks[-1]), int(most)))
+    return tuple(looks)
 
 
 Word = TypeVar("Word", bound=str)

@@ -1,0 +1,397 @@
+"""Cases over a Ray cluster: which nodes can measure, one case a device at a time, another node where one is lost."""
+
+import hashlib
+import logging
+import os
+import platform
+import socket
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, ParamSpec, TypeVar
+
+import psutil
+import torch
+
+from fashionbench.errors import FashionBenchError, SetupError
+from fashionbench.measure.case import Case, record_failure
+from fashionbench.measure.child import Job, Message, clean_context, messages_of_child
+from fashionbench.measure.data import Dataset
+from fashionbench.measure.devices import Device, list_devices, read_words
+from fashionbench.measure.identity import code_digest
+from fashionbench.measure.models import source_of
+from fashionbench.record import TrainingRecord
+
+__all__ = ["Cluster", "Node", "call_in_child", "describe_node", "open_cluster", "train_in_child"]
+
+MOST_LOSSES: Final = 3
+"""How often a case may lose its process before it counts as failed."""
+SECONDS_TO_CONNECT: Final = 10.0
+SECONDS_TO_ANSWER: Final = 120.0
+"""How long a node may take to say what it is: it imports torch first."""
+SECONDS_TO_LIVE: Final = 30.0
+"""How long a node may take to show that it is still there."""
+THREADS: Final = "OMP_NUM_THREADS"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A machine of the cluster that measures with the same code as this one."""
+
+    id: str
+    address: str
+    cpus: int
+    gpus: int
+    """Both as Ray counts them."""
+    devices: tuple[Device, ...]
+
+    def places(self, device: Device) -> int:
+        """Return how many cases may run at once: one on a CPU, one on each GPU where all are of one kind."""
+        kinds = len(self.devices) - 1
+        return self.gpus if device.word != "cpu" and kinds == 1 and self.gpus else 1
+
+    def share(self, device: Device) -> dict[str, int]:
+        """Return what a case takes of the node, so that Ray gives it to nobody else."""
+        places = self.places(device)
+        return {
+            "num_cpus": max(1, self.cpus // places),
+            "num_gpus": self.gpus // places if device.word != "cpu" else 0,
+        }
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Cluster:
+    """The nodes of a cluster."""
+
+    nodes: list[Node]
+    """Those that can measure."""
+    left_out: tuple[str, ...] = ()
+    """A line for each of the others."""
+    _stored: dict[int, tuple[object, Dataset]] = field(default_factory=dict)
+
+    def select(self, words: str) -> tuple[Device, ...]:
+        """Return the devices that ``--devices`` names, unlike hardware of one word each by itself.
+
+        Raises:
+            InputError: A word that names no kind of device.
+
+        """
+        there = tuple(dict.fromkeys(device for node in self.nodes for device in node.devices))
+        if words == "all":
+            return there
+        return tuple(
+            device
+            for word in read_words(words)
+            for device in [each for each in there if each.word == word]
+            or [Device(word=word, name="", absence="not found on any node of the cluster")]
+        )
+
+    def described(self) -> Iterator[str]:
+        """Yield a line for each node."""
+        for node in self.nodes:
+            yield f"Node: {node.address}, {', '.join(f'{each.word} ({each.name})' for each in node.devices)}"
+        for line in self.left_out:
+            yield f"Left out: {line}"
+
+    def places(self, devices: Sequence[Device]) -> int:
+        """Return how many cases may run at once."""
+        return sum(
+            max((node.places(device) for device in node.devices if device in devices), default=0) for node in self.nodes
+        )
+
+    def call(self, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function on a node that has a device, in a process of its own there, and return what it returns.
+
+        Raises:
+            SetupError: No node has it any more.
+            Exception: What the function raises.
+
+        """
+        import ray  # noqa: PLC0415 - an extra
+
+        given = [self._store(each) for each in args]
+        named = {name: self._store(each) for name, each in kwargs.items()}
+        for node in [each for each in self.nodes if device in each.devices]:
+            task = _on(node, call_in_child, **node.share(device))
+            try:
+                returned: T = ray.get(task.remote(function, *given, **named))
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except ray.exceptions.RayError:
+                self.nodes.remove(node)
+            else:
+                return returned
+        raise _no_node_for(device)
+
+    def measure(
+        self, jobs: Sequence[Job], *, limit_seconds: float | None
+    ) -> Generator[tuple[Job, Node | Message | bytes]]:
+        """Measure cases wherever their devices are free, and yield what is to be known of each as it comes.
+
+        That is the node where it begins, then its ticks, warnings and checkpoints (the content of a file, which the
+        caller keeps where the job says), and last its record. A case whose node is lost begins again on another, from
+        what was kept.
+
+        Args:
+            jobs: What to measure, the first first.
+            limit_seconds: How long a case may take; None: as long as it likes.
+
+        Raises:
+            SetupError: No node that has the device is left.
+
+        """
+        import ray  # noqa: PLC0415 - an extra
+
+        waiting, losses = list(jobs), Counter[Job]()
+        running: dict[Any, tuple[Job, Node]] = {}
+        try:
+            while waiting or running:
+                for job, node in self._assign(waiting, [*running.values()]):
+                    waiting.remove(job)
+                    running[self._start(job, node, limit_seconds)] = job, node
+                    yield job, node
+                if not running:
+                    raise _no_node_for(waiting[0].case.device)
+                stream = _first_to_tell([*running])
+                job, node = running[stream]
+                try:
+                    message = ray.get(next(stream))
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from None
+                except (StopIteration, ray.exceptions.RayError) as error:
+                    del running[stream]
+                    losses[job] += 1
+                    self._drop_if_dead(node)
+                    reason = f"its process was lost on {node.address} ({type(error).__name__})"
+                    if losses[job] < MOST_LOSSES:
+                        waiting.insert(0, job)
+                        yield job, f"{job.case.name}: {reason}; it goes on from its newest checkpoint elsewhere"
+                    else:
+                        yield job, record_failure(job.case, job.dataset, reason, command=job.command)
+                else:
+                    if isinstance(message, TrainingRecord):
+                        del running[stream]
+                    yield job, message
+        finally:
+            for stream in running:
+                with suppress(ray.exceptions.RayError):
+                    ray.cancel(stream, force=True)
+
+    def _assign(self, waiting: Sequence[Job], running: list[tuple[Job, Node]]) -> Iterator[tuple[Job, Node]]:
+        """Yield which waiting cases begin where: a node works on one of its devices' kinds at a time."""
+        for job in [*waiting]:
+            device = job.case.device
+            for node in self.nodes:
+                busy = [other.case.device for other, where in running if where == node]
+                if device in node.devices and len(busy) < node.places(device) and {*busy} <= {device}:
+                    running.append((job, node))
+                    yield job, node
+                    break
+
+    def _start(self, job: Job, node: Node, limit_seconds: float | None) -> object:
+        """Begin a case on a node, and return the stream of what it tells."""
+        task = _on(node, train_in_child, num_returns="streaming", **node.share(job.case.device))
+        return task.remote(
+            job.case,
+            self._store(job.dataset),
+            job.command,
+            None if job.checkpoint is None else _read(job.checkpoint),
+            job.seconds_between_checkpoints,
+            limit_seconds,
+        )
+
+    def _store(self, value: object) -> object:
+        """Return a data set as a reference, so that it crosses to each node once; anything else as it is."""
+        import ray  # noqa: PLC0415 - an extra
+
+        if not isinstance(value, Dataset):
+            return value
+        if id(value) not in self._stored:
+            self._stored[id(value)] = ray.put(value), value
+        return self._stored[id(value)][0]
+
+    def _drop_if_dead(self, node: Node) -> None:
+        import ray  # noqa: PLC0415 - an extra
+
+        try:
+            ray.get(_on(node, platform.node, num_cpus=0).remote(), timeout=SECONDS_TO_LIVE)
+        except ray.exceptions.RayError:
+            self.nodes = [each for each in self.nodes if each != node]
+
+
+@contextmanager
+def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster]:
+    """Connect to a Ray cluster, or to one of this machine alone where there is none, and ask its nodes what they are.
+
+    Args:
+        address: Of the cluster, as ``host:port``; None takes what RAY_ADDRESS names, or else this machine.
+        models: The models that the nodes must be able to build.
+
+    Raises:
+        SetupError: Ray is not installed, nothing answers, or no node can measure.
+
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of each use
+    try:
+        import ray  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SetupError(
+            "Ray is not installed",
+            expected="Ray, for --engine ray",
+            remedy='run: python -m pip install "fashionbench[ray]"',
+        ) from error
+    try:
+        if address is not None:
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()  # Ray itself waits for minutes
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SetupError(
+            f"no Ray cluster answers at {address or 'this machine'} ({str(error).partition(chr(10))[0][:120]})",
+            expected="the address of a running cluster, as host:6379",
+            remedy="start one with ray start --head, or mend --address",
+        ) from error
+    try:
+        yield _find_nodes(models)
+    finally:
+        ray.shutdown()
+
+
+def _find_nodes(models: Sequence[str]) -> Cluster:
+    """Ask every node, all at once, and leave out those that would measure something else or do not answer."""
+    import ray  # noqa: PLC0415 - an extra
+
+    _, own = describe_node(models)
+    asked = []
+    for each in ray.nodes():  # type: ignore[no-untyped-call] # Ray gives it no types
+        cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
+        if each["Alive"] and cpus:
+            node = Node(id=each["NodeID"], address=each["NodeManagerAddress"], cpus=cpus, gpus=gpus, devices=())
+            task = _on(node, call_in_child, num_cpus=cpus, num_gpus=gpus)
+            asked.append((node, task.remote(describe_node, models)))
+    nodes, left_out = [], []
+    for node, answer in asked:
+        try:
+            devices, software = ray.get(answer, timeout=SECONDS_TO_ANSWER)
+        except ray.exceptions.RayError as error:
+            left_out.append(f"{node.address}: {_last_line(error)}")
+            continue
+        unlike = [f"another {name} than here" for name in own if software[name] != own[name]]
+        if unlike:
+            left_out.append(f"{node.address}: {', '.join(unlike)}")
+        else:
+            nodes.append(Node(id=node.id, address=node.address, cpus=node.cpus, gpus=node.gpus, devices=tuple(devices)))
+    if not nodes:
+        raise SetupError(
+            f"no node of the cluster can measure ({'; '.join(left_out) or 'none has a CPU'})",
+            expected="a node with the same fashionbench, torch and models as here",
+            remedy="install those there",
+        )
+    return Cluster(nodes=nodes, left_out=tuple(left_out))
+
+
+def describe_node(models: Sequence[str]) -> tuple[tuple[Device, ...], dict[str, str]]:
+    """Return this machine's devices, and what must be the same on every node of a run.
+
+    Raises:
+        InputError: A model cannot be loaded here.
+
+    """
+    sources = {f"model {name}": hashlib.sha256(source_of(name)).hexdigest() for name in models}
+    return list_devices(), {"torch": torch.__version__, "fashionbench": code_digest(), **sources}
+
+
+def call_in_child(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function in a process of its own, with as many threads as it would have without Ray."""
+    _forget_rays_threads()
+    with ProcessPoolExecutor(1, mp_context=clean_context()) as pool:
+        return pool.submit(function, *args, **kwargs).result()
+
+
+def train_in_child(  # noqa: PLR0913, PLR0917 - Ray fetches what is stored only where it is an argument of its own
+    case: Case,
+    dataset: Dataset,
+    command: str,
+    checkpoint: bytes | None,
+    seconds_between_checkpoints: float,
+    limit_seconds: float | None,
+) -> Iterator[Message | bytes]:
+    """Measure a case in a process of its own on this node, and yield what it tells and each checkpoint it saves."""
+    _forget_rays_threads()
+    with TemporaryDirectory(prefix="fashionbench-") as folder:
+        path = Path(folder, "case.pt")
+        if checkpoint is not None:
+            path.write_bytes(checkpoint)
+        job = Job(
+            case=case,
+            dataset=dataset,
+            command=command,
+            checkpoint=path,
+            seconds_between_checkpoints=seconds_between_checkpoints,
+        )
+        sent = _saved_at(path)
+        with closing(messages_of_child(job, limit_seconds)) as messages:
+            for message in messages:
+                yield message
+                saved, content = _saved_at(path), None
+                if saved != sent and not isinstance(message, TrainingRecord):
+                    content = _read(path)
+                if content is not None:
+                    sent = saved
+                    yield content
+
+
+def _forget_rays_threads() -> None:
+    """Drop the number of threads that Ray sets for a worker, unless it was set where the node was started."""
+    parent = psutil.Process().parent()
+    if parent is None or THREADS not in parent.environ():
+        os.environ.pop(THREADS, None)
+
+
+def _first_to_tell(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out
+    import ray  # noqa: PLC0415 - an extra
+
+    ready, _ = ray.wait(streams, num_returns=1)
+    return ready[0]
+
+
+def _saved_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # none yet, or the next is just being put in its place
+        return 0
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _on(node: Node, function: Callable[..., object], **options: object) -> Any:  # noqa: ANN401 - Ray's own types
+    """Return a function as a Ray task bound to a node; what to do where it is lost is decided here, not by Ray."""
+    import ray  # noqa: PLC0415 - an extra
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - the same
+
+    strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
+    return ray.remote(function).options(scheduling_strategy=strategy, max_retries=0, **options)
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+
+
+def _no_node_for(device: Device) -> FashionBenchError:
+    return SetupError(
+        f"no node with {device.word} ({device.name}) is left in the cluster",
+        expected="at least one until all cases are finished",
+        remedy="start nodes, then run the same command again: what is finished is kept",
+    )

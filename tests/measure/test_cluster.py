@@ -1,0 +1,314 @@
+"""Over a real Ray cluster of three nodes cases come to what they come to here, whatever becomes of a node."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from ray.cluster_utils import Cluster as RayCluster
+
+from fashionbench import cli
+from fashionbench.errors import InputError, SetupError
+from fashionbench.measure import cluster as cluster_module
+from fashionbench.measure import inference as inference_module
+from fashionbench.measure import plan as plan_module
+from fashionbench.measure.case import Case, measure_training
+from fashionbench.measure.child import Job
+from fashionbench.measure.cluster import (
+    Cluster,
+    Node,
+    call_in_child,
+    describe_node,
+    open_cluster,
+    train_in_child,
+)
+from fashionbench.measure.data import Dataset
+from fashionbench.measure.devices import Device, list_devices
+from fashionbench.measure.training import Tick, TrainingClock
+from fashionbench.recipe import Recipe
+from fashionbench.record import InferenceRecord, TrainingRecord
+from fashionbench.report import page as page_module
+from fashionbench.store import read_records
+
+TINY = Recipe(name="tiny", epochs=2, batch_size=50, is_result=False)
+SLOW = Recipe(name="slow", epochs=25, batch_size=50, is_result=False)
+MODELS = ("fashioncnn",)
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ray's test cluster does not run on Windows")
+
+
+@pytest.fixture
+def cluster(nodes: RayCluster) -> Iterator[Cluster]:
+    with open_cluster(nodes.address, MODELS) as opened:
+        yield opened
+
+
+def make_job(seed: int, folder: Path, sample: Dataset, recipe: Recipe = TINY, device: Device | None = None) -> Job:
+    case = Case(model="fashioncnn", device=device or list_devices()[0], recipe=recipe, seed=seed)
+    return Job(
+        case=case,
+        dataset=sample,
+        command="pytest",
+        checkpoint=folder / f"{seed}.pt",
+        seconds_between_checkpoints=0.2,
+    )
+
+
+def measure_here(job: Job) -> TrainingRecord:
+    return measure_training(job.case, job.dataset, command="pytest", clock=TrainingClock(), watch=lambda _: None)
+
+
+def collect(
+    cluster: Cluster, jobs: list[Job], meanwhile: Callable[[Job, object], object] = lambda *_: None
+) -> dict[int, TrainingRecord]:
+    """Keep checkpoints as a run does, and return the records by seed."""
+    records = {}
+    with closing(cluster.measure(jobs, limit_seconds=None)) as messages:
+        for job, message in messages:
+            if isinstance(message, bytes):
+                assert job.checkpoint is not None
+                job.checkpoint.write_bytes(message)
+            if isinstance(message, TrainingRecord):
+                assert job.case.seed not in records
+                records[job.case.seed] = message
+            meanwhile(job, message)
+    return records
+
+
+def outcome(record: TrainingRecord) -> tuple[object, ...]:
+    assert record.result is not None, record.reason
+    result = record.result
+    return result.step_losses, result.validation_losses, result.test_predictions, result.test_confidences
+
+
+@pytest.mark.slow
+def test_with_a_node_killed_every_case_finishes_to_the_same_bits(
+    nodes: RayCluster, cluster: Cluster, sample: Dataset, tmp_path: Path
+) -> None:
+    jobs = [make_job(seed, tmp_path, sample, SLOW) for seed in range(4)]
+    where: dict[int, list[str]] = {seed: [] for seed in range(4)}
+    workers = {each.node_id: each for each in nodes.worker_nodes}
+    killed: list[str] = []
+
+    def kill_one(job: Job, message: object) -> None:
+        if isinstance(message, Node):
+            where[job.case.seed].append(message.id)
+        if isinstance(message, bytes) and not killed and where[job.case.seed][-1] in workers:
+            killed.append(where[job.case.seed][-1])
+            nodes.remove_node(workers[killed[0]], allow_graceful=False)
+
+    assert len(cluster.nodes) == 3
+    records = collect(cluster, jobs, kill_one)
+
+    assert killed
+    assert killed[0] not in {node.id for node in cluster.nodes}
+    assert sorted(records) == [0, 1, 2, 3]
+    assert {seed: outcome(record) for seed, record in records.items()} == {
+        each.case.seed: outcome(measure_here(each)) for each in jobs
+    }
+    again = [seed for seed, ids in where.items() if len(ids) > 1]
+    assert again
+    assert all(records[seed].result.resumed == 1 for seed in again)  # type: ignore[union-attr] # outcome() saw to it
+    assert all(len(where[seed]) == 1 for seed in range(4) if seed not in again)
+
+
+@pytest.mark.slow
+def test_a_run_over_a_cluster_writes_its_report_and_measures_nothing_twice(
+    nodes: RayCluster,
+    sample_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds; tests/bench makes real ones
+    monkeypatch.setattr(inference_module, "SECONDS_PER_INFERENCE", 0.0)
+    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    address = nodes.address
+    options = ("--recipe", str(sample_folder / "tiny.toml"), "--data", str(sample_folder), "--devices", "cpu,cuda:1")
+    command = ["run", "--engine", "ray", "--address", address, *options, "--out", str(tmp_path)]
+
+    def call(*more: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["fashionbench", *command, *more])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return int(left.value.code or 0), capfd.readouterr().out
+
+    status, said = call("--seeds", "2")
+    again, said_again = call("--until-decided", "4")
+
+    assert (status, again) == (0, 0)
+    assert said.count("Node: ") >= 2
+    assert "Device: cuda:1, absent: not found on any node of the cluster" in said
+    assert "So far, 2 of 2 seeds on cpu: " in said
+    assert "Kept: 4 of 16 trainings of earlier runs" in said_again
+    assert said_again.count("(kept from an earlier run)") == 4
+    records = read_records([tmp_path / "records"])
+    trained = [each for each in records if isinstance(each, TrainingRecord) and each.result is not None]
+    assert len({(each.model, each.seed) for each in trained}) == len(trained) >= 6
+    assert {each.looks for each in trained} == {(3, 4)}
+    assert {each.device_name for each in trained} == {list_devices()[0].name}
+    assert all(each.peak is not None for each in trained)
+    assert sum(isinstance(each, InferenceRecord) for each in records) == 4
+    assert not (tmp_path / "checkpoints").exists()
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_a_case_that_loses_its_process_again_and_again_counts_as_failed(
+    cluster: Cluster, sample: Dataset, tmp_path: Path
+) -> None:
+    lost: list[str] = []
+
+    def kill(_: Job, message: object) -> None:
+        if isinstance(message, str):
+            lost.append(message)
+        if isinstance(message, Tick):
+            for process in psutil.process_iter(["name", "cmdline"]):
+                if "ray::train_in_child" in " ".join(process.info["cmdline"] or ()):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+
+    records = collect(cluster, [make_job(0, tmp_path, sample, SLOW)], kill)
+
+    assert records[0].status == "failed"
+    assert records[0].reason.startswith("its process was lost on ")
+    assert len(lost) == 2
+    assert "it goes on from its newest checkpoint elsewhere" in lost[0]
+    assert cluster.nodes
+
+
+@pytest.mark.slow
+def test_what_a_case_or_a_call_refuses_is_raised_here(cluster: Cluster, sample: Dataset, tmp_path: Path) -> None:
+    greedy = make_job(0, tmp_path, sample, Recipe(name="greedy", train_images=401))
+
+    with pytest.raises(InputError, match=r"train_images 401 of 400 images"):
+        collect(cluster, [greedy])
+    with pytest.raises(InputError, match="unknown model 'nothing'"):
+        cluster.call(greedy.case.device, describe_node, ["nothing"])
+
+
+@pytest.mark.slow
+def test_without_a_node_for_its_device_a_case_is_refused(cluster: Cluster, sample: Dataset, tmp_path: Path) -> None:
+    elsewhere = Device(word="cuda", name="Some GPU")
+
+    with pytest.raises(SetupError, match=r"no node with cuda \(Some GPU\) is left in the cluster; expected"):
+        collect(cluster, [make_job(0, tmp_path, sample, device=elsewhere)])
+    with pytest.raises(SetupError, match="no node with cuda"):
+        cluster.call(elsewhere, os.getpid)
+
+
+@pytest.mark.slow
+def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
+    nodes: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "code_digest", lambda: "newer here")
+    address = nodes.address
+
+    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*: another fashionbench than here"):
+        open_cluster(address, MODELS).__enter__()
+    monkeypatch.setattr(cluster_module, "describe_node", _describe_nothing)
+    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*unknown model 'nothing'"):
+        open_cluster(address, ["nothing"]).__enter__()
+
+
+def _describe_nothing(models: list[str]) -> tuple[tuple[Device, ...], dict[str, str]]:
+    return describe_node(models if os.environ.get("RAY_JOB_ID") else [])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:port", ":"])
+def test_an_address_where_no_cluster_answers_is_told_in_one_line(address: str) -> None:
+    with pytest.raises(SetupError, match=rf"no Ray cluster answers at {address} \(.*\); .*; start one with ray start"):
+        open_cluster(address, MODELS).__enter__()
+
+
+def test_without_ray_the_command_that_brings_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    with pytest.raises(
+        SetupError, match=r"Ray is not installed; .*; run: python -m pip install \"fashionbench\[ray\]\""
+    ):
+        open_cluster(None, MODELS).__enter__()
+
+
+@pytest.mark.slow
+def test_a_call_goes_to_the_next_node_where_one_is_gone(cluster: Cluster) -> None:
+    (device,) = list_devices()
+    gone = Node(id="0" * 56, address="gone", cpus=1, gpus=0, devices=(device,))
+    cluster.nodes.insert(0, gone)
+
+    assert cluster.call(device, os.getpid) != os.getpid()
+    assert gone not in cluster.nodes
+
+
+def test_a_node_gives_a_case_a_gpu_with_its_share_of_the_cpus_or_all_its_cpus() -> None:
+    cpu, gpu, other = (Device(word=word, name=word) for word in ("cpu", "cuda", "cuda:1"))
+    alike = Node(id="a", address="a", cpus=16, gpus=4, devices=(cpu, gpu))
+    unlike = Node(id="b", address="b", cpus=8, gpus=2, devices=(cpu, gpu, other))
+    apple = Node(id="c", address="c", cpus=8, gpus=0, devices=(cpu, Device(word="mps", name="M4 GPU")))
+
+    assert (alike.places(gpu), alike.share(gpu)) == (4, {"num_cpus": 4, "num_gpus": 1})
+    assert (alike.places(cpu), alike.share(cpu)) == (1, {"num_cpus": 16, "num_gpus": 0})
+    assert (unlike.places(other), unlike.share(other)) == (1, {"num_cpus": 8, "num_gpus": 2})
+    assert (apple.places(apple.devices[1]), apple.share(apple.devices[1])) == (1, {"num_cpus": 8, "num_gpus": 0})
+    assert Cluster(nodes=[alike, unlike, apple]).places([cpu, gpu]) == 6
+
+
+def test_a_node_works_on_one_kind_of_device_at_a_time(sample: Dataset, tmp_path: Path) -> None:
+    cpu, gpu = (Device(word=word, name=word) for word in ("cpu", "cuda"))
+    node = Node(id="a", address="a", cpus=16, gpus=2, devices=(cpu, gpu))
+    jobs = [make_job(seed, tmp_path, sample, device=device) for seed, device in enumerate((gpu, cpu, gpu, gpu))]
+
+    begun = [*Cluster(nodes=[node])._assign(jobs, [])]  # noqa: SLF001 - no machine here has GPUs
+
+    assert begun == [(jobs[0], node), (jobs[2], node)]
+
+
+def test_devices_of_a_cluster_are_picked_by_word_and_unlike_hardware_stands_apart() -> None:
+    one, other = Device(word="cpu", name="One"), Device(word="cpu", name="Other")
+    nodes = [
+        Node(id=str(place), address="", cpus=1, gpus=0, devices=(device,))
+        for place, device in enumerate((one, other, one))
+    ]
+    cluster = Cluster(nodes=nodes)
+
+    assert cluster.select("all") == (one, other)
+    assert [each.name for each in cluster.select("cpu,xpu:0")] == ["One", "Other", ""]
+    assert cluster.select("mps")[0].absence == "not found on any node of the cluster"
+    with pytest.raises(InputError, match="unknown device 'tpu'"):
+        cluster.select("tpu")
+
+
+def test_a_worker_tells_ticks_checkpoints_and_its_record_and_goes_on_from_what_it_is_given(
+    sample: Dataset, tmp_path: Path
+) -> None:
+    job = make_job(0, tmp_path, sample, SLOW)
+    messages = train_in_child(job.case, sample, "pytest", None, 0.0, None)
+    checkpoint = next(message for message in messages if isinstance(message, bytes))
+    messages.close()  # type: ignore[attr-defined] # a generator
+
+    *told, record = train_in_child(job.case, sample, "pytest", checkpoint, 60.0, None)
+
+    assert any(isinstance(message, Tick) for message in told)
+    assert isinstance(record, TrainingRecord)
+    assert record.result is not None
+    assert record.result.resumed == 1
+    assert outcome(record) == outcome(measure_here(job))
+
+
+@pytest.mark.parametrize("set_by_the_user", [True, False])
+def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
+    monkeypatch: pytest.MonkeyPatch, *, set_by_the_user: bool
+) -> None:
+    class Parent:
+        def environ(self) -> dict[str, str]:
+            return {"OMP_NUM_THREADS": "1"} if set_by_the_user else {}
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(psutil.Process, "parent", lambda _: Parent())
+
+    found = call_in_child(os.getenv, "OMP_NUM_THREADS")
+
+    assert found == ("1" if set_by_the_user else None)
