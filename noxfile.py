@@ -53,6 +53,12 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def growth(session: nox.Session) -> None:
+    """Measure how time and memory grow with images, batch, threads, epochs, seeds and records (about 15 minutes)."""
+    session.run(_environment(session), "tests/growth.py", *session.posargs)
+
+
+@nox.session
 def html(session: nox.Session) -> None:
     """Hold the reference report against html-validate's rules for standard HTML (needs npm)."""
     session.run(
