@@ -39,10 +39,10 @@ MOST_SEEDS: Final = 1_000
 BOOTSTRAP_DRAWS: Final = 500
 METRICS: Final = ("precision", "recall", "f1")
 ASSUMED_SEED_SPREAD: Final = 0.0025
-"""Standard deviation of test accuracy over seeds, assumed while only one is known; 0.19 and 0.29 pp in the reference
-run (FashionCNN and ResNet18, n = 3)."""
+"""Standard deviation of test accuracy over seeds, assumed while only one is known: 0.19 and 0.29 pp in one run of three
+seeds (FashionCNN and ResNet18), 0.10 and 0.09 in the reference run."""
 ASSUMED_STABLE_SHARE: Final = 0.25
-"""Part of one seed pair's variance over images that more seeds would not average away; 0.24 in the reference run."""
+"""Part of one seed pair's variance over images that more seeds would not average away; 0.22 in the reference run."""
 
 Correct = NDArray[np.bool_]
 """Whether each prediction is right, (seeds, images)."""
@@ -338,7 +338,8 @@ def _divide(part: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[
 def seeds_needed(big: Correct, small: Correct, half_width: float, confidence: float = CONFIDENCE) -> int | None:
     """Return how many seeds would bring the gain's half-width to ``half_width``; None where no number would.
 
-    With one seed at hand, a spread over seeds and a share of the images' part are assumed, those of the reference run.
+    With one seed at hand, a spread over seeds and a share of the images' part are assumed, of the size that
+    three seeds showed.
 
     Args:
         big: Whether the big model is right, (seeds, images).
