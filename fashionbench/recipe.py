@@ -29,6 +29,7 @@ class Recipe(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    epochs_by_model: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(default_factory=dict)
     batch_size: PositiveInt = 100
     batch_size_by_model: dict[str, PositiveInt] = Field(default_factory=dict)
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
@@ -45,6 +46,10 @@ class Recipe(BaseModel):
     is_result: bool = True
     """False for a recipe that only checks an installation; its report says so on every page."""
 
+    def epochs_for(self, model: str) -> int:
+        """Return how many epochs a model trains."""
+        return self.epochs_by_model.get(model, self.epochs)
+
     def batch_size_for(self, model: str) -> int:
         """Return the training batch size for a model."""
         return self.batch_size_by_model.get(model, self.batch_size)
@@ -56,6 +61,7 @@ RECIPES: Final = MappingProxyType(
         "swift": Recipe(
             name="swift",
             epochs=5,
+            epochs_by_model={"resnet18": 8},
             batch_size=128,
             batch_size_by_model={"resnet18": 64},
             learning_rate=0.003,

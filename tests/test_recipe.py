@@ -27,11 +27,12 @@ def test_smoke_recipe_says_that_it_is_no_result() -> None:
 
 def test_own_recipe_is_read_and_takes_its_files_name(tmp_path: Path) -> None:
     path = tmp_path / "short.toml"
-    path.write_text("epochs = 2\n[batch_size_by_model]\nresnet18 = 64\n")
+    path.write_text("epochs = 2\n[batch_size_by_model]\nresnet18 = 64\n[epochs_by_model]\nresnet18 = 3\n")
 
     recipe = load_recipe(str(path))
 
     assert (recipe.name, recipe.epochs, recipe.batch_size_for("resnet18")) == ("short", 2, 64)
+    assert (recipe.epochs_for("resnet18"), recipe.epochs_for("fashioncnn")) == (3, 2)
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,23 @@ def test_records_come_back_from_a_folder_of_files(tmp_path: Path) -> None:
 
     marks = [record.identity[:8] for record in written if isinstance(record, TrainingRecord)]
     assert [path.name for path in paths] == [
-        "inference-fashioncnn-cpu-batch1.json",
+        paths[0].name,
         f"training-fashioncnn-cpu-seed1-{marks[0]}.json",
         f"training-resnet18-cuda1-seed0-{marks[1]}.json",
     ]
+    assert paths[0].name.startswith("inference-fashioncnn-cpu-batch1-")
     assert read_records([tmp_path]) == tuple(written)
+
+
+@pytest.mark.parametrize(
+    "change", [{"precision": "bf16"}, {"execution": "plain"}, {"device_name": "Another CPU"}], ids=str
+)
+def test_timings_of_unlike_places_do_not_take_each_others_file(tmp_path: Path, change: dict[str, str]) -> None:
+    one = make_inference()
+
+    paths = {write_record(tmp_path, each) for each in (one, one, one.model_copy(update=change))}
+
+    assert len(paths) == len(read_records([tmp_path])) == 2
 
 
 def test_finished_and_unfinished_come_back_from_a_benchmark_json(tmp_path: Path) -> None:

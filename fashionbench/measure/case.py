@@ -209,6 +209,7 @@ def _train(
         split.train_images,
         split.train_labels,
         case.recipe,
+        epochs=case.recipe.epochs_for(case.model),
         batch_size=case.recipe.batch_size_for(case.model),
         seed=case.seed,
         execution=case.execution,

@@ -289,7 +289,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
         seen += len(targets)
         if time.perf_counter() - started > SECONDS_PER_ESTIMATE:
             break
-    return (time.perf_counter() - started) / seen * train_images * case.recipe.epochs
+    return (time.perf_counter() - started) / seen * train_images * case.recipe.epochs_for(case.model)
 
 
 def check_fit(case: Case, dataset: Dataset) -> None:

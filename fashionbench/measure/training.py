@@ -187,6 +187,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
     labels: Tensor,
     recipe: Recipe,
     *,
+    epochs: int,
     batch_size: int,
     seed: int,
     execution: Execution,
@@ -202,7 +203,8 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
         model: On its device already, in training mode afterwards.
         images: Training images (N, C, H, W), uint8, on the CPU.
         labels: (N,), int64, on the CPU.
-        recipe: Epochs, rate and schedule.
+        recipe: Rate, schedule and labels.
+        epochs: How often every image is seen.
         batch_size: Images a batch.
         seed: Decides the order of images and the dropout.
         execution: How batches and updates are carried out.
@@ -227,7 +229,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
                 images = scale_pixels(images)
             images, labels = images.to(device), labels.to(device)
             optimizer = make_optimizer(model, recipe.learning_rate, execution)
-            schedule = _make_schedule(optimizer, recipe, steps)
+            schedule = _make_schedule(optimizer, recipe, epochs, steps)
         state = State(
             model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator().manual_seed(seed)
         )
@@ -247,14 +249,14 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
                 Tick(
                     epoch=state.epoch + 1,
                     step=state.epoch * steps + len(state.step_losses),
-                    steps=recipe.epochs * steps,
+                    steps=epochs * steps,
                     loss=loss,
                     train_seconds=clock() - base,
                     validation_accuracy=accuracy,
                 )
             )
 
-        while state.epoch < recipe.epochs:
+        while state.epoch < epochs:
             with clock.running():
                 state.epoch_began = state.generator.get_state()
                 batches = iterate_batches(
@@ -272,7 +274,7 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
             state.validation_seconds += time.perf_counter() - before
             tick(float(losses.mean()), state.validations[-1][1])
             state.end_epoch(losses)
-            if checkpoints is not None and state.epoch < recipe.epochs:
+            if checkpoints is not None and state.epoch < epochs:
                 state.seconds = clock() - base
                 checkpoints.save(state)
     return Curves(
@@ -285,10 +287,10 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
     )
 
 
-def _make_schedule(optimizer: Adam, recipe: Recipe, steps: int) -> LRScheduler:
+def _make_schedule(optimizer: Adam, recipe: Recipe, epochs: int, steps: int) -> LRScheduler:
     """Return the recipe's schedule; a ``StepLR`` counts epochs, a ``OneCycleLR`` steps, of ``steps`` an epoch."""
     if recipe.schedule == "one-cycle":
-        return OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps)
+        return OneCycleLR(optimizer, recipe.learning_rate, total_steps=epochs * steps)
     return StepLR(optimizer, recipe.step_epochs, recipe.gamma)
 
 

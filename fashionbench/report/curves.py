@@ -34,7 +34,7 @@ def _learning_on(material: Material, device: str) -> tuple[Shown, ...]:
     for model in drawn:
         arrays = [each.step_losses.array() for each in results_of(trainings, model)]
         recipe = next(each.recipe for each in trainings if each.model == model)
-        last = np.concatenate([each[-max(1, len(each) // recipe.epochs) :] for each in arrays])
+        last = np.concatenate([each[-max(1, len(each) // recipe.epochs_for(model)) :] for each in arrays])
         ends.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
         counts.append(f"{names[model]} {units.count(len(arrays[0]))} of {recipe.batch_size_for(model)} images")
     panels = tuple(

@@ -89,9 +89,10 @@ def _training(record: TrainingRecord, device: str) -> _Use | None:
     info, peak, result = record.model_info, record.peak, record.result
     if result is None or peak is None or info is None or not info.training_flops or not result.train_seconds:
         return None
-    images = record.data.train_images * record.recipe.epochs
+    epochs = record.recipe.epochs_for(record.model)
+    images = record.data.train_images * epochs
     batch = record.recipe.batch_size_for(record.model)
-    steps = math.ceil(record.data.train_images / batch) * record.recipe.epochs
+    steps = math.ceil(record.data.train_images / batch) * epochs
     numbers = STEP_PASSES * info.reachable_parameters * steps + TRAINING_PASSES * (info.activations or 0) * images
     return _Use(
         model=record.model,

@@ -172,12 +172,21 @@ def _recipe_words(material: Material, recipe: Recipe) -> str:
     )
     others = [look.name for model, look in material.looks.items() if model in BASELINES]
     fitted = f" {', '.join(others)}: fitted by scikit-learn with its defaults, to the same images." if others else ""
-    epochs = f"{units.count(recipe.epochs)} epoch{'s' if recipe.epochs > 1 else ''}"
+    numbers = {look.name: recipe.epochs_for(model) for model, look in material.looks.items() if model in stepping}
+    epochs = (
+        " and ".join(f"{_epochs(number)} for {name}" for name, number in numbers.items()) + ","
+        if len({*numbers.values()}) > 1
+        else _epochs(max(numbers.values(), default=recipe.epochs))
+    )
     smoothing = f"; labels smoothed by {recipe.label_smoothing:g}" if recipe.label_smoothing else ""
     return (
         f"Recipe {recipe.name}: {epochs} of Adam at a learning rate of {recipe.learning_rate:g}, {schedule}; "
         f"batches of {batches}{smoothing}.{fitted}"
     )
+
+
+def _epochs(number: int) -> str:
+    return f"{units.count(number)} epoch{'s' if number > 1 else ''}"
 
 
 def environment(material: Material) -> tuple[Block, ...]:

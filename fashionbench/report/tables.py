@@ -234,7 +234,7 @@ def epochs(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
             for record, key in _trainings(records)
             if record.result is not None
             for epoch, minutes, accuracy, loss in zip(
-                range(1, record.recipe.epochs + 1),
+                range(1, record.recipe.epochs_for(record.model) + 1),
                 np.cumsum(record.result.epoch_seconds) / 60,
                 record.result.validation_accuracies,
                 record.result.validation_losses,

@@ -43,6 +43,7 @@ def run(
         model,
         *images(),
         recipe,
+        epochs=recipe.epochs,
         batch_size=10,
         seed=0,
         execution=execution,

@@ -45,6 +45,7 @@ class Outcome:
             images,
             labels,
             recipe,
+            epochs=recipe.epochs,
             batch_size=recipe.batch_size,
             seed=seed,
             execution=execution,
@@ -106,8 +107,8 @@ def test_loss_falls_on_images_it_can_memorise(execution: Execution) -> None:
     model = toy_network()
 
     curves = train(
-        model, images, labels, recipe, batch_size=20, seed=0, execution=execution, precision="fp32",
-        clock=TrainingClock(), validate=lambda: (0.0, 1.0), watch=lambda _: None,
+        model, images, labels, recipe, epochs=recipe.epochs, batch_size=20, seed=0, execution=execution,
+        precision="fp32", clock=TrainingClock(), validate=lambda: (0.0, 1.0), watch=lambda _: None,
     )  # fmt: skip
 
     assert curves.step_losses.shape == (60,)
@@ -144,7 +145,8 @@ def test_validation_is_off_the_clock_and_timed_apart() -> None:
         return 0.5, 0.75
 
     curves = train(
-        toy_network(), images, labels, RECIPE, batch_size=8, seed=0, execution="fast", precision="fp32", clock=clock,
+        toy_network(), images, labels, RECIPE, epochs=RECIPE.epochs, batch_size=8, seed=0,
+        execution="fast", precision="fp32", clock=clock,
         validate=validate, watch=lambda _: None,
     )  # fmt: skip
 
@@ -186,7 +188,7 @@ def test_rate_falls_by_gamma_after_its_epochs() -> None:
         return 0.0, 0.0
 
     train(
-        model, images, labels, still, batch_size=8, seed=0, execution="fast", precision="fp32",
+        model, images, labels, still, epochs=still.epochs, batch_size=8, seed=0, execution="fast", precision="fp32",
         clock=TrainingClock(), validate=validate, watch=lambda _: None,
     )  # fmt: skip
 
