@@ -63,7 +63,8 @@ def run(  # noqa: PLR0913 - the options of a run
     models: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: fashioncnn, resnet18, dummy, logreg, forest, torchvision:NAME, module:function."
+            help="Comma-separated: fashioncnn, resnet18, dummy, logreg, forest, torchvision:NAME, module:function, "
+            "an entry point."
         ),
     ] = "fashioncnn,resnet18",
     dataset: DatasetOption = "fashion-mnist",
@@ -76,7 +77,7 @@ def run(  # noqa: PLR0913 - the options of a run
         str, typer.Option(help="local: one training after another, here; ray: many, over a Ray cluster.")
     ] = "local",
     address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's, as host:6379; default: RAY_ADDRESS, or this machine.")
+        str | None, typer.Option(help="The Ray cluster's, as host:6379; default: RAY_ADDRESS's, or this machine's.")
     ] = None,
     execution: Annotated[str, typer.Option(help="fast, or plain: PyTorch's own loop, the same mathematics.")] = "fast",
     precision: Annotated[str, typer.Option(help="fp32, bf16 (autocast) or, on cuda, tf32.")] = "fp32",

@@ -34,7 +34,7 @@ def open_engine(name: str, address: str | None, plan: Plan) -> Iterator[Cluster 
 
     Args:
         name: ``local`` or ``ray``.
-        address: Of the Ray cluster, as ``host:port``; None takes what RAY_ADDRESS names, or else this machine.
+        address: Of the Ray cluster, as ``host:port``; None takes what RAY_ADDRESS names, or that of this machine.
         plan: What is to be measured.
 
     Raises:

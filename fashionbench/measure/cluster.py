@@ -228,10 +228,10 @@ class Cluster:
 
 @contextmanager
 def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster]:
-    """Connect to a Ray cluster, or to one of this machine alone where there is none, and ask its nodes what they are.
+    """Connect to a Ray cluster, or start one of this machine alone where it is in none, and ask its nodes what they are.
 
     Args:
-        address: Of the cluster, as ``host:port``; None takes what RAY_ADDRESS names, or else this machine.
+        address: Of the cluster, as ``host:port``; None takes what RAY_ADDRESS names, or that of this machine.
         models: The models that the nodes must be able to build.
 
     Raises:

@@ -260,4 +260,4 @@ def test_adding_seeds_until_decided_seldom_ends_in_a_false_verdict(gain: float) 
 
     wrong: State = "WORTH IT" if gain < MARGIN else "NOT WORTH IT"
     assert states.count(wrong) / len(states) < 0.05
-    assert "CANNOT TELL" not in states or abs(gain - MARGIN) < 0.001
+    assert states.count("CANNOT TELL") / len(states) < 0.15 or abs(gain - MARGIN) < 0.001
