@@ -13,7 +13,7 @@ def bench_training(benchmark: BenchmarkFixture, run: Run, case: Case) -> None:
     """Train once, off the clock all but the training, and keep the record in ``extra_info``."""
     if case.seed not in wanted_seeds(run, case.device):
         run.display.forget(case)
-        pytest.skip(f"the verdict on {case.device.word} is decided without this seed")
+        pytest.skip(f"the verdict on {case.device.word} is decided without it, or a case of the look before is missing")
     record = run_training(
         run,
         case,

@@ -98,9 +98,9 @@ def run(  # noqa: PLR0913 - the options of a run
     """Train every model on every device and write the report."""
     from rich.console import Console
 
-    from fashionbench.engine import open_engine, run_trainings
+    from fashionbench.engine import open_engine, run_inferences, run_trainings
     from fashionbench.measure.plan import make_plan
-    from fashionbench.run import finish_run, open_run, run_inference, tell_interrupted
+    from fashionbench.run import finish_run, open_run, tell_interrupted
 
     plan = make_plan(
         recipe=recipe,
@@ -136,9 +136,7 @@ def run(  # noqa: PLR0913 - the options of a run
         ) as measured:
             try:
                 run_trainings(measured)
-                for model, device, batch_size in plan.inferences():
-                    if not device.absence:
-                        run_inference(measured, model, device, batch_size)
+                run_inferences(measured)
                 _tell(finish_run(measured))
             except KeyboardInterrupt as interrupt:
                 raise typer.Exit(tell_interrupted(measured, interrupt)) from None

@@ -6,24 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, SetupError
 from fashionbench.measure.case import Case, compare_repeats
 from fashionbench.measure.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, keep_checkpoint, remove_checkpoints
 from fashionbench.measure.child import Job, measure_in_child
 from fashionbench.measure.cluster import Cluster, Node, open_cluster
 from fashionbench.measure.devices import Device
 from fashionbench.measure.identity import identify
-from fashionbench.measure.plan import Plan
+from fashionbench.measure.plan import FIRST_LOOK, Plan
 from fashionbench.measure.training import Tick
 from fashionbench.progress import format_duration
 from fashionbench.record import TrainingRecord
 from fashionbench.report.money import Money
-from fashionbench.run import Run, keep_record, measure_peak_of, write
+from fashionbench.run import Run, keep_record, measure_peak_of, run_inference, write
 
 if TYPE_CHECKING:
     from fashionbench.report.verdict import Verdict
 
-__all__ = ["open_engine", "run_training", "run_trainings", "wanted_seeds"]
+__all__ = ["open_engine", "run_inferences", "run_training", "run_trainings", "wanted_seeds"]
 
 Timed = Callable[[Callable[[], TrainingRecord], Callable[[TrainingRecord], TrainingRecord]], TrainingRecord]
 
@@ -45,6 +45,10 @@ def open_engine(name: str, address: str | None, plan: Plan) -> Iterator[Cluster 
     if name not in {"local", "ray"}:
         raise InputError(f"unknown engine {name[:60]!r}", expected="local or ray", remedy="mend the value of --engine")
     if name == "local":
+        if address is not None:
+            raise InputError(
+                f"--address {address[:60]} without --engine ray", expected="both or neither", remedy="add --engine ray"
+            )
         yield None
         return
     if plan.self_check:
@@ -69,6 +73,16 @@ def run_trainings(run: Run) -> None:
             _spread(run, run.cluster, wave)
 
 
+def run_inferences(run: Run) -> None:
+    """Time every model's forward pass; a device that the cluster has lost is told and passed over."""
+    for model, device, batch_size in run.plan.inferences():
+        if not device.absence:
+            try:
+                run_inference(run, model, device, batch_size)
+            except SetupError as error:
+                run.display.say(f"{model} on {device.word}, batch {batch_size}, not timed: {error}")
+
+
 def _wanted(run: Run, cases: list[Case]) -> list[Case]:
     seeds = {device: wanted_seeds(run, device) for device in run.plan.devices}
     return [case for case in cases if case.seed in seeds[case.device]]
@@ -84,7 +98,7 @@ def wanted_seeds(run: Run, device: Device) -> tuple[int, ...]:
         due = {identify(each, run.dataset) for each in run.plan.cases() if each.device == device and each.seed in seeds}
         known = [each for each in run.records if isinstance(each, TrainingRecord) and each.identity in due]
         verdict = _judge(run, known) if len(known) == len(due) else None
-        if verdict is None or verdict.state != "CANNOT TELL":
+        if verdict is None or (verdict.state != "CANNOT TELL" and len(verdict.devices[0].seeds) >= FIRST_LOOK):
             return seeds
     return run.plan.seeds
 
@@ -153,17 +167,17 @@ def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -
         f"{' (kept from an earlier run)' if from_earlier else ''}"
     )
     keep_record(run, record)
-    mine = [each for each in run.records if isinstance(each, TrainingRecord) and _place(each) == _place(record)]
-    verdict = _judge(run, mine) if len(run.plan.seeds) > 1 else None
+    if len(run.plan.seeds) == 1:
+        return
+    from fashionbench.report.tables import machine  # noqa: PLC0415 - as in _judge
+
+    mine = [each for each in run.records if isinstance(each, TrainingRecord) and machine(each) == machine(record)]
+    verdict = _judge(run, mine)
     if verdict is not None and record.model in {verdict.small, verdict.big} and record.seed in verdict.devices[0].seeds:
         run.display.say(
             f"So far, {len(verdict.devices[0].seeds)} of {len(run.plan.seeds)} seeds on {case.device.word}: "
             f"{verdict.state}. {verdict.sentence}"
         )
-
-
-def _place(record: TrainingRecord) -> tuple[str, str, str, int]:
-    return record.device, record.device_name, record.environment.cpu, record.environment.threads
 
 
 def _judge(run: Run, records: list[TrainingRecord]) -> "Verdict | None":
@@ -178,15 +192,15 @@ def _judge(run: Run, records: list[TrainingRecord]) -> "Verdict | None":
 
 
 def _spread(run: Run, cluster: Cluster, cases: list[Case]) -> None:
-    jobs = {}
+    jobs = []
     for case in cases:
         kept = _find_kept(run, case)
         if kept is None:
             measure_peak_of(run, case.device)
-            jobs[_job(run, case)] = case
+            jobs.append(_job(run, case))
         else:
             _keep(run, case, kept, from_earlier=True)
-    with ExitStack() as all_shown, closing(cluster.measure([*jobs], limit_seconds=_limit(run))) as messages:
+    with ExitStack() as all_shown, closing(cluster.measure(jobs, limit_seconds=_limit(run))) as messages:
         shown = {job: all_shown.enter_context(ExitStack()) for job in jobs}
         watches = {}
         for job, message in messages:

@@ -39,7 +39,14 @@ class Display:
         self._left = list(cases)
         self._total = len(cases)
         self._places = places
-        self._running: dict[str, float] = {}
+        self._running: dict[object, float] = {}
+        devices = {case.device for case, _ in cases}
+        self._words = {
+            device: f"{device.word} ({device.name})"
+            if sum(other.word == device.word for other in devices) > 1
+            else device.word
+            for device in devices
+        }
         self._bars = _bars(console)
 
     def say(self, line: str) -> None:
@@ -58,17 +65,19 @@ class Display:
         place = min(self._total - len(self._left) + 1, self._total)  # one that begins again is not counted twice
         at = next((at for at, (other, _) in enumerate(self._left) if other == case), None)
         seconds = self._left.pop(at)[1] if at is not None else 0.0
-        name = f"[{place}/{self._total}] {case.model} on {case.device.word}, seed {case.seed}"
-        self._running[name] = seconds
+        device = self._words.get(case.device, case.device.word)
+        name = f"[{place}/{self._total}] {case.model} on {device}, seed {case.seed}"
+        key = object()
+        self._running[key] = seconds
         try:
             if self._console.is_terminal:
                 with self._bar(name) as task:
-                    yield lambda tick: self._draw(name, task, case, tick)
+                    yield lambda tick: self._draw(key, task, case, tick)
             else:
                 self.say(f"{name}: preparing")
-                yield self._line_writer(name, case)
+                yield self._line_writer(name, key, case)
         finally:
-            del self._running[name]
+            del self._running[key]
 
     @contextmanager
     def _bar(self, name: str) -> Iterator[TaskID]:
@@ -81,8 +90,8 @@ class Display:
             if not self._bars.tasks:
                 self._bars.stop()
 
-    def _note(self, name: str, case: Case, tick: Tick) -> str:
-        left = self._running[name] = tick.train_seconds / tick.step * (tick.steps - tick.step)
+    def _note(self, key: object, case: Case, tick: Tick) -> str:
+        left = self._running[key] = tick.train_seconds / tick.step * (tick.steps - tick.step)
         still = sum(self._running.values()) + sum(seconds for _, seconds in self._left)
         ahead = max(left, still / self._places)
         accuracy = "" if tick.validation_accuracy is None else f", validation accuracy {tick.validation_accuracy:.1%}"
@@ -91,12 +100,12 @@ class Display:
             f"{format_duration(left)} left, {format_duration(ahead)} for the whole run"
         )
 
-    def _draw(self, name: str, task: TaskID, case: Case, tick: Tick) -> None:
+    def _draw(self, key: object, task: TaskID, case: Case, tick: Tick) -> None:
         self._expect(case, tick)
-        self._bars.update(task, completed=tick.step, total=tick.steps, note=self._note(name, case, tick))
+        self._bars.update(task, completed=tick.step, total=tick.steps, note=self._note(key, case, tick))
         self._bars.refresh()
 
-    def _line_writer(self, name: str, case: Case) -> Callable[[Tick], None]:
+    def _line_writer(self, name: str, key: object, case: Case) -> Callable[[Tick], None]:
         told = time.perf_counter()
 
         def write(tick: Tick) -> None:
@@ -104,7 +113,7 @@ class Display:
             self._expect(case, tick)
             if tick.validation_accuracy is not None or time.perf_counter() - told > SECONDS_BETWEEN_LINES:
                 told = time.perf_counter()
-                self.say(f"{name}: {tick.step / tick.steps:.0%}, {self._note(name, case, tick)}")
+                self.say(f"{name}: {tick.step / tick.steps:.0%}, {self._note(key, case, tick)}")
 
         return write
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rich.console import Console
 
+from fashionbench.errors import InputError
 from fashionbench.measure.case import (
     Case,
     draw_split,
@@ -125,6 +126,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
         for device in plan.devices:
             say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
         finished = find_finished(out / "records", say)
+        _require_same_looks(plan, cases, dataset, finished)
         left = cases if plan.fresh else tuple(case for case in cases if identify(case, dataset) not in finished)
         if len(left) < len(cases):
             say(f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them anew")
@@ -148,6 +150,20 @@ def open_run(  # noqa: PLR0913 - the options of a run
             if case.device.absence:
                 keep_record(run, record_absence(case, dataset, command=command))
         yield run
+
+
+def _require_same_looks(
+    plan: Plan, cases: tuple[Case, ...], dataset: Dataset, finished: Mapping[str, TrainingRecord]
+) -> None:
+    """Refuse to spend the 5 % of error a second time: a run until decided is not prolonged beyond its last look."""
+    for case in cases if plan.looks and not plan.fresh else ():
+        kept = finished.get(identify(case, dataset))
+        if kept is not None and kept.looks not in {(), plan.looks}:
+            raise InputError(
+                f"{case.name} of an earlier run until decided, with at most {kept.looks[-1]} seeds",
+                expected=f"--until-decided {kept.looks[-1]} and --seeds as then: its looks were planned for those",
+                remedy="give those, or begin anew in another folder with --out",
+            )
 
 
 @contextmanager

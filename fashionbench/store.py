@@ -134,7 +134,8 @@ def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path
 
 def _mark_of_place(record: InferenceRecord) -> str:
     """Return a digest of where and how the forward pass was timed: only the same place takes a file's place."""
-    place = (record.device_name, record.environment.cpu, record.execution, record.precision)
+    where = record.environment
+    place = (record.device_name, where.cpu, where.threads, record.execution, record.precision)
     return hashlib.sha256(json.dumps(place).encode()).hexdigest()
 
 

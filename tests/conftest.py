@@ -39,7 +39,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def nodes() -> Iterator[RayCluster]:
     """Start a Ray cluster of three nodes on this machine: real processes, real sockets."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # as the docs advise
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it, and the docs advise it
     memory = 100 * 1024**2
     head = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": memory, "include_dashboard": False}
     started = RayCluster(initialize_head=True, head_node_args=head)

@@ -169,9 +169,12 @@ def test_a_number_of_seeds_that_no_look_fits_is_refused(sample_folder: Path, mos
 
 
 def test_looks_grow_by_half_up_to_the_most_and_begin_with_the_seeds_given(sample_folder: Path) -> None:
-    assert plan_for(sample_folder, until_decided="20").looks == (3, 5, 8, 12, 18, 20)
+    assert plan_for(sample_folder, until_decided="20").looks == (3, 5, 8, 12, 20)
     assert plan_for(sample_folder, until_decided="9", seeds="6").looks == (6, 9)
     assert plan_for(sample_folder, until_decided="3").seeds == (0, 1, 2)
+    assert plan_for(sample_folder, until_decided="4").looks == (3, 4)
+    with pytest.raises(InputError, match=r"until-decided with the model dummy alone; expected two models or more"):
+        plan_for(sample_folder, until_decided="4", models="dummy")
 
 
 def test_an_engine_that_is_none_or_does_not_do_what_is_asked_is_refused(sample_folder: Path) -> None:
@@ -179,5 +182,22 @@ def test_an_engine_that_is_none_or_does_not_do_what_is_asked_is_refused(sample_f
 
     with pytest.raises(InputError, match="unknown engine 'slurm'; expected local or ray"):
         open_engine("slurm", None, plan).__enter__()
+    with pytest.raises(InputError, match="--address here:1 without --engine ray; expected both or neither"):
+        open_engine("local", "here:1", plan).__enter__()
     with pytest.raises(InputError, match="--self-check with --engine ray; expected one of the two"):
         open_engine("ray", None, replace(plan, self_check=True)).__enter__()
+
+
+def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = make_training().model_copy(update={"looks": (3, 5)})
+    monkeypatch.setattr("fashionbench.run.find_finished", lambda *_: {"the same": looked})
+    monkeypatch.setattr("fashionbench.run.identify", lambda *_: "the same")
+    plan = plan_for(sample_folder, until_decided="9")
+    console = Console(file=io.StringIO())
+
+    with pytest.raises(InputError, match=r"-0 of an earlier run until decided, with at most 5 seeds; .*--out"):
+        open_run(
+            plan, plan.cases(), data=sample_folder, out=tmp_path, command="x", environ={}, console=console
+        ).__enter__()

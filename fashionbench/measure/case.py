@@ -30,6 +30,7 @@ from fashionbench.measure.training import (
 from fashionbench.recipe import Recipe
 from fashionbench.record import (
     DataInfo,
+    Environment,
     Execution,
     ModelInfo,
     Packed,
@@ -162,9 +163,11 @@ def compare_repeats(record: TrainingRecord, again: TrainingRecord) -> TrainingRe
     return record.model_copy(update={"result": record.result.model_copy(update={"self_check": check})})
 
 
-def record_failure(case: Case, dataset: Dataset, reason: str, *, command: str) -> TrainingRecord:
-    """Return the record of a case that gave no result."""
-    return _unfinished(case, dataset, command, "failed", reason)
+def record_failure(
+    case: Case, dataset: Dataset, reason: str, *, command: str, environment: Environment | None = None
+) -> TrainingRecord:
+    """Return the record of a case that gave no result; ``environment`` is that of another machine where it failed."""
+    return _unfinished(case, dataset, command, "failed", reason, environment)
 
 
 def record_absence(case: Case, dataset: Dataset, *, command: str) -> TrainingRecord:
@@ -267,8 +270,12 @@ def _finish(case: Case, dataset: Dataset, prepared: Prepared, curves: Curves, co
     return _record(case, dataset, command, status="finished", reason="", result=result, info=info)
 
 
-def _unfinished(case: Case, dataset: Dataset, command: str, status: Status, reason: str) -> TrainingRecord:
-    return _record(case, dataset, command, status=status, reason=reason, result=None, info=None)
+def _unfinished(  # noqa: PLR0913, PLR0917 - as a record has them
+    case: Case, dataset: Dataset, command: str, status: Status, reason: str, environment: Environment | None = None
+) -> TrainingRecord:
+    return _record(
+        case, dataset, command, status=status, reason=reason, result=None, info=None, environment=environment
+    )
 
 
 def _record(  # noqa: PLR0913 - the parts that differ between finished and not
@@ -280,6 +287,7 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
     reason: str,
     result: TrainingResult | None,
     info: ModelInfo | None,
+    environment: Environment | None = None,
 ) -> TrainingRecord:
     train_images = case.recipe.train_images or len(dataset.train_images)
     validation_images = math.ceil(train_images * case.recipe.validation_fraction)  # as scikit-learn rounds
@@ -292,7 +300,7 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
         status=status,
         reason=reason,
         measured_at=now(),
-        environment=describe_environment(case.device, command),
+        environment=environment or describe_environment(case.device, command),
         model_info=info,
         identity=identify(case, dataset),
         seed=case.seed,

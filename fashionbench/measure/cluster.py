@@ -6,10 +6,10 @@ import os
 import platform
 import socket
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, ParamSpec, TypeVar
@@ -22,9 +22,10 @@ from fashionbench.measure.case import Case, record_failure
 from fashionbench.measure.child import Job, Message, clean_context, messages_of_child
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device, list_devices, read_words
+from fashionbench.measure.environment import describe_environment
 from fashionbench.measure.identity import code_digest
 from fashionbench.measure.models import source_of
-from fashionbench.record import TrainingRecord
+from fashionbench.record import Environment, TrainingRecord
 
 __all__ = ["Cluster", "Node", "call_in_child", "describe_node", "open_cluster", "train_in_child"]
 
@@ -33,6 +34,8 @@ MOST_LOSSES: Final = 3
 SECONDS_TO_CONNECT: Final = 10.0
 SECONDS_TO_ANSWER: Final = 120.0
 """How long a node may take to say what it is: it imports torch first."""
+SECONDS_TO_LEAVE: Final = 2.0
+"""How long a run that was interrupted waits for its nodes."""
 SECONDS_TO_LIVE: Final = 30.0
 """How long a node may take to show that it is still there."""
 THREADS: Final = "OMP_NUM_THREADS"
@@ -51,6 +54,8 @@ class Node:
     gpus: int
     """Both as Ray counts them."""
     devices: tuple[Device, ...]
+    environments: tuple[Environment, ...] = field(default=(), compare=False)
+    """Of each device, for the record of a case that was lost here."""
 
     def places(self, device: Device) -> int:
         """Return how many cases may run at once: one on a CPU, one on each GPU where all are of one kind."""
@@ -125,7 +130,7 @@ class Cluster:
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
             except ray.exceptions.RayError:
-                self.nodes.remove(node)
+                self._drop_if_dead(node)
             else:
                 return returned
         raise _no_node_for(device)
@@ -137,19 +142,24 @@ class Cluster:
 
         That is the node where it begins, then its ticks, warnings and checkpoints (the content of a file, which the
         caller keeps where the job says), and last its record. A case whose node is lost begins again on another, from
-        what was kept.
+        what was kept; one that loses its process three times, or whose device no node has any more, counts as failed.
 
         Args:
             jobs: What to measure, the first first.
             limit_seconds: How long a case may take; None: as long as it likes.
 
         Raises:
-            SetupError: No node that has the device is left.
+            FashionBenchError: What a case's own checks refuse.
 
         """
         import ray  # noqa: PLC0415 - an extra
 
         waiting, losses = list(jobs), Counter[Job]()
+        known = {
+            device: environment
+            for node in self.nodes
+            for device, environment in zip(node.devices, node.environments, strict=True)
+        }
         running: dict[Any, tuple[Job, Node]] = {}
         try:
             while waiting or running:
@@ -158,31 +168,41 @@ class Cluster:
                     running[self._start(job, node, limit_seconds)] = job, node
                     yield job, node
                 if not running:
-                    raise _no_node_for(waiting[0].case.device)
+                    for job in waiting:
+                        yield job, _lost(job, str(_no_node_for(job.case.device)), known)
+                    return
                 stream = _first_to_tell([*running])
                 job, node = running[stream]
                 try:
                     message = ray.get(next(stream))
-                except ray.exceptions.RayTaskError as error:
-                    raise error.cause from None
                 except (StopIteration, ray.exceptions.RayError) as error:
                     del running[stream]
                     losses[job] += 1
-                    self._drop_if_dead(node)
-                    reason = f"its process was lost on {node.address} ({type(error).__name__})"
+                    reason = self._tell_loss(node, error)
                     if losses[job] < MOST_LOSSES:
                         waiting.insert(0, job)
-                        yield job, f"{job.case.name}: {reason}; it goes on from its newest checkpoint elsewhere"
+                        yield job, f"{job.case.name}: {reason}; it goes on from its newest checkpoint"
                     else:
-                        yield job, record_failure(job.case, job.dataset, reason, command=job.command)
+                        yield job, _lost(job, reason, known)
                 else:
                     if isinstance(message, TrainingRecord):
                         del running[stream]
                     yield job, message
         finally:
-            for stream in running:
-                with suppress(ray.exceptions.RayError):
-                    ray.cancel(stream, force=True)
+            _let_go(running)
+
+    def _tell_loss(self, node: Node, error: Exception) -> str:
+        """Say why a case has no process any more, and drop the node if it is dead.
+
+        Raises:
+            FashionBenchError: It was not lost: its own checks refuse it.
+
+        """
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, FashionBenchError):
+            raise cause from None
+        self._drop_if_dead(node)
+        return f"its process was lost on {node.address} ({_last_line(cause or error)})"
 
     def _assign(self, waiting: Sequence[Job], running: list[tuple[Job, Node]]) -> Iterator[tuple[Job, Node]]:
         """Yield which waiting cases begin where: a node works on one of its devices' kinds at a time."""
@@ -228,7 +248,7 @@ class Cluster:
 
 @contextmanager
 def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster]:
-    """Connect to a Ray cluster, or start one of this machine alone where it is in none, and ask its nodes what they are.
+    """Connect to a Ray cluster, or start one of this machine where it is in none, and ask its nodes what they are.
 
     Args:
         address: Of the cluster, as ``host:port``; None takes what RAY_ADDRESS names, or that of this machine.
@@ -248,6 +268,7 @@ def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster
             remedy='run: python -m pip install "fashionbench[ray]"',
         ) from error
     try:
+        address = address or os.environ.get("RAY_ADDRESS")
         if address is not None:
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()  # Ray itself waits for minutes
@@ -268,7 +289,7 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
     """Ask every node, all at once, and leave out those that would measure something else or do not answer."""
     import ray  # noqa: PLC0415 - an extra
 
-    _, own = describe_node(models)
+    _, _, own = describe_node(models)
     asked = []
     for each in ray.nodes():  # type: ignore[no-untyped-call] # Ray gives it no types
         cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
@@ -277,9 +298,14 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
             task = _on(node, call_in_child, num_cpus=cpus, num_gpus=gpus)
             asked.append((node, task.remote(describe_node, models)))
     nodes, left_out = [], []
+    answered, _ = ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
     for node, answer in asked:
+        if answer not in answered:
+            ray.cancel(answer)
+            left_out.append(f"{node.address}: no answer in {SECONDS_TO_ANSWER:.0f} s, as if another job kept it busy")
+            continue
         try:
-            devices, software = ray.get(answer, timeout=SECONDS_TO_ANSWER)
+            devices, environments, software = ray.get(answer)
         except ray.exceptions.RayError as error:
             left_out.append(f"{node.address}: {_last_line(error)}")
             continue
@@ -287,7 +313,7 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
         if unlike:
             left_out.append(f"{node.address}: {', '.join(unlike)}")
         else:
-            nodes.append(Node(id=node.id, address=node.address, cpus=node.cpus, gpus=node.gpus, devices=tuple(devices)))
+            nodes.append(replace(node, devices=devices, environments=environments))
     if not nodes:
         raise SetupError(
             f"no node of the cluster can measure ({'; '.join(left_out) or 'none has a CPU'})",
@@ -297,15 +323,17 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
     return Cluster(nodes=nodes, left_out=tuple(left_out))
 
 
-def describe_node(models: Sequence[str]) -> tuple[tuple[Device, ...], dict[str, str]]:
-    """Return this machine's devices, and what must be the same on every node of a run.
+def describe_node(models: Sequence[str]) -> tuple[tuple[Device, ...], tuple[Environment, ...], dict[str, str]]:
+    """Return this machine's devices, the environment of each, and what must be the same on every node of a run.
 
     Raises:
         InputError: A model cannot be loaded here.
 
     """
     sources = {f"model {name}": hashlib.sha256(source_of(name)).hexdigest() for name in models}
-    return list_devices(), {"torch": torch.__version__, "fashionbench": code_digest(), **sources}
+    devices = list_devices()
+    environments = tuple(describe_environment(device, "") for device in devices)
+    return devices, environments, {"torch": torch.__version__, "fashionbench": code_digest(), **sources}
 
 
 def call_in_child(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -382,11 +410,30 @@ def _on(node: Node, function: Callable[..., object], **options: object) -> Any: 
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - the same
 
     strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
-    return ray.remote(function).options(scheduling_strategy=strategy, max_retries=0, **options)
+    # not by .options(): only so Ray ends a worker that had GPUs, whose helper would keep showing those to later cases
+    given: dict[str, Any] = {"scheduling_strategy": strategy, "max_retries": 0, **options}
+    return ray.remote(**given)(function)
 
 
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
+def _last_line(error: BaseException) -> str:
+    last = (str(error).strip().splitlines() or [""])[-1]
+    return f"{type(error).__name__} {last[:200]}".strip()
+
+
+def _let_go(streams: Collection[Any]) -> None:
+    """Cancel what still runs: told so, a worker lets its child save and takes its folder away."""
+    import ray  # noqa: PLC0415 - an extra
+
+    for stream in streams:
+        ray.cancel(stream)
+    ended = [stream.completed() for stream in streams]
+    if ended:
+        ray.wait(ended, num_returns=len(ended), timeout=SECONDS_TO_LEAVE)
+
+
+def _lost(job: Job, reason: str, known: Mapping[Device, Environment]) -> TrainingRecord:
+    environment = known.get(job.case.device)
+    return record_failure(job.case, job.dataset, reason, command=job.command, environment=environment)
 
 
 def _no_node_for(device: Device) -> FashionBenchError:

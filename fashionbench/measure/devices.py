@@ -45,7 +45,7 @@ class Device:
     absence: str = ""
     """Why it cannot be used; empty for a device that is there."""
     threads: int = field(default_factory=torch.get_num_threads)
-    """Of its host, that PyTorch computes with: their number decides the last bits, and the speed."""
+    """That PyTorch computes with on a CPU: their number decides the last bits, and the speed; 0 elsewhere."""
     host: str = field(default_factory=_cpu_name)
     """Its host's CPU by its product name."""
 
@@ -60,7 +60,7 @@ def list_devices() -> tuple[Device, ...]:
         for word in words:
             name = _accelerator_name(torch.device(word))
             if name not in {device.name for device in devices}:
-                devices.append(Device(word=word, name=name))
+                devices.append(Device(word=word, name=name, threads=0))
     return tuple(devices)
 
 
@@ -102,8 +102,10 @@ def _find_device(word: str) -> Device:
     count = torch.accelerator.device_count() if accelerator is not None and accelerator.type == kind else 0
     if int(index or 0) >= count:
         there = ", ".join(device.word for device in list_devices())
-        return Device(word=word, name="", absence=f"not found by torch {torch.__version__} here (found: {there})")
-    return Device(word=word, name=_accelerator_name(torch.device(word)))
+        return Device(
+            word=word, name="", threads=0, absence=f"not found by torch {torch.__version__} here (found: {there})"
+        )
+    return Device(word=word, name=_accelerator_name(torch.device(word)), threads=0)
 
 
 def synchronize(device: torch.device) -> None:

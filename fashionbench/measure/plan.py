@@ -23,7 +23,17 @@ from fashionbench.measure.training import iterate_batches, scale_pixels, train_s
 from fashionbench.recipe import Recipe, load_recipe
 from fashionbench.record import Execution, Precision
 
-__all__ = ["DEFAULTS", "FLAG_HELP", "OPTION_HELP", "Plan", "check_fit", "estimate_seconds", "make_plan", "parse_seeds"]
+__all__ = [
+    "DEFAULTS",
+    "FIRST_LOOK",
+    "FLAG_HELP",
+    "OPTION_HELP",
+    "Plan",
+    "check_fit",
+    "estimate_seconds",
+    "make_plan",
+    "parse_seeds",
+]
 
 DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -179,6 +189,12 @@ def make_plan(  # noqa: PLR0913 - the options of a run
         )
     first = parse_seeds(seeds)
     looks = _plan_looks(len(first), until_decided) if until_decided else ()
+    if looks and len(names) < 2:  # noqa: PLR2004 - a verdict needs two
+        raise InputError(
+            f"until-decided with the model {names[0]} alone",
+            expected="two models or more",
+            remedy="name two in --models",
+        )
     others = (seed for seed in count() if seed not in first)
     return Plan(
         recipe=load_recipe(recipe),
@@ -231,6 +247,8 @@ def _plan_looks(first: int, most: str) -> tuple[int, ...]:
     looks = [max(first, FIRST_LOOK)]
     while looks[-1] < int(most):
         looks.append(min(math.ceil(NEXT_LOOK * looks[-1]), int(most)))
+    if len(looks) > 2 and looks[-1] < NEXT_LOOK * looks[-2]:  # noqa: PLR2004 - a look between first and last
+        del looks[-2]  # so near the last that it would only take of its share
     return tuple(looks)
 
 

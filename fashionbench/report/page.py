@@ -190,7 +190,7 @@ def _card(material: Material) -> Card:
     first = verdict.devices[0]
     price = first.price_minutes_per_pp
     digits = units.minutes_digits(first.small_minutes, first.big_minutes)
-    looks = verdict.thresholds.looks
+    looks = first.looks
     remarks = (
         "provisional, one seed" if verdict.provisional else "",
         verdict.agreement,

@@ -154,7 +154,7 @@ def method(material: Material) -> tuple[Block, ...]:
                 "tie": units.ratio(material.verdict.thresholds.tie_slowdown, 2) if material.verdict else "",
                 "gain_method": material.verdict.devices[0].gain.method if material.verdict else "",
                 "slowdown_method": material.verdict.devices[0].slowdown.method if material.verdict else "",
-                "looks": ", ".join(map(units.count, material.verdict.thresholds.looks)) if material.verdict else "",
+                "looks": ", ".join(map(units.count, material.verdict.devices[0].looks)) if material.verdict else "",
             },
         ),
     )

@@ -63,8 +63,6 @@ class Thresholds(_Frozen):
     """Prices of hours, and of a percentage point in money, which goes before that in minutes."""
     tie_slowdown: float = TIE_SLOWDOWN
     confidence: float = CONFIDENCE
-    looks: tuple[int, ...] = ()
-    """Planned numbers of seeds at which the verdict was looked at; empty where the number was fixed beforehand."""
 
 
 class Recommendation(_Frozen):
@@ -83,6 +81,8 @@ class DeviceVerdict(_Frozen):
     seeds: tuple[int, ...]
     """Those at which both models finished."""
     test_images: int
+    looks: tuple[int, ...] = ()
+    """Planned numbers of seeds at which the verdict was looked at; empty where the number was fixed beforehand."""
     confidence: float = CONFIDENCE
     """Of gain and slowdown at this look by itself; over all planned looks it is that of the thresholds."""
     small_minutes: float
@@ -191,12 +191,7 @@ def decide(
     if len(sizes) < 2:  # noqa: PLR2004 - a comparison needs two
         return None
     small, big = (pick(sizes, key=lambda name: (sizes[name], name)) for pick in (min, max))
-    thresholds = Thresholds(
-        margin=margin_pp / 100,
-        price_minutes_per_pp=price_minutes_per_pp,
-        money=money,
-        looks=tuple(sorted({look for each in finished for look in each.looks})),
-    )
+    thresholds = Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp, money=money)
     labels = device_labels(records)
     devices = []
     for key, label in labels.items():
@@ -245,7 +240,8 @@ def _judge_device(
     pairs = [(results[big][seed], results[small][seed]) for seed in seeds]
     big_correct, small_correct = (np.stack([_correct(pair[side]) for pair in pairs]) for side in (0, 1))
     big_seconds, small_seconds = ([pair[side].train_seconds for pair in pairs] for side in (0, 1))
-    confidence = look_confidence(len(seeds), thresholds.looks)
+    looks = tuple(sorted({look for each in records for look in each.looks}))
+    confidence = look_confidence(len(seeds), looks)
     gain = gain_interval(big_correct, small_correct, confidence)
     slowdown = slowdown_interval(
         big_seconds,
@@ -267,6 +263,7 @@ def _judge_device(
         device_name=records[0].device_name,
         seeds=seeds,
         test_images=big_correct.shape[1],
+        looks=looks,
         confidence=confidence,
         small_minutes=small_minutes,
         big_minutes=big_minutes,

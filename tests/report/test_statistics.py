@@ -216,7 +216,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say_and_seldom_call_a_small_
         assert worth < 0.05
 
 
-LOOKS = (3, 5, 8, 12, 18, 20)
+LOOKS = (3, 5, 8, 12, 20)
 
 
 def test_looks_share_the_five_percent_in_proportion_to_the_seeds_they_add() -> None:
@@ -239,25 +239,24 @@ def test_an_interval_of_one_of_several_looks_is_wider_and_says_so() -> None:
     assert slowdown_interval([20.0, 22.0, 21.0], [5.0, 5.0, 5.0], [], [], 0.99).high > 4.5
 
 
-def run_until_decided(generator: np.random.Generator, gain: float, looks: tuple[int, ...]) -> tuple[State, int]:
-    """Simulate one study that adds seeds until its verdict is decided, and return it with the number of seeds."""
+def look_at(generator: np.random.Generator, gain: float, looks: tuple[int, ...]) -> tuple[State, bool]:
+    """Simulate one study that adds seeds until it is decided: how it ends, and whether every look's interval holds."""
     big, small = simulate(generator, gain, LOOKS[-1])
     slowdown = Interval(estimate=7.0, low=6.0, high=8.0, method="")
-    for look in LOOKS:
-        interval = gain_interval(big[:look], small[:look], look_confidence(look, looks))
-        state = judge(interval, slowdown, 9.0, Thresholds(margin=MARGIN, price_minutes_per_pp=None))
-        if state != "CANNOT TELL":
-            break
-    return state, look
+    intervals = [gain_interval(big[:look], small[:look], look_confidence(look, looks)) for look in LOOKS]
+    thresholds = Thresholds(margin=MARGIN, price_minutes_per_pp=None)
+    states = [judge(interval, slowdown, 9.0, thresholds) for interval in intervals]
+    ended = next((state for state in states if state != "CANNOT TELL"), states[-1])
+    return ended, all(interval.low <= gain <= interval.high for interval in intervals)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gain", [0.0, 0.0045, 0.005, 0.015])
-def test_adding_seeds_until_decided_seldom_ends_in_a_false_verdict(gain: float) -> None:
-    generator = np.random.default_rng(round(gain * 10_000))
-
-    states = [run_until_decided(generator, gain, LOOKS)[0] for _ in range(250)]
+@pytest.mark.parametrize("gain", [0.0045, 0.005])
+def test_adding_seeds_until_decided_seldom_ends_in_a_false_verdict_and_all_looks_hold_the_truth(gain: float) -> None:
+    shared = [look_at(np.random.default_rng(seed), gain, LOOKS) for seed in range(250)]
+    plain = [look_at(np.random.default_rng(seed), gain, ()) for seed in range(250)]
 
     wrong: State = "WORTH IT" if gain < MARGIN else "NOT WORTH IT"
-    assert states.count(wrong) / len(states) < 0.05
-    assert states.count("CANNOT TELL") / len(states) < 0.15 or abs(gain - MARGIN) < 0.001
+    assert np.mean([state == wrong for state, _ in shared]) < 0.05
+    assert np.mean([held for _, held in shared]) > 0.93
+    assert np.mean([held for _, held in plain]) < 0.9  # what would be promised falsely without
