@@ -214,9 +214,9 @@ def _spread(run: Run, cluster: Cluster, cases: list[Case]) -> None:
                     run.display.say(message)
                 case bytes():
                     keep_checkpoint(_checkpoint(run, job.case), message, run.display.say)
-                case TrainingRecord():
+                case record:
                     shown[job].close()
-                    _keep(run, job.case, _finish(run, job.case, message), from_earlier=False)
+                    _keep(run, job.case, _finish(run, job.case, record), from_earlier=False)
 
 
 def _measure(run: Run, case: Case, checkpoint: Path | None) -> TrainingRecord:

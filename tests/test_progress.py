@@ -1,6 +1,7 @@
 """A watcher sees loss, accuracy and time left; without a terminal, in plain lines."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -84,6 +85,32 @@ def test_a_terminal_gets_a_bar_with_the_same_words() -> None:
     assert "[1/2] fashioncnn on cpu, seed 0" in file.getvalue()
     assert "loss 0.457, validation accuracy 90.0%" in file.getvalue()
     assert "50 %" in file.getvalue()
+
+
+def test_a_case_that_is_forgotten_is_no_longer_expected() -> None:
+    shown, file = display(terminal=False)
+
+    shown.forget(CASES[1])
+    with shown.watch(CASES[0]) as watch:
+        watch(tick(50, 0.9))
+
+    assert "[1/1] fashioncnn on cpu, seed 0: 50%" in file.getvalue()
+    assert "30 s left, 30 s for the whole run" in file.getvalue()
+
+
+def test_two_cases_at_once_on_unlike_devices_of_one_word_are_told_apart() -> None:
+    file = io.StringIO()
+    other = replace(CASES[0], device=Device(word="cpu", name="y"))
+    console = Console(file=file, force_terminal=True, width=200, color_system=None)
+    shown = Display(console, [(CASES[0], 50.0), (other, 50.0)], places=2)
+
+    with shown.watch(CASES[0]) as one, shown.watch(other) as two:
+        one(tick(50, 0.9))
+        two(tick(50, 0.9))
+
+    assert "fashioncnn on cpu (x), seed 0" in file.getvalue()
+    assert "fashioncnn on cpu (y), seed 0" in file.getvalue()
+    assert "30 s left, 30 s for the whole run" in file.getvalue()
 
 
 def test_names_are_never_read_as_markup() -> None:

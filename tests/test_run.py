@@ -3,7 +3,7 @@
 import io
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,15 @@ from rich.console import Console
 from synthetic import make_training
 
 from fashionbench import engine as engine_module
-from fashionbench.engine import open_engine, run_trainings
-from fashionbench.errors import InputError
+from fashionbench.engine import open_engine, run_inferences, run_trainings
+from fashionbench.errors import InputError, SetupError
 from fashionbench.measure.child import Job
+from fashionbench.measure.cluster import Node
+from fashionbench.measure.devices import Device
 from fashionbench.measure.identity import identify
+from fashionbench.measure.inference import measure_inference
 from fashionbench.measure.plan import DEFAULTS, Plan, make_plan
+from fashionbench.measure.training import Tick
 from fashionbench.record import TrainingRecord
 from fashionbench.run import Run, finish_run, open_run, run_inference
 from fashionbench.store import read_records
@@ -201,3 +205,49 @@ def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
         open_run(
             plan, plan.cases(), data=sample_folder, out=tmp_path, command="x", environ={}, console=console
         ).__enter__()
+
+
+class FakeCluster:
+    """A cluster whose one node tells of everything, and is gone before inference."""
+
+    def places(self, _: object) -> int:
+        return 1
+
+    def call(self, _: Device, function: Callable[..., object], *arguments: object, **named: object) -> object:
+        if function is measure_inference:
+            raise SetupError("no node is left", expected="one", remedy="start one")
+        return function(*arguments, **named)
+
+    def measure(self, jobs: list[Job], *, limit_seconds: float | None) -> Iterator[tuple[Job, object]]:
+        assert limit_seconds is None
+        for job in jobs:
+            assert job.checkpoint is not None
+            yield job, Node(id="a", address="here", cpus=1, gpus=0, devices=(job.case.device,))
+            yield job, Tick(epoch=1, step=1, steps=2, loss=0.5, train_seconds=1.0, validation_accuracy=0.9)
+            yield job, b"a checkpoint"
+            assert job.checkpoint.read_bytes() == b"a checkpoint"
+            yield job, f"{job.case.name}: a line"
+            record = make_training(job.case.model, seed=job.case.seed)
+            yield job, record.model_copy(update={"identity": identify(job.case, job.dataset)})
+
+
+def test_what_a_cluster_tells_is_shown_and_kept(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> None:
+    plan = plan_for(sample_folder)
+    with open_run(
+        plan,
+        plan.cases(),
+        data=sample_folder,
+        out=tmp_path,
+        command="pytest",
+        environ={},
+        console=Console(file=said, width=200),
+        cluster=FakeCluster(),  # type: ignore[arg-type] # as much of one as a run needs
+    ) as opened:
+        run_trainings(opened)
+        run_inferences(opened)
+
+    assert "[1/2] fashioncnn on cpu, seed 0: 50%, epoch 1/1" in said.getvalue()
+    assert "resnet18-cpu-0: a line\n" in said.getvalue()
+    assert "fashioncnn on cpu, batch 1, not timed: no node is left; expected one; start one" in said.getvalue()
+    assert len(read_records([tmp_path / "records"])) == len(opened.records) == 2
+    assert not (tmp_path / "checkpoints").exists()

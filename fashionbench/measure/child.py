@@ -73,13 +73,12 @@ def measure_in_child(
     """
     with closing(messages_of_child(job, limit_seconds)) as messages:
         for message in messages:
-            match message:
-                case Tick():
-                    watch(message)
-                case str():
-                    warn(message)
-                case TrainingRecord():
-                    return message
+            if isinstance(message, Tick):
+                watch(message)
+            elif isinstance(message, str):
+                warn(message)
+            else:
+                return message
     raise AssertionError(f"{job.case.name}: no record came")
 
 

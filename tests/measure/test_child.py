@@ -95,6 +95,18 @@ def test_a_childs_warnings_are_passed_on_and_what_nobody_sends_is_a_bug(sample: 
         next(messages)
 
 
+def test_warnings_are_told_and_a_child_without_a_record_is_a_bug(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(child_module, "messages_of_child", lambda *_: (each for each in ("the disk is full",)))
+
+    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: no record came"):
+        measure_in_child(job(sample), watch=print, warn=told.append, limit_seconds=None)
+
+    assert told == ["the disk is full"]
+
+
 def test_a_child_that_ends_by_itself_is_told_by_its_exit_status() -> None:
     reason = child_module._how_it_ended(3)  # noqa: SLF001 - torch does not end a process so on request
 

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -236,6 +238,26 @@ def test_without_ray_the_command_that_brings_it_is_told(monkeypatch: pytest.Monk
         SetupError, match=r"Ray is not installed; .*; run: python -m pip install \"fashionbench\[ray\]\""
     ):
         open_cluster(None, MODELS).__enter__()
+
+
+@pytest.mark.slow
+def test_an_interrupt_leaves_no_training_and_no_folder_behind(
+    cluster: Cluster, sample: Dataset, tmp_path: Path
+) -> None:
+    def interrupt(_: Job, message: object) -> None:
+        if isinstance(message, Tick):
+            raise KeyboardInterrupt
+
+    before = {*Path(tempfile.gettempdir()).glob("fashionbench-*")}
+    with pytest.raises(KeyboardInterrupt):
+        collect(cluster, [make_job(0, tmp_path, sample, SLOW.model_copy(update={"epochs": 9_999}))], interrupt)
+
+    for _ in range(200):
+        left = {*Path(tempfile.gettempdir()).glob("fashionbench-*")} - before
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left
 
 
 @pytest.mark.slow
