@@ -306,6 +306,8 @@ def _describe(big_model: str, small_model: str, gain: Interval, slowdown: Interv
         f"{big} trains {units.ratio(slowdown.estimate)} as long as {small}"
         if slowdown.low > 1
         else f"{big} trains about as long as {small} ({units.ratio(slowdown.estimate)})"
+        if 1 <= slowdown.high <= TIE_SLOWDOWN
+        else f"{big} does not surely train longer than {small} ({units.ratio(slowdown.estimate)})"
         if slowdown.high >= 1
         else f"{big} trains in {units.ratio(slowdown.estimate, 2)} the time of {small}"
     )

@@ -189,3 +189,18 @@ def test_same_records_give_the_same_json() -> None:
 
     assert first == second
     assert json.loads(first)["rule_version"] == 1
+
+
+def test_a_ratio_of_times_that_tells_nothing_is_not_called_about_as_long() -> None:
+    records = [
+        *(make_training(seed=seed, train_seconds=seconds) for seed, seconds in enumerate((100.0, 400.0, 90.0))),
+        *(
+            make_training("resnet18", seed=seed, train_seconds=seconds)
+            for seed, seconds in enumerate((900.0, 500.0, 800.0))
+        ),
+    ]
+
+    verdict = decide(records)
+
+    assert verdict is not None
+    assert verdict.sentence.startswith("ResNet18 does not surely train longer than FashionCNN (4.6")
