@@ -231,6 +231,25 @@ def test_an_address_where_no_cluster_answers_is_told_in_one_line(address: str) -
         open_cluster(address, MODELS).__enter__()
 
 
+def test_without_an_address_it_is_this_machines_cluster_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**options: object) -> None:
+        raise ConnectionError(f"address {options['address']}")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray.init", refuse)
+
+    with pytest.raises(SetupError, match=r"no Ray cluster answers at this machine \(address None\)"):
+        open_cluster(None, MODELS).__enter__()
+
+
+def test_a_cluster_tells_of_each_node_in_a_line() -> None:
+    node = Node(id="a", address="10.0.0.1", cpus=1, gpus=0, devices=(Device(word="cpu", name="One"),))
+
+    lines = [*Cluster(nodes=[node], left_out=("10.0.0.2: another torch than here",)).described()]
+
+    assert lines == ["Node: 10.0.0.1, cpu (One)", "Left out: 10.0.0.2: another torch than here"]
+
+
 def test_without_ray_the_command_that_brings_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
 
