@@ -96,6 +96,11 @@ def run(  # noqa: PLR0913 - the options of a run
     out: OutOption = Path("reports"),
 ) -> None:
     """Train every model on every device and write the report."""
+    from fashionbench.measure.helper import start_helper
+
+    if engine == "local":
+        start_helper()
+
     from rich.console import Console
 
     from fashionbench.engine import open_engine, run_inferences, run_trainings

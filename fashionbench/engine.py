@@ -11,7 +11,7 @@ from fashionbench.measure.case import Case, compare_repeats
 from fashionbench.measure.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, keep_checkpoint, remove_checkpoints
 from fashionbench.measure.child import Job, measure_in_child
 from fashionbench.measure.cluster import Cluster, Node, open_cluster
-from fashionbench.measure.devices import Device
+from fashionbench.measure.devices import Device, name_devices
 from fashionbench.measure.identity import identify
 from fashionbench.measure.plan import FIRST_LOOK, Plan
 from fashionbench.measure.training import Tick
@@ -159,10 +159,12 @@ def _finish(run: Run, case: Case, record: TrainingRecord) -> TrainingRecord:
 def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -> None:
     """Keep a case's record in the run, and tell its outcome and the verdict so far."""
     result = record.result
+    device = name_devices(run.plan.devices)[case.device]
+    name = case.name + device.removeprefix(case.device.word)
     run.display.say(
-        f"{case.name}: {record.status}, {record.reason}"
+        f"{name}: {record.status}, {record.reason}"
         if result is None
-        else f"{case.name}: {result.scores.accuracy:.2%} on the test images "
+        else f"{name}: {result.scores.accuracy:.2%} on the test images "
         f"after {format_duration(result.train_seconds)} of training"
         f"{' (kept from an earlier run)' if from_earlier else ''}"
     )
@@ -175,7 +177,7 @@ def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -
     verdict = _judge(run, mine)
     if verdict is not None and record.model in {verdict.small, verdict.big} and record.seed in verdict.devices[0].seeds:
         run.display.say(
-            f"So far, {len(verdict.devices[0].seeds)} of {len(run.plan.seeds)} seeds on {case.device.word}: "
+            f"So far, {len(verdict.devices[0].seeds)} of {len(run.plan.seeds)} seeds on {device}: "
             f"{verdict.state}. {verdict.sentence}"
         )
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from fashionbench.measure.case import Case
+from fashionbench.measure.devices import name_devices
 from fashionbench.measure.training import Tick
 
 __all__ = ["Display", "format_duration"]
@@ -40,13 +41,7 @@ class Display:
         self._total = len(cases)
         self._places = places
         self._running: dict[object, float] = {}
-        devices = {case.device for case, _ in cases}
-        self._words = {
-            device: f"{device.word} ({device.name})"
-            if sum(other.word == device.word for other in devices) > 1
-            else device.word
-            for device in devices
-        }
+        self._names = name_devices({case.device for case, _ in cases})
         self._bars = _bars(console)
 
     def say(self, line: str) -> None:
@@ -65,7 +60,7 @@ class Display:
         place = min(self._total - len(self._left) + 1, self._total)  # one that begins again is not counted twice
         at = next((at for at, (other, _) in enumerate(self._left) if other == case), None)
         seconds = self._left.pop(at)[1] if at is not None else 0.0
-        device = self._words.get(case.device, case.device.word)
+        device = self._names.get(case.device, case.device.word)
         name = f"[{place}/{self._total}] {case.model} on {device}, seed {case.seed}"
         key = object()
         self._running[key] = seconds

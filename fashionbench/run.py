@@ -22,7 +22,7 @@ from fashionbench.measure.case import (
 from fashionbench.measure.cluster import Cluster
 from fashionbench.measure.data import Dataset, cache_folder
 from fashionbench.measure.datasets import load_dataset
-from fashionbench.measure.devices import Device
+from fashionbench.measure.devices import Device, name_devices
 from fashionbench.measure.identity import identify
 from fashionbench.measure.inference import measure_inference, time_rounds
 from fashionbench.measure.peak import measure_peak
@@ -229,7 +229,7 @@ def run_inference(
     ).model_copy(update={"peak": run.peaks[device]})
     result = record.result
     run.display.say(
-        f"{model} on {device.word}, batch {batch_size}: "
+        f"{model} on {name_devices(run.plan.devices)[device]}, batch {batch_size}: "
         + (f"{batch_size / result.median_seconds():,.0f} images a second" if result else record.reason)
     )
     keep_record(run, record)

@@ -3,14 +3,12 @@
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +16,11 @@ from fashionbench.errors import FashionBenchError
 from fashionbench.measure.case import Case, measure_training, record_failure
 from fashionbench.measure.checkpoint import Checkpoints, Stopped
 from fashionbench.measure.data import Dataset
+from fashionbench.measure.helper import clean_context
 from fashionbench.measure.training import Tick, TrainingClock
 from fashionbench.record import TrainingRecord
 
-__all__ = ["Job", "Message", "clean_context", "measure_in_child", "messages_of_child"]
+__all__ = ["Job", "Message", "measure_in_child", "messages_of_child"]
 
 Message = Tick | str | TrainingRecord
 """What a child tells: its progress, a warning in a line, its record."""
@@ -41,17 +40,6 @@ class Job:
     checkpoint: Path | None
     """Where the training goes on from and saves to."""
     seconds_between_checkpoints: float
-
-
-def clean_context() -> "ForkServerContext | SpawnContext":
-    """Return how a process is made that shares nothing with this one.
-
-    On Linux it is forked from a helper that has imported what measuring needs and done nothing else: some 5 s sooner.
-    """
-    linux = sys.platform == "linux"
-    context = multiprocessing.get_context("forkserver") if linux else multiprocessing.get_context("spawn")
-    context.set_forkserver_preload([__name__])
-    return context
 
 
 def measure_in_child(

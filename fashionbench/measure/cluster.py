@@ -1,33 +1,25 @@
 """Cases over a Ray cluster: which nodes can measure, one case a device at a time, another node where one is lost."""
 
-import hashlib
 import logging
 import os
 import platform
 import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, ParamSpec, TypeVar
 
-import psutil
-import torch
-
 from fashionbench.errors import FashionBenchError, SetupError
-from fashionbench.measure.case import Case, record_failure
-from fashionbench.measure.child import Job, Message, clean_context, messages_of_child
+from fashionbench.measure.case import record_failure
+from fashionbench.measure.child import Job, Message
 from fashionbench.measure.data import Dataset
-from fashionbench.measure.devices import Device, list_devices, read_words
-from fashionbench.measure.environment import describe_environment
-from fashionbench.measure.identity import code_digest
-from fashionbench.measure.models import source_of
+from fashionbench.measure.devices import Device, read_words
+from fashionbench.measure.helper import start_helper_on_node
+from fashionbench.measure.worker import call_in_child, describe_node, read_checkpoint, train_in_child
 from fashionbench.record import Environment, TrainingRecord
 
-__all__ = ["Cluster", "Node", "call_in_child", "describe_node", "open_cluster", "train_in_child"]
+__all__ = ["Cluster", "Node", "open_cluster"]
 
 MOST_LOSSES: Final = 3
 """How often a case may lose its process before it counts as failed."""
@@ -38,7 +30,6 @@ SECONDS_TO_LEAVE: Final = 2.0
 """How long a run that was interrupted waits for its nodes."""
 SECONDS_TO_LIVE: Final = 30.0
 """How long a node may take to show that it is still there."""
-THREADS: Final = "OMP_NUM_THREADS"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -222,7 +213,7 @@ class Cluster:
             job.case,
             self._store(job.dataset),
             job.command,
-            None if job.checkpoint is None else _read(job.checkpoint),
+            None if job.checkpoint is None else read_checkpoint(job.checkpoint),
             job.seconds_between_checkpoints,
             limit_seconds,
         )
@@ -295,6 +286,8 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
         cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
         if each["Alive"] and cpus:
             node = Node(id=each["NodeID"], address=each["NodeManagerAddress"], cpus=cpus, gpus=gpus, devices=())
+            if not gpus:  # Ray ends a worker that had GPUs with its task, and its helper with it
+                _on(node, start_helper_on_node, num_cpus=cpus).remote()
             task = _on(node, call_in_child, num_cpus=cpus, num_gpus=gpus)
             asked.append((node, task.remote(describe_node, models)))
     nodes, left_out = [], []
@@ -323,85 +316,11 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
     return Cluster(nodes=nodes, left_out=tuple(left_out))
 
 
-def describe_node(models: Sequence[str]) -> tuple[tuple[Device, ...], tuple[Environment, ...], dict[str, str]]:
-    """Return this machine's devices, the environment of each, and what must be the same on every node of a run.
-
-    Raises:
-        InputError: A model cannot be loaded here.
-
-    """
-    sources = {f"model {name}": hashlib.sha256(source_of(name)).hexdigest() for name in models}
-    devices = list_devices()
-    environments = tuple(describe_environment(device, "") for device in devices)
-    return devices, environments, {"torch": torch.__version__, "fashionbench": code_digest(), **sources}
-
-
-def call_in_child(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in a process of its own, with as many threads as it would have without Ray."""
-    _forget_rays_threads()
-    with ProcessPoolExecutor(1, mp_context=clean_context()) as pool:
-        return pool.submit(function, *args, **kwargs).result()
-
-
-def train_in_child(  # noqa: PLR0913, PLR0917 - Ray fetches what is stored only where it is an argument of its own
-    case: Case,
-    dataset: Dataset,
-    command: str,
-    checkpoint: bytes | None,
-    seconds_between_checkpoints: float,
-    limit_seconds: float | None,
-) -> Iterator[Message | bytes]:
-    """Measure a case in a process of its own on this node, and yield what it tells and each checkpoint it saves."""
-    _forget_rays_threads()
-    with TemporaryDirectory(prefix="fashionbench-") as folder:
-        path = Path(folder, "case.pt")
-        if checkpoint is not None:
-            path.write_bytes(checkpoint)
-        job = Job(
-            case=case,
-            dataset=dataset,
-            command=command,
-            checkpoint=path,
-            seconds_between_checkpoints=seconds_between_checkpoints,
-        )
-        sent = _saved_at(path)
-        with closing(messages_of_child(job, limit_seconds)) as messages:
-            for message in messages:
-                yield message
-                saved, content = _saved_at(path), None
-                if saved != sent and not isinstance(message, TrainingRecord):
-                    content = _read(path)
-                if content is not None:
-                    sent = saved
-                    yield content
-
-
-def _forget_rays_threads() -> None:
-    """Drop the number of threads that Ray sets for a worker, unless it was set where the node was started."""
-    parent = psutil.Process().parent()
-    if parent is None or THREADS not in parent.environ():
-        os.environ.pop(THREADS, None)
-
-
 def _first_to_tell(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out
     import ray  # noqa: PLC0415 - an extra
 
     ready, _ = ray.wait(streams, num_returns=1)
     return ready[0]
-
-
-def _saved_at(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:  # none yet, or the next is just being put in its place
-        return 0
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
 
 
 def _on(node: Node, function: Callable[..., object], **options: object) -> Any:  # noqa: ANN401 - Ray's own types

@@ -4,6 +4,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,7 @@ __all__ = [
     "Device",
     "driver_version",
     "list_devices",
+    "name_devices",
     "peak_device_bytes",
     "peak_host_bytes",
     "read_words",
@@ -62,6 +64,21 @@ def list_devices() -> tuple[Device, ...]:
             if name not in {device.name for device in devices}:
                 devices.append(Device(word=word, name=name, threads=0))
     return tuple(devices)
+
+
+def name_devices(devices: Collection[Device]) -> dict[Device, str]:
+    """Return how to name each device to a reader: by its word, and where several share it by what tells them apart."""
+
+    def features(device: Device) -> tuple[str, ...]:
+        host = "" if device.word == "cpu" else f"on {device.host}"
+        return device.name, f"{device.threads} threads", host
+
+    names = {}
+    for device in devices:
+        alike = [features(other) for other in devices if other.word == device.word]
+        apart = [own for own, *all_of_them in zip(features(device), *alike, strict=True) if {*all_of_them} != {own}]
+        names[device] = f"{device.word} ({', '.join(apart)})" if apart else device.word
+    return names
 
 
 def select_devices(words: str) -> tuple[Device, ...]:

@@ -14,10 +14,10 @@ from scipy.stats import quantile_test
 
 from fashionbench.errors import CaseFailedError
 from fashionbench.measure.case import Case, build_for, image_shape
-from fashionbench.measure.child import clean_context
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import peak_host_bytes, synchronize
 from fashionbench.measure.execution import keep_memory, make_optimizer
+from fashionbench.measure.helper import clean_context
 from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
 from fashionbench.record import Execution
 

@@ -17,19 +17,14 @@ from fashionbench.errors import InputError, SetupError
 from fashionbench.measure import cluster as cluster_module
 from fashionbench.measure import inference as inference_module
 from fashionbench.measure import plan as plan_module
+from fashionbench.measure import worker as worker_module
 from fashionbench.measure.case import Case, measure_training
 from fashionbench.measure.child import Job
-from fashionbench.measure.cluster import (
-    Cluster,
-    Node,
-    call_in_child,
-    describe_node,
-    open_cluster,
-    train_in_child,
-)
+from fashionbench.measure.cluster import Cluster, Node, open_cluster
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import Device, list_devices
 from fashionbench.measure.training import Tick, TrainingClock
+from fashionbench.measure.worker import describe_node
 from fashionbench.recipe import Recipe
 from fashionbench.record import InferenceRecord, TrainingRecord
 from fashionbench.report import page as page_module
@@ -211,7 +206,7 @@ def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
 def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
     nodes: RayCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "code_digest", lambda: "newer here")
+    monkeypatch.setattr(worker_module, "code_digest", lambda: "newer here")
     address = nodes.address
 
     with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*: another fashionbench than here"):
@@ -325,43 +320,6 @@ def test_devices_of_a_cluster_are_picked_by_word_and_unlike_hardware_stands_apar
     assert cluster.select("mps")[0].absence == "not found on any node of the cluster"
     with pytest.raises(InputError, match="unknown device 'tpu'"):
         cluster.select("tpu")
-
-
-def test_a_worker_tells_ticks_checkpoints_and_its_record_and_goes_on_from_what_it_is_given(
-    sample: Dataset, tmp_path: Path
-) -> None:
-    job = make_job(0, tmp_path, sample, SLOW)
-    messages = train_in_child(job.case, sample, "pytest", None, 0.0, None)
-    checkpoint = next(message for message in messages if isinstance(message, bytes))
-    messages.close()  # type: ignore[attr-defined] # a generator
-
-    *told, record = train_in_child(job.case, sample, "pytest", checkpoint, 60.0, None)
-
-    assert any(isinstance(message, Tick) for message in told)
-    assert isinstance(record, TrainingRecord)
-    assert record.result is not None
-    assert record.result.resumed == 1
-    assert outcome(record) == outcome(measure_here(job))
-
-
-@pytest.mark.parametrize("set_by_the_user", [True, False])
-def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
-    monkeypatch: pytest.MonkeyPatch, *, set_by_the_user: bool
-) -> None:
-    class Parent:
-        def environ(self) -> dict[str, str]:
-            return {"OMP_NUM_THREADS": "1"} if set_by_the_user else {}
-
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(psutil.Process, "parent", lambda _: Parent())
-
-    cluster_module._forget_rays_threads()  # noqa: SLF001 - a worker's own environment cannot be asked
-
-    assert os.environ.get("OMP_NUM_THREADS") == ("1" if set_by_the_user else None)
-
-
-def test_a_call_in_a_child_is_made_in_another_process() -> None:
-    assert call_in_child(os.getpid) != os.getpid()
 
 
 @pytest.mark.slow

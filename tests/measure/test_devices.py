@@ -10,8 +10,10 @@ import torch
 
 from fashionbench.errors import InputError
 from fashionbench.measure.devices import (
+    Device,
     driver_version,
     list_devices,
+    name_devices,
     peak_device_bytes,
     peak_host_bytes,
     reset_peaks,
@@ -37,6 +39,17 @@ def test_all_means_each_device_there_is() -> None:
 
 def test_a_device_named_twice_is_taken_once() -> None:
     assert [device.word for device in select_devices("cpu, cpu")] == ["cpu"]
+
+
+def test_devices_that_share_a_word_are_named_by_what_tells_them_apart() -> None:
+    one = Device(word="cpu", name="One", threads=2, host="One")
+    wide = Device(word="cpu", name="One", threads=8, host="One")
+    gpus = [Device(word="cuda", name=name, threads=0, host="One") for name in ("A", "B")]
+
+    assert [*name_devices([one, *gpus]).values()] == ["cpu", "cuda (A)", "cuda (B)"]
+    assert [*name_devices([one, wide, gpus[0]]).values()] == ["cpu (2 threads)", "cpu (8 threads)", "cuda"]
+    other = Device(word="cpu", name="Two", threads=2, host="Two")
+    assert [*name_devices([one, other]).values()] == ["cpu (One)", "cpu (Two)"]
 
 
 @pytest.mark.parametrize("word", ["cuda:97", "xpu:97", "mps" if not torch.backends.mps.is_available() else "cuda:98"])

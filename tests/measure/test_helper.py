@@ -1,0 +1,47 @@
+"""The helper starts early where there is one, and a Ray worker's has the threads that its node was started with."""
+
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+import psutil
+import pytest
+
+from fashionbench.measure.helper import clean_context, start_helper, start_helper_on_node
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are spawned, by this one")
+def test_a_process_is_forked_from_the_helper_and_not_from_this_one() -> None:
+    start_helper()
+
+    with ProcessPoolExecutor(1, mp_context=clean_context()) as pool:
+        assert pool.submit(os.getppid).result() != os.getpid()
+
+
+def test_elsewhere_than_on_linux_processes_are_spawned_without_a_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[bool] = []
+    monkeypatch.setattr("multiprocessing.forkserver.ensure_running", lambda: started.append(True))
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    start_helper()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    start_helper()
+
+    assert len(started) == 1
+    assert clean_context().get_start_method() == "spawn"
+
+
+@pytest.mark.parametrize("set_by_the_user", [True, False])
+def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
+    monkeypatch: pytest.MonkeyPatch, *, set_by_the_user: bool
+) -> None:
+    class Parent:
+        def environ(self) -> dict[str, str]:
+            return {"OMP_NUM_THREADS": "1"} if set_by_the_user else {}
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(psutil.Process, "parent", lambda _: Parent())
+
+    start_helper_on_node()
+
+    assert os.environ.get("OMP_NUM_THREADS") == ("1" if set_by_the_user else None)
