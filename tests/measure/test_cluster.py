@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 from ray.cluster_utils import Cluster as RayCluster
 
 from fashionbench import cli
@@ -37,10 +38,16 @@ MODELS = ("fashioncnn",)
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ray's test cluster does not run on Windows")
 
 
-@pytest.fixture
-def cluster(nodes: RayCluster) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def opened(nodes: RayCluster) -> Iterator[Cluster]:
     with open_cluster(nodes.address, MODELS) as opened:
         yield opened
+
+
+@pytest.fixture
+def cluster(opened: Cluster) -> Cluster:
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call] # Ray gives it no types
+    return Cluster(nodes=[node for node in opened.nodes if node.id in alive])
 
 
 def make_job(seed: int, folder: Path, sample: Dataset, recipe: Recipe = TINY, device: Device | None = None) -> Job:
@@ -81,6 +88,68 @@ def outcome(record: TrainingRecord) -> tuple[object, ...]:
     return result.step_losses, result.validation_losses, result.test_predictions, result.test_confidences
 
 
+# these two connect on their own, so they stand before the tests that share one connection
+
+
+@pytest.mark.slow
+def test_a_run_over_a_cluster_writes_its_report_and_measures_nothing_twice(
+    nodes: RayCluster,
+    sample_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds; tests/bench makes real ones
+    monkeypatch.setattr(inference_module, "SECONDS_PER_INFERENCE", 0.0)
+    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    address = nodes.address
+    options = ("--recipe", str(sample_folder / "tiny.toml"), "--data", str(sample_folder), "--devices", "cpu,cuda:1")
+    command = ["run", "--engine", "ray", "--address", address, *options, "--out", str(tmp_path)]
+
+    def call(*more: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["fashionbench", *command, *more])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return int(left.value.code or 0), capfd.readouterr().out
+
+    status, said = call("--seeds", "2")
+    again, said_again = call("--until-decided", "4")
+
+    assert (status, again) == (0, 0)
+    assert said.count("Node: ") == 3
+    assert "Device: cuda:1, absent: not found on any node of the cluster" in said
+    assert "So far, 2 of 2 seeds on cpu: " in said
+    assert "Kept: 4 of 16 trainings of earlier runs" in said_again
+    assert said_again.count("(kept from an earlier run)") == 4
+    records = read_records([tmp_path / "records"])
+    trained = [each for each in records if isinstance(each, TrainingRecord) and each.result is not None]
+    assert len({(each.model, each.seed) for each in trained}) == len(trained) >= 6
+    assert {each.looks for each in trained} == {(3, 4)}
+    assert {each.device_name for each in trained} == {list_devices()[0].name}
+    assert all(each.peak is not None for each in trained)
+    assert sum(isinstance(each, InferenceRecord) for each in records) == 4
+    assert not (tmp_path / "checkpoints").exists()
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
+    nodes: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "code_digest", lambda: "newer here")
+    address = nodes.address
+
+    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*: another fashionbench than here"):
+        open_cluster(address, MODELS).__enter__()
+    monkeypatch.setattr(cluster_module, "describe_node", _describe_nothing)
+    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*unknown model 'nothing'"):
+        open_cluster(address, ["nothing"]).__enter__()
+
+
+def _describe_nothing(models: list[str]) -> tuple[object, ...]:
+    return describe_node(models if os.environ.get("RAY_JOB_ID") else [])
+
+
 @pytest.mark.slow
 def test_with_a_node_killed_every_case_finishes_to_the_same_bits(
     nodes: RayCluster, cluster: Cluster, sample: Dataset, tmp_path: Path
@@ -110,47 +179,6 @@ def test_with_a_node_killed_every_case_finishes_to_the_same_bits(
     assert again
     assert all(records[seed].result.resumed == 1 for seed in again)  # type: ignore[union-attr] # outcome() saw to it
     assert all(len(where[seed]) == 1 for seed in range(4) if seed not in again)
-
-
-@pytest.mark.slow
-def test_a_run_over_a_cluster_writes_its_report_and_measures_nothing_twice(
-    nodes: RayCluster,
-    sample_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds; tests/bench makes real ones
-    monkeypatch.setattr(inference_module, "SECONDS_PER_INFERENCE", 0.0)
-    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
-    address = nodes.address
-    options = ("--recipe", str(sample_folder / "tiny.toml"), "--data", str(sample_folder), "--devices", "cpu,cuda:1")
-    command = ["run", "--engine", "ray", "--address", address, *options, "--out", str(tmp_path)]
-
-    def call(*more: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["fashionbench", *command, *more])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return int(left.value.code or 0), capfd.readouterr().out
-
-    status, said = call("--seeds", "2")
-    again, said_again = call("--until-decided", "4")
-
-    assert (status, again) == (0, 0)
-    assert said.count("Node: ") >= 2
-    assert "Device: cuda:1, absent: not found on any node of the cluster" in said
-    assert "So far, 2 of 2 seeds on cpu: " in said
-    assert "Kept: 4 of 16 trainings of earlier runs" in said_again
-    assert said_again.count("(kept from an earlier run)") == 4
-    records = read_records([tmp_path / "records"])
-    trained = [each for each in records if isinstance(each, TrainingRecord) and each.result is not None]
-    assert len({(each.model, each.seed) for each in trained}) == len(trained) >= 6
-    assert {each.looks for each in trained} == {(3, 4)}
-    assert {each.device_name for each in trained} == {list_devices()[0].name}
-    assert all(each.peak is not None for each in trained)
-    assert sum(isinstance(each, InferenceRecord) for each in records) == 4
-    assert not (tmp_path / "checkpoints").exists()
-    assert (tmp_path / "report.html").exists()
 
 
 @pytest.mark.slow
@@ -200,24 +228,6 @@ def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
     assert records[1].status == "finished"
     with pytest.raises(SetupError, match="no node with cuda"):
         cluster.call(elsewhere, os.getpid)
-
-
-@pytest.mark.slow
-def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
-    nodes: RayCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_module, "code_digest", lambda: "newer here")
-    address = nodes.address
-
-    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*: another fashionbench than here"):
-        open_cluster(address, MODELS).__enter__()
-    monkeypatch.setattr(cluster_module, "describe_node", _describe_nothing)
-    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*unknown model 'nothing'"):
-        open_cluster(address, ["nothing"]).__enter__()
-
-
-def _describe_nothing(models: list[str]) -> tuple[object, ...]:
-    return describe_node(models if os.environ.get("RAY_JOB_ID") else [])
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:port", ":"])
