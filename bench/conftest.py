@@ -1,5 +1,4 @@
 """Options, fixtures and hooks that join pytest-benchmark to a FashionBench run; no logic of its own."""
-# ruff: noqa: E402 - the helper imports while this file does
 
 import os
 import shlex
@@ -11,11 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from fashionbench.measure.helper import start_helper
-
-start_helper()
-
 from rich.console import Console
 
 from fashionbench.errors import FashionBenchError

@@ -11,7 +11,7 @@ from fashionbench.measure.case import Case, compare_repeats
 from fashionbench.measure.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, keep_checkpoint, remove_checkpoints
 from fashionbench.measure.child import Job, measure_in_child
 from fashionbench.measure.cluster import Cluster, Node, open_cluster
-from fashionbench.measure.devices import Device, name_devices
+from fashionbench.measure.devices import Device
 from fashionbench.measure.identity import identify
 from fashionbench.measure.plan import FIRST_LOOK, Plan
 from fashionbench.measure.training import Tick
@@ -80,7 +80,7 @@ def run_inferences(run: Run) -> None:
             try:
                 run_inference(run, model, device, batch_size)
             except SetupError as error:
-                run.display.say(f"{model} on {device.word}, batch {batch_size}, not timed: {error}")
+                run.display.say(f"{model} on {run.display.names[device]}, batch {batch_size}, not timed: {error}")
 
 
 def _wanted(run: Run, cases: list[Case]) -> list[Case]:
@@ -159,7 +159,7 @@ def _finish(run: Run, case: Case, record: TrainingRecord) -> TrainingRecord:
 def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -> None:
     """Keep a case's record in the run, and tell its outcome and the verdict so far."""
     result = record.result
-    device = name_devices(run.plan.devices)[case.device]
+    device = run.display.names[case.device]
     name = case.name + device.removeprefix(case.device.word)
     run.display.say(
         f"{name}: {record.status}, {record.reason}"

@@ -1,7 +1,7 @@
 """What a person sees while cases are measured: a bar on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from fashionbench.measure.case import Case
-from fashionbench.measure.devices import name_devices
+from fashionbench.measure.devices import Device, name_devices
 from fashionbench.measure.training import Tick
 
 __all__ = ["Display", "format_duration"]
@@ -32,16 +32,23 @@ class Display:
         console: Where to; its ``is_terminal`` decides between bars and lines.
         cases: Each case in measuring order, with the seconds it is expected to train; refined by what is measured.
         places: How many cases are measured at once.
+        names: How to name each device; None: as the cases need it.
 
     """
 
-    def __init__(self, console: Console, cases: Sequence[tuple[Case, float]], places: int = 1) -> None:
+    def __init__(
+        self,
+        console: Console,
+        cases: Sequence[tuple[Case, float]],
+        places: int = 1,
+        names: Mapping[Device, str] | None = None,
+    ) -> None:
         self._console = console
         self._left = list(cases)
         self._total = len(cases)
         self._places = places
         self._running: dict[object, float] = {}
-        self._names = name_devices({case.device for case, _ in cases})
+        self.names = name_devices({case.device for case, _ in cases}) if names is None else names
         self._bars = _bars(console)
 
     def say(self, line: str) -> None:
@@ -60,8 +67,7 @@ class Display:
         place = min(self._total - len(self._left) + 1, self._total)  # one that begins again is not counted twice
         at = next((at for at, (other, _) in enumerate(self._left) if other == case), None)
         seconds = self._left.pop(at)[1] if at is not None else 0.0
-        device = self._names.get(case.device, case.device.word)
-        name = f"[{place}/{self._total}] {case.model} on {device}, seed {case.seed}"
+        name = f"[{place}/{self._total}] {case.model} on {self.names[case.device]}, seed {case.seed}"
         key = object()
         self._running[key] = seconds
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from rich.console import Console
 
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, SetupError
 from fashionbench.measure.case import (
     Case,
     draw_split,
@@ -23,6 +23,7 @@ from fashionbench.measure.cluster import Cluster
 from fashionbench.measure.data import Dataset, cache_folder
 from fashionbench.measure.datasets import load_dataset
 from fashionbench.measure.devices import Device, name_devices
+from fashionbench.measure.helper import wait_for_helper
 from fashionbench.measure.identity import identify
 from fashionbench.measure.inference import measure_inference, time_rounds
 from fashionbench.measure.peak import measure_peak
@@ -123,14 +124,17 @@ def open_run(  # noqa: PLR0913 - the options of a run
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     with hold_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
         say(f"Data: {dataset.described}")
+        names = name_devices(plan.devices)
         for device in plan.devices:
-            say(f"Device: {device.word}, {f'absent: {device.absence}' if device.absence else device.name}")
+            say(f"Device: {names[device]}, {f'absent: {device.absence}' if device.absence else device.name}")
         finished = find_finished(out / "records", say)
         _require_same_looks(plan, cases, dataset, finished)
         left = cases if plan.fresh else tuple(case for case in cases if identify(case, dataset) not in finished)
         if len(left) < len(cases):
             say(f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them anew")
-        places = 1 if cluster is None else cluster.places(plan.devices)
+        if left and cluster is None:
+            wait_for_helper()
+        places = 1 if cluster is None else max(1, cluster.places(plan.devices))
         expected = _expect(plan, left, dataset, say, cluster)
         if expected:
             total = format_duration(sum(seconds for _, seconds in expected) / min(places, len(expected)))
@@ -142,7 +146,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
             dataset=dataset,
             out=out,
             command=command,
-            display=Display(console, expected, places),
+            display=Display(console, expected, places, names),
             finished=finished,
             cluster=cluster,
         )
@@ -200,9 +204,11 @@ def measure_peak_of(run: Run, device: Device) -> None:
     if device not in run.peaks:
         try:
             run.peaks[device] = _call(run.cluster, device, measure_peak, device, run.plan.precision)
-        except RuntimeError as error:
+        except (RuntimeError, SetupError) as error:
             run.peaks[device] = None
-            run.display.say(f"The peak of {device.word} was not measured: {str(error).partition(chr(10))[0]}")
+            run.display.say(
+                f"The peak of {run.display.names[device]} was not measured: {str(error).partition(chr(10))[0]}"
+            )
 
 
 def run_inference(
@@ -229,7 +235,7 @@ def run_inference(
     ).model_copy(update={"peak": run.peaks[device]})
     result = record.result
     run.display.say(
-        f"{model} on {name_devices(run.plan.devices)[device]}, batch {batch_size}: "
+        f"{model} on {run.display.names[device]}, batch {batch_size}: "
         + (f"{batch_size / result.median_seconds():,.0f} images a second" if result else record.reason)
     )
     keep_record(run, record)
@@ -253,13 +259,14 @@ def _expect(
     plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None], cluster: Cluster | None
 ) -> list[tuple[Case, float]]:
     """Estimate each model on each device once; one that fails is told here, and will be recorded as failed."""
+    names = name_devices(plan.devices)
     known: dict[tuple[str, Device], float] = {}
     for case in cases:
         if not case.device.absence and (case.model, case.device) not in known:
             try:
                 known[case.model, case.device] = _call(cluster, case.device, estimate_seconds, case, dataset)
-            except RuntimeError as error:
-                say(f"{case.model} fails on {case.device.word}: {str(error).partition(chr(10))[0]}")
+            except (RuntimeError, SetupError) as error:
+                say(f"{case.model} fails on {names[case.device]}: {str(error).partition(chr(10))[0]}")
                 known[case.model, case.device] = 0.0
     return [
         (case, known[case.model, case.device])

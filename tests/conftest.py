@@ -43,7 +43,7 @@ def nodes() -> Iterator[RayCluster]:
     memory = 100 * 1024**2
     head = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": memory, "include_dashboard": False}
     started = RayCluster(initialize_head=True, head_node_args=head)
-    for _ in range(2):
-        started.add_node(num_cpus=1, num_gpus=0, object_store_memory=memory)
+    for gpus in (0, 1):  # Ray takes a GPU's number on trust
+        started.add_node(num_cpus=1, num_gpus=gpus, object_store_memory=memory)
     yield started
     started.shutdown()  # type: ignore[no-untyped-call] # Ray gives it no types

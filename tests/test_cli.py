@@ -61,6 +61,17 @@ def tiny_run(sample_folder: Path, out: Path) -> list[str | Path]:
     ]
 
 
+@pytest.mark.parametrize(("engine", "started"), [("local", 1), ("ray", 0)])
+def test_the_helper_imports_beside_a_run_here_and_not_beside_one_elsewhere(
+    engine: str, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[bool] = []
+    monkeypatch.setattr("fashionbench.measure.helper.start_helper", lambda: starts.append(True))
+
+    assert call(monkeypatch, "run", "--engine", engine, "--recipe", "none such") == 2
+    assert len(starts) == started
+
+
 def test_a_run_measures_and_reports_and_its_records_report_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:

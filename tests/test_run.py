@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from rich.console import Console
@@ -15,14 +16,14 @@ from fashionbench import engine as engine_module
 from fashionbench.engine import open_engine, run_inferences, run_trainings
 from fashionbench.errors import InputError, SetupError
 from fashionbench.measure.child import Job
-from fashionbench.measure.cluster import Node
+from fashionbench.measure.cluster import Cluster, Node
 from fashionbench.measure.devices import Device
 from fashionbench.measure.identity import identify
 from fashionbench.measure.inference import measure_inference
 from fashionbench.measure.plan import DEFAULTS, Plan, make_plan
 from fashionbench.measure.training import Tick
 from fashionbench.record import TrainingRecord
-from fashionbench.run import Run, finish_run, open_run, run_inference
+from fashionbench.run import Run, finish_run, measure_peak_of, open_run, run_inference
 from fashionbench.store import read_records
 
 
@@ -68,6 +69,32 @@ def test_inference_that_fails_is_told_and_kept(run: Run, said: io.StringIO) -> N
 
     assert "fashioncnn on cpu, batch 4: out of memory\n" in said.getvalue()
     assert record.status == "failed"
+
+
+def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
+    said: io.StringIO, sample_folder: Path, tmp_path: Path
+) -> None:
+    class Gone(Cluster):
+        def call(self, device: Device, *_: object, **__: object) -> NoReturn:
+            raise SetupError(f"no node with {device.word}", expected="one", remedy="start it")
+
+    plan = plan_for(sample_folder)
+    with open_run(
+        plan,
+        plan.cases(),
+        data=sample_folder,
+        out=tmp_path,
+        command="pytest",
+        environ={},
+        console=Console(file=said, width=200),
+        cluster=Gone(nodes=[]),
+    ) as opened:
+        measure_peak_of(opened, plan.devices[0])
+        run_inferences(opened)
+
+    assert "fashioncnn fails on cpu: no node with cpu" in said.getvalue()
+    assert "The peak of cpu was not measured: no node with cpu" in said.getvalue()
+    assert "resnet18 on cpu, batch 256, not timed: no node with cpu" in said.getvalue()
 
 
 def test_in_another_thread_sigterm_is_left_as_it_is(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> None:

@@ -106,12 +106,13 @@ class Cluster:
         """Call a function on a node that has a device, in a process of its own there, and return what it returns.
 
         Raises:
-            SetupError: No node has it any more.
+            SetupError: No node has it any more, or each lost the process.
             Exception: What the function raises.
 
         """
         import ray  # noqa: PLC0415 - an extra
 
+        reasons = []
         given = [self._store(each) for each in args]
         named = {name: self._store(each) for name, each in kwargs.items()}
         for node in [each for each in self.nodes if device in each.devices]:
@@ -120,11 +121,12 @@ class Cluster:
                 returned: T = ray.get(task.remote(function, *given, **named))
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
-            except ray.exceptions.RayError:
+            except ray.exceptions.RayError as error:
                 self._drop_if_dead(node)
+                reasons.append(f"lost on {node.address}: {_last_line(error)}")
             else:
                 return returned
-        raise _no_node_for(device)
+        raise _no_node_for(device, *reasons)
 
     def measure(
         self, jobs: Sequence[Job], *, limit_seconds: float | None
@@ -260,7 +262,7 @@ def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster
         ) from error
     try:
         address = address or os.environ.get("RAY_ADDRESS")
-        if address is not None:
+        if address not in {None, "auto", "local"}:  # Ray's own words
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()  # Ray itself waits for minutes
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -286,19 +288,20 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
         cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
         if each["Alive"] and cpus:
             node = Node(id=each["NodeID"], address=each["NodeManagerAddress"], cpus=cpus, gpus=gpus, devices=())
-            if not gpus:  # Ray ends a worker that had GPUs with its task, and its helper with it
-                _on(node, start_helper_on_node, num_cpus=cpus).remote()
+            # a worker that had GPUs ends with its task, and its helper with it
+            begun = [] if gpus else [_on(node, start_helper_on_node, num_cpus=cpus).remote()]
             task = _on(node, call_in_child, num_cpus=cpus, num_gpus=gpus)
-            asked.append((node, task.remote(describe_node, models)))
+            asked.append((node, [*begun, task.remote(describe_node, models)]))
     nodes, left_out = [], []
-    answered, _ = ray.wait([answer for _, answer in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
-    for node, answer in asked:
-        if answer not in answered:
-            ray.cancel(answer)
+    answered, _ = ray.wait([answers[-1] for _, answers in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
+    for node, answers in asked:
+        if answers[-1] not in answered:
+            for answer in answers:
+                ray.cancel(answer)
             left_out.append(f"{node.address}: no answer in {SECONDS_TO_ANSWER:.0f} s, as if another job kept it busy")
             continue
         try:
-            devices, environments, software = ray.get(answer)
+            *_, (devices, environments, software) = ray.get(answers)
         except ray.exceptions.RayError as error:
             left_out.append(f"{node.address}: {_last_line(error)}")
             continue
@@ -355,9 +358,9 @@ def _lost(job: Job, reason: str, known: Mapping[Device, Environment]) -> Trainin
     return record_failure(job.case, job.dataset, reason, command=job.command, environment=environment)
 
 
-def _no_node_for(device: Device) -> FashionBenchError:
+def _no_node_for(device: Device, *reasons: str) -> FashionBenchError:
     return SetupError(
-        f"no node with {device.word} ({device.name}) is left in the cluster",
+        "; ".join((f"no node with {device.word} ({device.name}) is left in the cluster", *reasons)),
         expected="at least one until all cases are finished",
         remedy="start nodes, then run the same command again: what is finished is kept",
     )

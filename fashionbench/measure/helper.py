@@ -2,13 +2,17 @@
 
 import multiprocessing
 import os
+import signal
 import sys
-from multiprocessing.context import ForkServerContext, SpawnContext
-from typing import Final
+import time
+from typing import TYPE_CHECKING, Final
 
 import psutil
 
-__all__ = ["clean_context", "start_helper", "start_helper_on_node"]
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext  # Windows has only the second
+
+__all__ = ["clean_context", "start_helper", "start_helper_on_node", "wait_for_helper"]
 
 THREADS: Final = "OMP_NUM_THREADS"
 
@@ -26,8 +30,22 @@ def start_helper() -> None:
     if sys.platform == "linux":
         from multiprocessing.forkserver import ensure_running  # noqa: PLC0415 - Windows has none
 
-        clean_context()
-        ensure_running()
+        clean_context()  # says what to import
+        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it inherits that: Ctrl-C is this one's
+        try:
+            ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+
+
+def wait_for_helper() -> None:
+    """Return when the helper has imported all, so that it takes no time from what is timed next."""
+    if sys.platform == "linux":
+        start_helper()
+        process = clean_context().Process(target=time.sleep, args=(0,))
+        process.start()
+        process.join()
+        process.close()
 
 
 def start_helper_on_node() -> None:

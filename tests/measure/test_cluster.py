@@ -88,7 +88,7 @@ def outcome(record: TrainingRecord) -> tuple[object, ...]:
     return result.step_losses, result.validation_losses, result.test_predictions, result.test_confidences
 
 
-# these two connect on their own, so they stand before the tests that share one connection
+# it connects on its own, so it stands before the tests that share one connection
 
 
 @pytest.mark.slow
@@ -130,24 +130,6 @@ def test_a_run_over_a_cluster_writes_its_report_and_measures_nothing_twice(
     assert sum(isinstance(each, InferenceRecord) for each in records) == 4
     assert not (tmp_path / "checkpoints").exists()
     assert (tmp_path / "report.html").exists()
-
-
-@pytest.mark.slow
-def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
-    nodes: RayCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker_module, "code_digest", lambda: "newer here")
-    address = nodes.address
-
-    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*: another fashionbench than here"):
-        open_cluster(address, MODELS).__enter__()
-    monkeypatch.setattr(cluster_module, "describe_node", _describe_nothing)
-    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*unknown model 'nothing'"):
-        open_cluster(address, ["nothing"]).__enter__()
-
-
-def _describe_nothing(models: list[str]) -> tuple[object, ...]:
-    return describe_node(models if os.environ.get("RAY_JOB_ID") else [])
 
 
 @pytest.mark.slow
@@ -230,6 +212,24 @@ def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
         cluster.call(elsewhere, os.getpid)
 
 
+@pytest.mark.slow
+def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "code_digest", lambda: "newer here")
+    assert cluster.nodes
+
+    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*: another fashionbench than here"):
+        cluster_module._find_nodes(MODELS)  # noqa: SLF001 - within the open cluster
+    monkeypatch.setattr(cluster_module, "describe_node", _describe_nothing)
+    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*unknown model 'nothing'"):
+        cluster_module._find_nodes(["nothing"])  # noqa: SLF001 - the same
+
+
+def _describe_nothing(models: list[str]) -> tuple[object, ...]:
+    return describe_node(models if os.environ.get("RAY_JOB_ID") else [])
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:port", ":"])
 def test_an_address_where_no_cluster_answers_is_told_in_one_line(address: str) -> None:
     with pytest.raises(SetupError, match=rf"no Ray cluster answers at {address} \(.*\); .*; start one with ray start"):
@@ -292,6 +292,8 @@ def test_a_call_goes_to_the_next_node_where_one_is_gone(cluster: Cluster) -> Non
 
     assert cluster.call(device, os.getpid) != os.getpid()
     assert gone not in cluster.nodes
+    with pytest.raises(SetupError, match=r"no node with cpu \(.*\) is left in the cluster; lost on gone: "):
+        Cluster(nodes=[gone]).call(device, os.getpid)
 
 
 def test_a_node_gives_a_case_a_gpu_with_its_share_of_the_cpus_or_all_its_cpus() -> None:

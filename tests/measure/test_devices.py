@@ -50,6 +50,8 @@ def test_devices_that_share_a_word_are_named_by_what_tells_them_apart() -> None:
     assert [*name_devices([one, wide, gpus[0]]).values()] == ["cpu (2 threads)", "cpu (8 threads)", "cuda"]
     other = Device(word="cpu", name="Two", threads=2, host="Two")
     assert [*name_devices([one, other]).values()] == ["cpu (One)", "cpu (Two)"]
+    elsewhere = Device(word="cuda", name="A", threads=0, host="Two")
+    assert [*name_devices([gpus[0], elsewhere]).values()] == ["cuda (on One)", "cuda (on Two)"]
 
 
 @pytest.mark.parametrize("word", ["cuda:97", "xpu:97", "mps" if not torch.backends.mps.is_available() else "cuda:98"])

@@ -7,17 +7,24 @@ from concurrent.futures import ProcessPoolExecutor
 import psutil
 import pytest
 
-from fashionbench.measure.helper import clean_context, start_helper, start_helper_on_node
+from fashionbench.measure import helper as helper_module
+from fashionbench.measure.helper import clean_context, start_helper, start_helper_on_node, wait_for_helper
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are spawned, by this one")
 def test_a_process_is_forked_from_the_helper_and_not_from_this_one() -> None:
-    start_helper()
+    wait_for_helper()
 
     with ProcessPoolExecutor(1, mp_context=clean_context()) as pool:
         assert pool.submit(os.getppid).result() != os.getpid()
+        assert pool.submit(_is_imported, "torch").result()
 
 
+def _is_imported(name: str) -> bool:
+    return name in sys.modules
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no helper to be left alone")
 def test_elsewhere_than_on_linux_processes_are_spawned_without_a_helper(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[bool] = []
     monkeypatch.setattr("multiprocessing.forkserver.ensure_running", lambda: started.append(True))
@@ -26,6 +33,7 @@ def test_elsewhere_than_on_linux_processes_are_spawned_without_a_helper(monkeypa
     start_helper()
     monkeypatch.setattr(sys, "platform", "darwin")
     start_helper()
+    wait_for_helper()
 
     assert len(started) == 1
     assert clean_context().get_start_method() == "spawn"
@@ -42,6 +50,9 @@ def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(psutil.Process, "parent", lambda _: Parent())
 
+    seen: list[str | None] = []
+    monkeypatch.setattr(helper_module, "start_helper", lambda: seen.append(os.environ.get("OMP_NUM_THREADS")))
     start_helper_on_node()
 
+    assert seen == ["1" if set_by_the_user else None]
     assert os.environ.get("OMP_NUM_THREADS") == ("1" if set_by_the_user else None)
