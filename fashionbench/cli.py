@@ -151,7 +151,7 @@ def run(  # noqa: PLR0913 - the options of a run
 
 @app.command()
 def compare(  # noqa: PLR0913 - the options of a comparison
-    old: Annotated[Path, typer.Argument(help="Benchmark JSON or folder of records of the run before.")],
+    old: Annotated[Path, typer.Argument(help="Benchmark JSON of the run before, or the folder it wrote to.")],
     new: Annotated[Path, typer.Argument(help="The same of the run now.")],
     *,
     fail_if: Annotated[
@@ -196,7 +196,7 @@ def compare(  # noqa: PLR0913 - the options of a comparison
 
 @app.command()
 def report(  # noqa: PLR0913 - the options of a report
-    records: Annotated[list[Path], typer.Argument(help="Benchmark JSONs, record files, folders of record files.")],
+    records: Annotated[list[Path], typer.Argument(help="Benchmark JSONs, record files, folders of them or of runs.")],
     *,
     out: OutOption = Path("reports"),
     formats: Annotated[

@@ -201,13 +201,16 @@ def bundle(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, obj
 def read_records(paths: Sequence[Path]) -> tuple[TrainingRecord | InferenceRecord, ...]:
     """Read records from benchmark JSONs, record files and folders of record files, in that order.
 
+    A folder that a run wrote to stands for the folder ``records`` in it.
+
     Raises:
         InputError: A path that is not there, cannot be read, or holds anything but records of this schema.
 
     """
     records: list[TrainingRecord | InferenceRecord] = []
     for path in paths:
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        folder = path / "records" if (path / "records").is_dir() else path
+        files = sorted(folder.glob("*.json")) if folder.is_dir() else [path]
         if not files:
             raise InputError(f"no record in {path}", expected="record files (*.json)", remedy="check the folder's name")
         for file in files:

@@ -53,6 +53,14 @@ def test_records_come_back_from_a_folder_of_files(tmp_path: Path) -> None:
     assert read_records([tmp_path]) == tuple(written)
 
 
+def test_the_folder_of_a_run_stands_for_its_records(tmp_path: Path) -> None:
+    record = make_training()
+    write_record(tmp_path / "records", record)
+    (tmp_path / "verdict.json").write_text("{}")
+
+    assert read_records([tmp_path]) == (record,)
+
+
 @pytest.mark.parametrize(
     "change", [{"precision": "bf16"}, {"execution": "plain"}, {"device_name": "Another CPU"}], ids=str
 )
