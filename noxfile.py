@@ -54,7 +54,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def growth(session: nox.Session) -> None:
-    """Measure how time and memory grow with images, batch, threads, epochs, seeds and records (about 30 minutes)."""
+    """Measure how time and memory grow with images, batch, threads, epochs, seeds and records (about 25 minutes)."""
     session.run(_environment(session), "tests/growth.py", *session.posargs)
 
 
