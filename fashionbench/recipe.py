@@ -83,7 +83,8 @@ RECIPES: Final = MappingProxyType(
 def load_recipe(name_or_path: str) -> Recipe:
     """Return a built-in recipe by name, or one's own from a ``.toml`` file.
 
-    A file's missing fields take the ``study`` recipe's protocol defaults; its name defaults to the file's stem.
+    What a file leaves out is as in ``study``; a ``batch_size`` of its own holds for every model that the file does not
+    name. Its name defaults to the file's stem.
 
     Raises:
         InputError: No such recipe, an unreadable file, or a field out of range (named).
@@ -119,7 +120,7 @@ def load_recipe(name_or_path: str) -> Recipe:
             remedy="mend that line",
         ) from error
     try:
-        return Recipe.model_validate({"name": path.stem, **fields})
+        return Recipe.model_validate({"name": path.stem, **_as_in_study(fields)})
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -128,3 +129,11 @@ def load_recipe(name_or_path: str) -> Recipe:
             expected=first["msg"],
             remedy=f"mend or remove {field!r} (fields: {', '.join(Recipe.model_fields)})",
         ) from error
+
+
+def _as_in_study(fields: dict[str, object]) -> dict[str, object]:
+    """Add the batch sizes that ``study`` has for single models, where a file does not say otherwise."""
+    own = fields.get("batch_size_by_model", {})
+    if "batch_size" in fields or not isinstance(own, dict):
+        return fields
+    return {**fields, "batch_size_by_model": {**RECIPES["study"].batch_size_by_model, **own}}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fashionbench.errors import InputError
-from fashionbench.recipe import RECIPES, load_recipe
+from fashionbench.recipe import RECIPES, Recipe, load_recipe
 
 
 def test_study_recipe_is_the_studys() -> None:
@@ -36,11 +36,36 @@ def test_own_recipe_is_read_and_takes_its_files_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("epochs = 2", (100, 20)),
+        ("batch_size = 64", (64, 64)),
+        ("[batch_size_by_model]\nfashioncnn = 50", (50, 20)),
+        ("batch_size = 64\n[batch_size_by_model]\nresnet18 = 32", (64, 32)),
+    ],
+)
+def test_what_an_own_recipe_leaves_out_is_as_in_the_study(tmp_path: Path, text: str, sizes: tuple[int, int]) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+
+    recipe = load_recipe(str(path))
+
+    assert (recipe.batch_size_for("fashioncnn"), recipe.batch_size_for("resnet18")) == sizes
+
+
+def test_every_field_of_a_recipe_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "recipe.md").read_text(encoding="utf-8")
+
+    assert [name for name in Recipe.model_fields if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("epochs = 0", r"field 'epochs' is 0; expected Input should be greater than or equal to 1; mend or remove 'ep"),
         ("epochs = 'ten'", r"field 'epochs' is 'ten'; expected Input should be a valid integer"),
         ("epocs = 3", r"field 'epocs' is 3; expected Extra inputs are not permitted; .*fields: name, epochs"),
+        ("batch_size_by_model = 3", r"field 'batch_size_by_model' is 3"),
         ("gamma = nan", r"field 'gamma' is nan"),
         ("[batch_size_by_model]\nresnet18 = -1", r"field 'batch_size_by_model.resnet18' is -1"),
         ("epochs = ", r"is no TOML"),

@@ -252,6 +252,8 @@ def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster
 
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of each use
+    # of a Ray that is started here: else its workers give way to whatever else the machine does, and minutes grow
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray  # noqa: PLC0415 - an extra
     except ImportError as error:

@@ -24,6 +24,8 @@ Key = tuple[str, str]
 
 FORBIDS_ACCURACY: Final = ("recipe", "data")
 """Where these differ, accuracies are not set against each other."""
+FORBIDS_TIME: Final = ("device", "CPU", "threads")
+"""Where these differ, no gate says that a training became slower."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,9 @@ class Gate:
         found = []
         for each in comparison.changes:
             name = f"{model_name(each.model)} on {each.device}"
-            if self.slower is not None and each.time.low > 1 + self.slower:
+            if self.slower is not None and any(what in FORBIDS_TIME for what, _, _ in each.unlike):
+                found.append(f"{name}: time cannot be judged, the machines differ")
+            elif self.slower is not None and each.time.low > 1 + self.slower:
                 found.append(f"{name} is surely slower by more than {units.percent(self.slower)}: {_ratio(each.time)}")
             if self.worse is not None and each.accuracy is None:
                 found.append(f"{name}: accuracy cannot be judged, the recipe or the data differ")

@@ -84,10 +84,12 @@ def test_other_versions_are_flagged_and_compared() -> None:
         for each in runs_of(100)
     ]
 
-    (change,) = set_against(runs_of(100), new).changes
+    found = set_against(runs_of(100), new)
+    (change,) = found.changes
 
     assert change.unlike == (("torch", "2.14.1", "3.0"), ("threads", "2", "8"))
     assert change.accuracy is not None
+    assert Gate(slower=0.1).broken_by(found) == ("FashionCNN on cpu: time cannot be judged, the machines differ",)
 
 
 def test_what_only_one_run_has_is_named() -> None:
