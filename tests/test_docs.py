@@ -96,9 +96,7 @@ def take(
 ) -> None:
     """Call the command line as the docs do, and let go of a run at its first training."""
     if arguments[1] == "run":
-        arguments = re.sub(
-            r"--recipe \w+(?= )", "--recipe tiny.toml", " ".join(arguments)
-        ).split()  # not the whole data
+        arguments = shlex.split(re.sub(r"--recipe \w+(?= )", "--recipe tiny.toml", shlex.join(arguments)))
         arguments += ["--devices", "cpu", *([] if "--recipe" in arguments else ["--recipe", "tiny.toml"])]
         arguments += [] if "--dataset" in arguments else ["--data", str(sample_folder)]
 
