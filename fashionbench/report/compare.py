@@ -12,7 +12,7 @@ from fashionbench.errors import InputError
 from fashionbench.record import InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report import units
 from fashionbench.report.statistics import Interval, gain_interval, slowdown_interval
-from fashionbench.report.tables import model_name
+from fashionbench.report.tables import in_order, machine, model_name
 from fashionbench.report.verdict import decide
 from fashionbench.report.view import Card, Cell, Note, Section, Table, Tone, View
 
@@ -120,7 +120,7 @@ def compare(old: Records, new: Records, *, margin_pp: float, price_minutes_per_p
         price_minutes_per_pp: What a percentage point may cost, in training minutes.
 
     Raises:
-        InputError: One of the runs has no verdict for want of alike records.
+        InputError: A run has several recipes, or several kinds of a device.
 
     """
     then, now = _finished(old), _finished(new)
@@ -138,10 +138,20 @@ def compare(old: Records, new: Records, *, margin_pp: float, price_minutes_per_p
 
 
 def _finished(records: Records) -> dict[Key, dict[int, TrainingRecord]]:
+    """Return a run's finished trainings by seed, the newest where one was measured again."""
     found: dict[Key, dict[int, TrainingRecord]] = {}
-    for each in records:
+    for each in in_order(records):
         if isinstance(each, TrainingRecord) and each.result is not None:
-            found.setdefault((each.model, each.device), {})[each.seed] = each
+            others = found.setdefault((each.model, each.device), {})
+            for other in others.values():
+                if machine(other) != machine(each):
+                    raise InputError(
+                        f"{each.model} on {each.device} in more than one way in one run "
+                        f"({other.recipe.name} on {other.device_name}, {each.recipe.name} on {each.device_name})",
+                        expected="one recipe and one kind of each device in a run",
+                        remedy="compare them one by one",
+                    )
+            others[each.seed] = each
     return found
 
 

@@ -92,6 +92,21 @@ def test_other_versions_are_flagged_and_compared() -> None:
     assert Gate(slower=0.1).broken_by(found) == ("FashionCNN on cpu: time cannot be judged, the machines differ",)
 
 
+def test_a_run_of_several_recipes_is_not_compared_as_one() -> None:
+    mixed = [*runs_of(100), *runs_of(50, recipe=Recipe(name="swift"))]
+
+    with pytest.raises(InputError, match=r"fashioncnn on cpu in more than one way in one run \(study on .*, swift on"):
+        set_against(runs_of(100), mixed)
+
+
+def test_of_a_training_measured_again_the_newest_counts() -> None:
+    again = [each.model_copy(update={"measured_at": "2999-01-01T00:00:00Z"}) for each in runs_of(50)]
+
+    (change,) = set_against(runs_of(100), [*again, *runs_of(100)]).changes
+
+    assert change.time.estimate == pytest.approx(0.5)
+
+
 def test_what_only_one_run_has_is_named() -> None:
     found = set_against(
         [*runs_of(100), make_training("resnet18", seed=0)], [*runs_of(100, seeds=1), make_training("resnet18", seed=7)]
