@@ -1,6 +1,7 @@
 """Fixtures that several test folders share."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hypothesis import settings
 from ray.cluster_utils import Cluster as RayCluster
 
 from fashionbench.measure.data import Dataset, find_dataset
+from fashionbench.measure.readers import IDX_NAMES
 
 settings.register_profile("fuzz", max_examples=20_000, deadline=5_000)
 settings.register_profile("usual", max_examples=100, deadline=5_000)
@@ -33,6 +35,16 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return find_dataset(
         SAMPLE, environ={}, cache=tmp_path_factory.mktemp("cache"), announce=lambda _: None, allow_sample=True
     )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sample_folder: Path) -> Path:
+    """A copy of the sample that a test may spoil."""
+    copy = tmp_path / "data"
+    copy.mkdir()
+    for name in IDX_NAMES:
+        shutil.copy(sample_folder / name, copy)
+    return copy
 
 
 @pytest.fixture(scope="session")

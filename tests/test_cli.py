@@ -36,16 +36,6 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds each; tests/bench makes real ones
 
 
-@pytest.fixture
-def folder(tmp_path: Path, sample_folder: Path) -> Path:
-    """A copy of the sample that a test may spoil."""
-    copy = tmp_path / "data"
-    copy.mkdir()
-    for name in IDX_NAMES:
-        shutil.copy(sample_folder / name, copy)
-    return copy
-
-
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     """Run the command line in this process and return its exit status."""
     monkeypatch.setattr(sys, "argv", ["fashionbench", *map(str, arguments)])
@@ -59,17 +49,6 @@ def tiny_run(sample_folder: Path, out: Path) -> list[str | Path]:
         *("run", "--recipe", sample_folder / "tiny.toml", "--data", sample_folder, "--out", out),
         *("--devices", "cpu", "--models", "fashioncnn"),
     ]
-
-
-@pytest.mark.parametrize(("engine", "started"), [("local", 1), ("ray", 0)])
-def test_the_helper_imports_beside_a_run_here_and_not_beside_one_elsewhere(
-    engine: str, started: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    starts: list[bool] = []
-    monkeypatch.setattr("fashionbench.measure.helper.start_helper", lambda: starts.append(True))
-
-    assert call(monkeypatch, "run", "--engine", engine, "--recipe", "none such") == 2
-    assert len(starts) == started
 
 
 def test_a_run_measures_and_reports_and_its_records_report_again(

@@ -4,7 +4,9 @@ import io
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +28,8 @@ from fashionbench.record import TrainingRecord
 from fashionbench.run import Run, finish_run, measure_peak_of, open_run, run_inference
 from fashionbench.store import read_records
 
+Opening = Callable[..., AbstractContextManager[Run]]
+
 
 @pytest.fixture
 def said() -> io.StringIO:
@@ -33,18 +37,17 @@ def said() -> io.StringIO:
 
 
 @pytest.fixture
-def run(said: io.StringIO, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def opening(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> Opening:
+    """Open a run on the sample, which says all to ``said``."""
+    console = Console(file=said, width=200)
+    return partial(open_run, data=sample_folder, out=tmp_path, command="pytest", environ={}, console=console)
+
+
+@pytest.fixture
+def run(opening: Opening, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
-    with open_run(
-        plan,
-        (),
-        data=sample_folder,
-        out=tmp_path / "out",
-        command="pytest",
-        environ={},
-        console=Console(file=said, width=200),
-    ) as opened:
+    with opening(plan, (), out=tmp_path / "out") as opened:
         yield opened
 
 
@@ -72,23 +75,14 @@ def test_inference_that_fails_is_told_and_kept(run: Run, said: io.StringIO) -> N
 
 
 def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
-    said: io.StringIO, sample_folder: Path, tmp_path: Path
+    opening: Opening, said: io.StringIO, sample_folder: Path
 ) -> None:
     class Gone(Cluster):
         def call(self, device: Device, *_: object, **__: object) -> NoReturn:
             raise SetupError(f"no node with {device.word}", expected="one", remedy="start it")
 
     plan = plan_for(sample_folder)
-    with open_run(
-        plan,
-        plan.cases(),
-        data=sample_folder,
-        out=tmp_path,
-        command="pytest",
-        environ={},
-        console=Console(file=said, width=200),
-        cluster=Gone(nodes=[]),
-    ) as opened:
+    with opening(plan, plan.cases(), cluster=Gone(nodes=[])) as opened:
         measure_peak_of(opened, plan.devices[0])
         run_inferences(opened)
 
@@ -97,21 +91,13 @@ def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
     assert "resnet18 on cpu, batch 256, not timed: no node with cpu" in said.getvalue()
 
 
-def test_in_another_thread_sigterm_is_left_as_it_is(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> None:
+def test_in_another_thread_sigterm_is_left_as_it_is(opening: Opening, sample_folder: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     inside: list[object] = []
     plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
 
     def work() -> None:
-        with open_run(
-            plan,
-            (),
-            data=sample_folder,
-            out=tmp_path,
-            command="pytest",
-            environ={},
-            console=Console(file=said),
-        ):
+        with opening(plan, ()):
             inside.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -130,6 +116,7 @@ def plan_for(sample_folder: Path, **options: str) -> Plan:
     [(0.02, 3, "WORTH IT"), (-0.01, 3, "NOT WORTH IT"), (0.0055, 5, "CANNOT TELL")],
 )
 def test_seeds_are_added_until_the_verdict_is_decided(
+    opening: Opening,
     gain: float,
     trained: int,
     state: str,
@@ -151,15 +138,7 @@ def test_seeds_are_added_until_the_verdict_is_decided(
 
     monkeypatch.setattr(engine_module, "measure_in_child", pretend)
     plan = plan_for(sample_folder, until_decided="5")
-    with open_run(
-        plan,
-        plan.cases(),
-        data=sample_folder,
-        out=tmp_path,
-        command="pytest",
-        environ={},
-        console=Console(file=said, width=200),
-    ) as opened:
+    with opening(plan, plan.cases()) as opened:
         run_trainings(opened)
         report = finish_run(opened)
 
@@ -258,18 +237,11 @@ class FakeCluster:
             yield job, record.model_copy(update={"identity": identify(job.case, job.dataset)})
 
 
-def test_what_a_cluster_tells_is_shown_and_kept(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> None:
+def test_what_a_cluster_tells_is_shown_and_kept(
+    opening: Opening, said: io.StringIO, sample_folder: Path, tmp_path: Path
+) -> None:
     plan = plan_for(sample_folder)
-    with open_run(
-        plan,
-        plan.cases(),
-        data=sample_folder,
-        out=tmp_path,
-        command="pytest",
-        environ={},
-        console=Console(file=said, width=200),
-        cluster=FakeCluster(),  # type: ignore[arg-type] # as much of one as a run needs
-    ) as opened:
+    with opening(plan, plan.cases(), cluster=FakeCluster()) as opened:
         run_trainings(opened)
         run_inferences(opened)
 

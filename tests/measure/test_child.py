@@ -180,6 +180,7 @@ if __name__ == "__main__":
     process.wait()
 
     _wait_for(lambda: not _runs(child))
+    assert not _runs(child)
 
 
 def _wait_for(condition: object, seconds: float = 60.0) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 import psutil
 import pytest
 
+from fashionbench import cli
 from fashionbench.measure import helper as helper_module
 from fashionbench.measure.helper import clean_context, start_helper, start_helper_on_node, wait_for_helper
 
@@ -56,3 +57,17 @@ def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
 
     assert seen == ["1" if set_by_the_user else None]
     assert os.environ.get("OMP_NUM_THREADS") == ("1" if set_by_the_user else None)
+
+
+@pytest.mark.parametrize(("engine", "started"), [("local", 1), ("ray", 0)])
+def test_the_helper_imports_beside_a_run_here_and_not_beside_one_elsewhere(
+    engine: str, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[bool] = []
+    monkeypatch.setattr(helper_module, "start_helper", lambda: starts.append(True))
+
+    monkeypatch.setattr(sys, "argv", ["fashionbench", "run", "--engine", engine, "--recipe", "none such"])
+    with pytest.raises(SystemExit):
+        cli.main()
+
+    assert len(starts) == started

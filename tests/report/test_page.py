@@ -14,27 +14,16 @@ from synthetic import make_environment, make_inference, make_study, make_trainin
 
 from fashionbench.errors import InputError
 from fashionbench.recipe import RECIPES
-from fashionbench.record import InferenceRecord, ModelInfo, SelfCheck, TrainingRecord
-from fashionbench.report import classes, curves, images, measured, setting, units
-from fashionbench.report.material import Material, gather
+from fashionbench.record import InferenceRecord, ModelInfo, TrainingRecord
 from fashionbench.report.page import Report, make_view, render_html, render_markdown, render_pdf, write_report
 from fashionbench.report.verdict import decide
-from fashionbench.report.view import Block, Exhibit, Gallery, Part, Picture, Prose, Section, Table, View
+from fashionbench.report.view import Gallery, Picture, Section, View
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
 
-def material_of(records: Records) -> Material:
-    return gather(records, decide(records))
-
-
 def view_of(records: Records) -> View:
     return make_view(records, decide(records))
-
-
-def findings(blocks: Sequence[Block]) -> list[str]:
-    parts = [inner for block in blocks for inner in (block.blocks if isinstance(block, Part) else (block,))]
-    return [block.finding for block in parts if isinstance(block, Exhibit)]
 
 
 def smoke() -> list[TrainingRecord]:
@@ -273,45 +262,6 @@ def test_markdown_has_verdict_table_and_setting(study: Report) -> None:
     assert text.endswith("2026-11-23\n")
 
 
-def test_one_training_each_is_warned_of_with_its_remedy() -> None:
-    notes = setting.notes(material_of(make_study(1)))
-
-    assert [note.command for note in notes] == ["nox -s bench -- --seeds 3"]
-
-
-def test_three_seeds_from_a_clean_commit_warn_of_nothing() -> None:
-    assert setting.notes(material_of(make_study(3))) == ()
-
-
-def _altered(**environment: object) -> TrainingRecord:
-    record = make_training("resnet18", seed=5)
-    return record.model_copy(update={"environment": record.environment.model_copy(update=environment)})
-
-
-@pytest.mark.parametrize(
-    ("extra", "warning"),
-    [
-        (_altered(commit_clean=False), "uncommitted changes"),
-        (_altered(versions={"torch": "2.9.0"}), "several versions of torch (2.14.1, 2.9.0)"),
-        (make_training("resnet18", seed=5, accuracy=0.80), "80.00\N{NO-BREAK SPACE}%"),
-        (make_training("resnet18", seed=5, status="failed", reason="no memory"), "1 of 11 cases failed"),
-    ],
-)
-def test_what_spoils_a_number_is_warned_of(extra: TrainingRecord, warning: str) -> None:
-    notes = setting.notes(material_of([*make_study(3), extra]))
-
-    assert any(warning in note.text for note in notes)
-
-
-def test_the_older_draw_of_the_data_is_warned_of() -> None:
-    older = make_training().data.model_copy(update={"release": "older draw (26 Aug 2017)"})
-    records = [make_training(model).model_copy(update={"data": older}) for model in ("fashioncnn", "resnet18")]
-
-    notes = setting.notes(material_of(records))
-
-    assert any("older draw" in note.text for note in notes)
-
-
 def test_each_device_is_shown_apart_and_those_without_a_result_are_listed() -> None:
     absent = make_training("resnet18", device="mps", status="absent", reason="no such device")
     records = [*make_study(2, devices=("cpu", "cuda")), absent]
@@ -330,14 +280,6 @@ def test_one_model_alone_gets_a_report_without_a_verdict(tmp_path: Path) -> None
     assert report.conclusion.startswith("NO VERDICT: ")
     assert report.conclusion.endswith("finished: ResNet18 on cpu.")
     assert (tmp_path / "verdict.json").read_text() == "null\n"
-
-
-def test_models_that_share_no_seed_are_shown_without_a_verdict() -> None:
-    records = [make_training("fashioncnn", seed=0), make_training("resnet18", seed=1)]
-
-    found = findings(measured.cost(material_of(records)))
-
-    assert found == ["These models share no seed, so that their gain has no interval."]
 
 
 @pytest.mark.parametrize(
@@ -377,109 +319,12 @@ def test_twelve_models_with_long_names_stand_in_one_report(tmp_path: Path) -> No
     assert "The other models' losses are not drawn." in words
 
 
-@pytest.mark.parametrize(
-    ("big_accuracy", "big_seconds", "finding"),
-    [
-        (0.96, 900.0, "sits to the right of FashionCNN and surely higher"),
-        (0.86, 100.0, "sits to the left of FashionCNN and surely lower"),
-        (0.916, 240.0, "takes about the minutes of FashionCNN and not surely higher"),
-    ],
-)
-def test_the_first_figure_says_where_the_big_model_stands(
-    big_accuracy: float, big_seconds: float, finding: str
-) -> None:
-    records = [
-        make_training(model, seed=seed, accuracy=accuracy, train_seconds=seconds * (1 + 0.02 * ((seed + place) % 3)))
-        for seed in range(3)
-        for place, (model, accuracy, seconds) in enumerate(
-            (("fashioncnn", 0.916, 240.0), ("resnet18", big_accuracy, big_seconds))
-        )
-    ]
-
-    found = findings(measured.cost(material_of(records)))
-
-    assert found == [f"ResNet18 {finding}."]
-
-
 def test_a_sure_gain_has_its_price_on_the_card() -> None:
     view = view_of(make_study(3, gain=0.03))
 
     assert view.card.state == "WORTH IT"
     assert view.card.tiles[2][0].endswith("min per pp")
     assert [item.choice for item in view.advice] == ["ResNet18", "ResNet18"]
-
-
-def test_sure_differences_between_classes_are_named() -> None:
-    *_, last = findings(classes.by_class(material_of(make_study(3, gain=0.05))))
-
-    assert re.fullmatch(r"\d+ of 30 differences are sure: [^.]+ and others\.", last)
-
-
-def test_short_trainings_show_hundredths_of_a_minute() -> None:
-    records = [make_training(model, train_seconds=20.0, seed=0) for model in ("fashioncnn", "resnet18")]
-
-    (table,) = measured.summary(material_of(records))
-
-    assert [row[1].text for row in table.rows] == ["0.33", "0.33"]
-
-
-def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
-    records = [make_training().model_copy(update={"model_info": None})]
-
-    (block,) = measured.models(material_of(records))
-
-    assert isinstance(block, Table)
-    assert [each.text for each in block.rows[0]][1:] == ["–"] * 6 + ["100"]
-
-
-def test_a_slow_model_that_gets_there_is_told_with_its_minutes() -> None:
-    *_, race = findings(curves.learning(material_of(make_study(2, gain=0.02, spread=0))))
-
-    assert re.match(r"ResNet18 needs [\d.]+\smin to reach the 91\.5\s% on the validation images", race)
-
-
-def test_a_model_that_never_gets_there_is_told_so() -> None:
-    *_, race = findings(curves.learning(material_of(make_study(2, gain=-0.02, spread=0))))
-
-    assert race.startswith("ResNet18 never reaches the 91.5\N{NO-BREAK SPACE}%")
-
-
-def test_a_device_with_one_model_is_left_out_of_what_compares_two() -> None:
-    material = material_of([make_training("resnet18", device="cuda"), *make_study(1)])
-
-    assert len(findings(images.by_image(material))) == 1
-    assert len(findings(classes.by_class(material))) == 4 + 3
-
-
-def test_each_model_is_shown_at_the_minutes_of_the_other() -> None:
-    records = make_study(1, gain=0.02, spread=0)
-
-    (table,) = (block for block in curves.learning(material_of(records)) if isinstance(block, Table))
-
-    # FashionCNN ends after 4 minutes; ResNet18's epochs take 1.9, so that two have ended by then, at 93.6 - 6 * 0.6 %
-    assert table.head[1].startswith("in 4.")
-    assert table.head[2].startswith("in 1")
-    assert [[each.text for each in row[:3]] for row in table.rows] == [
-        ["FashionCNN", "91.5", "91.5"],
-        ["ResNet18", "90.0", "93.5"],
-    ]
-    assert table.rows[0][3].text == "–"
-    assert float(table.rows[1][3].text) == pytest.approx(19 * 4 / 10, rel=0.1)
-
-
-def test_a_self_checks_difference_stands_in_the_clock_box() -> None:
-    record = make_training(train_seconds=100.0)
-    assert record.result is not None
-    check = SelfCheck(train_seconds=103.0, differing_losses=2, differing_predictions=1)
-    checked = record.model_copy(update={"result": record.result.model_copy(update={"self_check": check})})
-
-    box, _ = setting.clock(material_of([checked]))
-
-    assert isinstance(box, Prose)
-    assert box.facts["self_checks"].replace(units.SPACE, " ") == (
-        "FashionCNN on cpu, seed 0, trained twice: 100.0 s and 103.0 s, 3.0 % apart; "
-        "2 of 450 training losses and 1 of 10,000 predictions differ."
-    )
 
 
 def test_two_recipes_stand_side_by_side(tmp_path: Path) -> None:
