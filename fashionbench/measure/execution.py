@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
-from fashionbench.measure.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions, rewrite_linear
+from fashionbench.measure.rewriting import (
+    fold_batch_norm,
+    norm_by_patches,
+    pool_before_relu,
+    rewrite_convolutions,
+    rewrite_linear,
+)
 from fashionbench.record import Execution, ModelInfo, Precision
 
 __all__ = [
@@ -47,6 +53,7 @@ def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     model.to(memory_format=torch.channels_last)
     pool_before_relu(model)
     rewrite_convolutions(model, shape)
+    norm_by_patches(model)
     rewrite_linear(model)
     return model
 

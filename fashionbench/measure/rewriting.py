@@ -2,14 +2,22 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
+from fashionbench.measure.layers import ChannelsLast, NormedConvolution
 from fashionbench.measure.products import Linear, Product
 
-__all__ = ["fold_batch_norm", "pool_before_relu", "rewrite_convolutions", "rewrite_linear"]
+__all__ = [
+    "fold_batch_norm",
+    "norm_by_patches",
+    "pool_before_relu",
+    "rewrite_convolutions",
+    "rewrite_linear",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +35,6 @@ class _Taps:
     """The inputs that the kernel sees."""
     each: list[slice]
     """For each output the taps that meet the window, where it sees all of it; else empty."""
-
-
-class _ChannelsLast(nn.Conv2d):
-    """A convolution whose weight is kept as (out, height, width, in), contiguous.
-
-    The convolution sees it in channels-last order, and the optimizer as a plain array: Adam's fused kernel makes a copy
-    of every gradient in another order, a tenth of a ResNet18 step at batch 20.
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return what ``nn.Conv2d`` returns."""
-        output: Tensor = self._conv_forward(images, self.weight.permute(0, 3, 1, 2), self.bias)
-        return output
 
 
 def rewrite_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> int:
@@ -79,6 +74,35 @@ def rewrite_linear(model: nn.Module) -> None:
                 ours = Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
                 ours.weight, ours.bias = layer.weight, layer.bias
                 setattr(parent, name, ours)
+
+
+def norm_by_patches(model: nn.Module) -> None:
+    """Where a sequence has a convolution of few taps and then its batch norm, let both be one convolution, in place.
+
+    With no more taps than outputs the covariance of its patches costs less than the norm's passes over the map.
+    """
+    for sequence in model.modules():
+        if type(sequence) is nn.Sequential:
+            for place in reversed(range(len(sequence) - 1)):
+                convolution, norm = sequence[place], sequence[place + 1]
+                if _has_few_taps(convolution) and _is_usual(norm):
+                    sequence[place] = NormedConvolution(convolution, norm)
+                    del sequence[place + 1]
+
+
+def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
+    return (
+        type(layer) in {nn.Conv2d, ChannelsLast}
+        and isinstance(layer, nn.Conv2d)
+        and layer.weight[0].numel() <= layer.out_channels
+        and layer.groups == 1
+        and layer.padding_mode == "zeros"
+        and not isinstance(layer.padding, str)
+    )
+
+
+def _is_usual(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
+    return type(layer) is nn.BatchNorm2d and layer.affine and layer.track_running_stats and layer.momentum is not None
 
 
 def pool_before_relu(model: nn.Module) -> None:
@@ -173,7 +197,7 @@ def _rewrite(convolution: nn.Conv2d, rows: _Taps, columns: _Taps) -> nn.Module:
         return Product(kernel, convolution.bias, (rows.window, columns.window), (rows.each, columns.each))
     even = rows.even and columns.even
     ours = kernel.shape[1] > 1  # with a single channel the two orders are one, and torch asks its strides which it is
-    rewritten = (_ChannelsLast if ours else nn.Conv2d)(
+    rewritten = (ChannelsLast if ours else nn.Conv2d)(
         convolution.in_channels,
         convolution.out_channels,
         (kernel.shape[2], kernel.shape[3]),

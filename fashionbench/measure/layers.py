@@ -1,0 +1,91 @@
+"""Convolutions that compute what PyTorch's own do, with fewer copies and passes over memory."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["ChannelsLast", "NormedConvolution"]
+
+
+class ChannelsLast(nn.Conv2d):
+    """A convolution whose weight is kept as (out, height, width, in), contiguous.
+
+    The convolution sees it in channels-last order, and the optimizer as a plain array: Adam's fused kernel makes a copy
+    of every gradient in another order, a tenth of a ResNet18 step at batch 20.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what ``nn.Conv2d`` returns."""
+        output: Tensor = self._conv_forward(images, self.weight.permute(0, 3, 1, 2), self.bias)
+        return output
+
+
+class NormedConvolution(nn.Module):
+    """A convolution and the batch norm after it, as one convolution where its images need no gradient.
+
+    A channel's outputs have the mean w·m and the variance w·Cw, where w is the channel's kernel, and m and C are mean
+    and covariance of the patches that it meets. So the kernel is scaled before it is used, and no pass over the map is
+    left for the norm, neither forward nor backward. The sums end in double precision, while PyTorch's norm adds up in
+    single precision where the order is channels-last. The convolution's bias, which the norm takes away again, gets no
+    gradient.
+
+    Args:
+        convolution: In one group, padded by zeros.
+        norm: With weight, bias and running statistics of a fixed momentum.
+
+    """
+
+    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.norm = norm
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (N, out, height, width) of images (N, in, H, W); in training, bring the running statistics forward."""
+        plain = images.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        if not self.training or images.requires_grad or not plain:
+            normed: Tensor = self.norm(self.convolution(images))
+            return normed
+        weight, bias = self.convolution.weight, self.convolution.bias
+        kernel = weight if isinstance(self.convolution, ChannelsLast) else weight.permute(0, 2, 3, 1)
+        rows = kernel.flatten(1)  # (out, height * width * in)
+        mean, covariance, count = _moments(_patches(images, self.convolution))
+        centre = rows @ mean
+        variance = ((rows @ covariance) * rows).sum(1)
+        scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
+        with torch.no_grad():
+            _bring_forward(self.norm, centre if bias is None else centre + bias, variance * (count / (count - 1)))
+        return functional.conv2d(
+            images,
+            (rows * scale[:, None]).view(kernel.shape).permute(0, 3, 1, 2),
+            self.norm.bias - centre * scale,
+            self.convolution.stride,
+            self.convolution.padding,
+            self.convolution.dilation,
+        )
+
+
+def _patches(images: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """Return (N, height * width * in, outputs): what each tap of the kernel meets."""
+    (height, width), (down, across) = convolution.kernel_size, convolution.dilation
+    above, left = (int(side) for side in convolution.padding)
+    padded = functional.pad(images, (left, left, above, above))
+    windows = padded.unfold(2, down * (height - 1) + 1, convolution.stride[0])
+    windows = windows.unfold(3, across * (width - 1) + 1, convolution.stride[1])[..., ::down, ::across]
+    return windows.permute(0, 4, 5, 1, 2, 3).flatten(4).flatten(1, 3)
+
+
+def _moments(patches: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Return mean (taps,) and covariance (taps, taps) of (N, taps, outputs), and of how many patches."""
+    count = patches.shape[0] * patches.shape[2]
+    mean = patches.sum(2).sum(0, dtype=torch.double) / count
+    products = torch.bmm(patches, patches.mT).sum(0, dtype=torch.double)
+    covariance = products / count - torch.outer(mean, mean)
+    return mean.to(patches.dtype), covariance.to(patches.dtype), count
+
+
+def _bring_forward(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    """Update the running statistics as the norm does itself."""
+    for name, new in (("running_mean", mean), ("running_var", variance)):
+        norm.get_buffer(name).lerp_(new, norm.momentum or 0.0)
+    norm.get_buffer("num_batches_tracked").add_(1)

@@ -1,0 +1,134 @@
+"""A convolution with its norm folded in computes what the two do, one after the other."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fashionbench.measure.data import Dataset
+from fashionbench.measure.execution import speed_up
+from fashionbench.measure.layers import NormedConvolution
+from fashionbench.measure.models import build_model
+from fashionbench.measure.rewriting import norm_by_patches
+from fashionbench.measure.training import scale_pixels
+
+
+def pair(convolution: nn.Conv2d, momentum: float = 0.1) -> tuple[nn.Sequential, NormedConvolution]:
+    """Return the two in a row, and the same two in one; the norm's weights are as after a training."""
+    norm = nn.BatchNorm2d(convolution.out_channels, eps=1e-3, momentum=momentum)
+    for parameter in norm.parameters():
+        nn.init.normal_(parameter)
+    plain = nn.Sequential(convolution, norm)
+    return plain, NormedConvolution(*copy.deepcopy(plain))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    channels=st.tuples(st.integers(1, 3), st.integers(1, 5)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    bias=st.booleans(),
+    momentum=st.sampled_from([0.0, 0.1, 1.0]),
+)
+def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_the_two(
+    channels: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    bias: bool,  # noqa: FBT001 - drawn
+    momentum: float,
+) -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(*channels, kernel, stride, padding, dilation, bias=bias).double()
+    plain, fast = pair(convolution, momentum)
+    plain, fast = plain.double(), fast.double()
+    images = torch.rand(3, channels[0], 9, 8, dtype=torch.double)
+
+    outputs = [model(images) for model in (plain, fast)]
+    weights = torch.rand_like(outputs[0])
+    for output in outputs:
+        (output * weights).sum().backward()
+
+    assert torch.allclose(*outputs)
+    for mine, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
+        assert theirs.grad is not None
+        found = torch.zeros_like(theirs) if mine is fast.convolution.bias else mine.grad
+        assert found is not None
+        assert torch.allclose(found, theirs.grad, atol=1e-9)
+    for statistics in zip(fast.buffers(), plain.buffers(), strict=True):
+        assert torch.allclose(*statistics)
+
+
+def test_images_that_need_a_gradient_get_it() -> None:
+    plain, fast = pair(nn.Conv2d(1, 4, 3))
+    images = torch.rand(2, 1, 6, 6, requires_grad=True)
+
+    expected, gradient = (torch.autograd.grad(model(images)[0].sum(), images)[0] for model in (plain, fast))
+
+    assert torch.equal(gradient, expected)
+
+
+def test_in_evaluation_the_running_statistics_count() -> None:
+    plain, fast = pair(nn.Conv2d(1, 4, 3))
+    images = torch.rand(2, 1, 6, 6)
+
+    assert torch.equal(fast.eval()(images), plain.eval()(images))
+    assert int(fast.norm.get_buffer("num_batches_tracked")) == 0
+
+
+def test_under_autocast_the_two_are_left_to_torch() -> None:
+    plain, fast = pair(nn.Conv2d(1, 4, 3))
+    images = torch.rand(2, 1, 6, 6)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(fast(images), plain(images))
+
+
+def test_fashioncnns_logits_in_single_precision_are_within_1e5_of_the_exact_ones(sample: Dataset) -> None:
+    plain, fast = (build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=0) for _ in range(2))
+    fast = speed_up(fast, (1, 28, 28))
+    for model in (plain, fast):
+        model.get_submodule("dropout").register_forward_hook(lambda _, given, __: given[0])
+    images = scale_pixels(sample.train_images[:100])
+
+    with torch.no_grad():
+        exact, mine = plain.double()(images.double()), fast(images)
+
+    assert float((mine - exact).abs().max() / exact.abs().max()) < 1e-5
+
+
+def test_a_first_convolution_takes_its_norm_in() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.ReLU(), nn.Conv2d(9, 8, 3), nn.BatchNorm2d(8))
+
+    norm_by_patches(model)
+
+    assert [type(layer) for layer in model] == [NormedConvolution, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]
+
+
+@pytest.mark.parametrize(
+    ("convolution", "norm"),
+    [
+        (nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8)),
+        (nn.Conv2d(2, 9, 1), nn.BatchNorm2d(9, momentum=None)),
+        (nn.Conv2d(2, 8, 1, groups=2), nn.BatchNorm2d(8)),
+        (nn.Conv2d(1, 9, 3, padding="same"), nn.BatchNorm2d(9)),
+        (nn.Conv2d(1, 9, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(9)),
+        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, affine=False)),
+        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, track_running_stats=False)),
+        (nn.Conv2d(1, 9, 3), nn.InstanceNorm2d(9)),
+        (nn.ConvTranspose2d(1, 9, 3), nn.BatchNorm2d(9)),
+    ],
+    ids=lambda layer: str(layer)[:60],
+)
+def test_what_it_does_not_pay_for_or_may_differ_stays_as_it_is(convolution: nn.Module, norm: nn.Module) -> None:
+    model = nn.Sequential(convolution, norm)
+
+    norm_by_patches(model)
+
+    assert [*model] == [convolution, norm]
