@@ -22,7 +22,17 @@ from fashionbench.measure.execution import arithmetic, make_optimizer
 from fashionbench.recipe import Recipe
 from fashionbench.record import Execution, Precision
 
-__all__ = ["Curves", "Tick", "TrainingClock", "iterate_batches", "scale_pixels", "train", "train_step", "warm_up"]
+__all__ = [
+    "WARM_UP_STEPS",
+    "Curves",
+    "Tick",
+    "TrainingClock",
+    "iterate_batches",
+    "scale_pixels",
+    "train",
+    "train_step",
+    "warm_up",
+]
 
 WARM_UP_STEPS: Final = 3
 SECONDS_BETWEEN_TICKS: Final = 1.0

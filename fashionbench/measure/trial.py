@@ -11,12 +11,12 @@ import torch
 from scipy.stats import quantile_test
 
 from fashionbench.errors import CaseFailedError
-from fashionbench.measure.case import Case, build_for, image_shape
+from fashionbench.measure.case import Case, build_for
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.devices import peak_host_bytes, synchronize
 from fashionbench.measure.execution import keep_memory, make_optimizer
 from fashionbench.measure.helper import clean_context
-from fashionbench.measure.training import iterate_batches, scale_pixels, train_step, warm_up
+from fashionbench.measure.training import WARM_UP_STEPS, iterate_batches, scale_pixels, train_step
 from fashionbench.record import Execution
 
 __all__ = ["Trial"]
@@ -28,8 +28,8 @@ SECONDS_A_TURN: Final = 1.0
 class Trial:
     """A case's training step in both executions, with ``batch_size`` images a step.
 
-    Each turn is a process of its own, as the allocator's settings and what a first steps leave in its heap are a
-    process's: they move the plain execution's step by a third, so that turns in one process would not be independent.
+    Each turn is a process of its own: the allocator's settings are, and so is the state in which the first steps leave
+    its heap, which moves the plain execution's step by a third, so that turns of one process would not be independent.
     """
 
     case: Case
@@ -82,7 +82,6 @@ def _turn(case: Case, dataset: Dataset, batch_size: int) -> tuple[float, int]:
         keep_memory()
     device = torch.device(case.device.word)
     model = build_for(case, dataset).to(device)
-    warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
     optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
     images = dataset.train_images if case.execution == "fast" else scale_pixels(dataset.train_images)
     images, labels = images.to(device), dataset.train_labels.to(device)
@@ -90,9 +89,15 @@ def _turn(case: Case, dataset: Dataset, batch_size: int) -> tuple[float, int]:
     batches = chain.from_iterable(
         iterate_batches(images, labels, batch_size, generator, case.execution) for _ in count()
     )
-    started, steps = time.perf_counter(), 0
-    while time.perf_counter() - started < SECONDS_A_TURN:
+
+    def step() -> None:
         train_step(model, optimizer, *next(batches), precision=case.precision)
         synchronize(device)
+
+    for _ in range(WARM_UP_STEPS):
+        step()
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < SECONDS_A_TURN:
+        step()
         steps += 1
     return (time.perf_counter() - started) / steps, peak_host_bytes()
