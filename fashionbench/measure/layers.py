@@ -1,5 +1,7 @@
 """Convolutions that compute what PyTorch's own do, with fewer copies and passes over memory."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,28 +43,41 @@ class NormedConvolution(nn.Module):
         self.norm = norm
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (N, out, height, width) of images (N, in, H, W); in training, bring the running statistics forward."""
-        plain = images.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-        if not self.training or images.requires_grad or not plain:
+        """Return (N, out, height, width) of images (N, in, H, W); in training, update the running statistics."""
+        if not self.norm.training or not _is_plain(images, self.norm):
             normed: Tensor = self.norm(self.convolution(images))
             return normed
+        patches = _patches(images, self.convolution)
+        count = patches.shape[0] * patches.shape[2]
+        mean, covariance = _moments(patches, count)
         weight, bias = self.convolution.weight, self.convolution.bias
-        kernel = weight if isinstance(self.convolution, ChannelsLast) else weight.permute(0, 2, 3, 1)
-        rows = kernel.flatten(1)  # (out, height * width * in)
-        mean, covariance, count = _moments(_patches(images, self.convolution))
+        ours = isinstance(self.convolution, ChannelsLast)
+        rows = (weight if ours else weight.permute(0, 2, 3, 1)).flatten(1)  # (out, height * width * in)
         centre = rows @ mean
         variance = ((rows @ covariance) * rows).sum(1)
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
         with torch.no_grad():
-            _bring_forward(self.norm, centre if bias is None else centre + bias, variance * (count / (count - 1)))
+            _update_statistics(self.norm, centre if bias is None else centre + bias, variance * (count / (count - 1)))
+        kernel = weight * scale[:, None, None, None]  # in the weight's own order, on which the convolution's depends
         return functional.conv2d(
             images,
-            (rows * scale[:, None]).view(kernel.shape).permute(0, 3, 1, 2),
+            kernel.permute(0, 3, 1, 2) if ours else kernel,
             self.norm.bias - centre * scale,
             self.convolution.stride,
             self.convolution.padding,
             self.convolution.dilation,
         )
+
+
+def _is_plain(images: Tensor, norm: nn.BatchNorm2d) -> bool:
+    """Whether images are on the CPU, of the norm's own type, more than one, and need no gradient."""
+    return (
+        images.device.type == "cpu"
+        and images.dtype == norm.get_buffer("running_mean").dtype
+        and not torch.is_autocast_enabled("cpu")
+        and not images.requires_grad
+        and len(images) > 1
+    )
 
 
 def _patches(images: Tensor, convolution: nn.Conv2d) -> Tensor:
@@ -75,17 +90,16 @@ def _patches(images: Tensor, convolution: nn.Conv2d) -> Tensor:
     return windows.permute(0, 4, 5, 1, 2, 3).flatten(4).flatten(1, 3)
 
 
-def _moments(patches: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Return mean (taps,) and covariance (taps, taps) of (N, taps, outputs), and of how many patches."""
-    count = patches.shape[0] * patches.shape[2]
-    mean = patches.sum(2).sum(0, dtype=torch.double) / count
-    products = torch.bmm(patches, patches.mT).sum(0, dtype=torch.double)
-    covariance = products / count - torch.outer(mean, mean)
-    return mean.to(patches.dtype), covariance.to(patches.dtype), count
+def _moments(patches: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return mean (taps,) and covariance (taps, taps) of ``count`` patches (N, taps, outputs)."""
+    mean = (patches.sum(2).sum(0, dtype=torch.double) / count).to(patches.dtype)
+    centred = patches - mean[:, None]  # before they are multiplied, so that nothing cancels
+    covariance = torch.bmm(centred, centred.mT).sum(0, dtype=torch.double) / count
+    return mean, covariance.to(patches.dtype)
 
 
-def _bring_forward(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
-    """Update the running statistics as the norm does itself."""
-    for name, new in (("running_mean", mean), ("running_var", variance)):
-        norm.get_buffer(name).lerp_(new, norm.momentum or 0.0)
+def _update_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    momentum = cast("float", norm.momentum)
+    norm.get_buffer("running_mean").lerp_(mean, momentum)
+    norm.get_buffer("running_var").lerp_(variance, momentum)
     norm.get_buffer("num_batches_tracked").add_(1)

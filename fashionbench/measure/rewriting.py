@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ __all__ = [
     "rewrite_convolutions",
     "rewrite_linear",
 ]
+
+_FEW_TAPS: Final = 32
+"""Of a kernel, over all its channels: a 3 x 3 kernel over three colours has 27."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +82,22 @@ def rewrite_linear(model: nn.Module) -> None:
 def norm_by_patches(model: nn.Module) -> None:
     """Where a sequence has a convolution of few taps and then its batch norm, let both be one convolution, in place.
 
-    With no more taps than outputs the covariance of its patches costs less than the norm's passes over the map.
+    With so few, as a first one has, the covariance of its patches costs less than the norm's passes over the map.
     """
     for sequence in model.modules():
         if type(sequence) is nn.Sequential:
-            for place in reversed(range(len(sequence) - 1)):
+            for place in range(len(sequence) - 1):
                 convolution, norm = sequence[place], sequence[place + 1]
                 if _has_few_taps(convolution) and _is_usual(norm):
                     sequence[place] = NormedConvolution(convolution, norm)
-                    del sequence[place + 1]
+                    sequence[place + 1] = nn.Identity()  # so that the layers after it keep their places
 
 
 def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     return (
         type(layer) in {nn.Conv2d, ChannelsLast}
         and isinstance(layer, nn.Conv2d)
-        and layer.weight[0].numel() <= layer.out_channels
+        and layer.weight[0].numel() <= min(_FEW_TAPS, layer.out_channels)
         and layer.groups == 1
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)

@@ -340,7 +340,7 @@ def test_two_recipes_stand_side_by_side(tmp_path: Path) -> None:
     assert [each.device for each in report.verdict.devices] == ["cpu study", "cpu swift"]
     assert [each.state for each in report.verdict.devices] == ["NOT WORTH IT", "WORTH IT"]
     assert "Recipe study: 10 epochs of Adam at a learning rate of 0.001, multiplied by 0.1 every 5 epochs" in page
-    assert "Recipe swift: 5 epochs for FashionCNN and 8 epochs for ResNet18, of Adam at a learning rate" in page
+    assert "Recipe swift: 4 epochs for FashionCNN and 6 epochs for ResNet18, of Adam at a learning rate" in page
 
 
 @pytest.mark.parametrize(
