@@ -81,7 +81,10 @@ def _is_plain(images: Tensor, norm: nn.BatchNorm2d) -> bool:
 
 
 def _patches(images: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """Return (N, height * width * in, outputs): what each tap of the kernel meets."""
+    """Return (N, height * width * in, outputs): what each tap of the kernel meets.
+
+    ``functional.unfold`` gives the same, in another order of taps, and takes ten times as long at batch 100.
+    """
     (height, width), (down, across) = convolution.kernel_size, convolution.dilation
     above, left = (int(side) for side in convolution.padding)
     padded = functional.pad(images, (left, left, above, above))

@@ -28,8 +28,8 @@ SECONDS_A_TURN: Final = 1.0
 class Trial:
     """A case's training step in both executions, with ``batch_size`` images a step.
 
-    Each turn is a process of its own: the allocator's settings are, and so is the state in which the first steps leave
-    its heap, which moves the plain execution's step by a third, so that turns of one process would not be independent.
+    Each turn is a process of its own, as the allocator's settings are a process's. And the first steps leave its heap
+    in a state that lasts, and that moves the plain step by a third: turns within one process would not be independent.
     """
 
     case: Case
