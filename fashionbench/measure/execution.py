@@ -13,9 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fashionbench.measure.rewriting import (
     fold_batch_norm,
+    hold_biases,
     norm_by_patches,
     pool_before_relu,
     rewrite_convolutions,
+    rewrite_dropout,
     rewrite_linear,
 )
 from fashionbench.record import Execution, ModelInfo, Precision
@@ -52,9 +54,11 @@ def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """
     model.to(memory_format=torch.channels_last)
     pool_before_relu(model)
+    hold_biases(model)
     rewrite_convolutions(model, shape)
     norm_by_patches(model)
     rewrite_linear(model)
+    rewrite_dropout(model)
     return model
 
 

@@ -1,4 +1,4 @@
-"""Convolutions that compute what PyTorch's own do, with fewer copies and passes over memory."""
+"""Layers that compute what PyTorch's own do, with fewer copies, draws and passes over memory."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ChannelsLast", "NormedConvolution"]
+__all__ = ["ChannelsLast", "Dropout", "NormedConvolution"]
 
 
 class ChannelsLast(nn.Conv2d):
@@ -31,42 +31,57 @@ class NormedConvolution(nn.Module):
     single precision where the order is channels-last. The convolution's bias, which the norm takes away again, gets no
     gradient.
 
+    A maximum that comes next is taken before the norm's shift is added: the same, over a map of a quarter.
+
     Args:
         convolution: In one group, padded by zeros.
         norm: With weight, bias and running statistics of a fixed momentum.
+        pool: What comes after the norm, if that is a maximum.
 
     """
 
-    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, pool: nn.MaxPool2d | None = None) -> None:
         super().__init__()
         self.convolution = convolution
         self.norm = norm
+        self.pool = pool
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (N, out, height, width) of images (N, in, H, W); in training, update the running statistics."""
         if not self.norm.training or not _is_plain(images, self.norm):
             normed: Tensor = self.norm(self.convolution(images))
-            return normed
-        patches = _patches(images, self.convolution)
-        count = patches.shape[0] * patches.shape[2]
-        mean, covariance = _moments(patches, count)
+            return normed if self.pool is None else self.pool(normed)
+        mean, covariance, count = _moments(images, self.convolution)
         weight, bias = self.convolution.weight, self.convolution.bias
         ours = isinstance(self.convolution, ChannelsLast)
         rows = (weight if ours else weight.permute(0, 2, 3, 1)).flatten(1)  # (out, height * width * in)
         centre = rows @ mean
         variance = ((rows @ covariance) * rows).sum(1)
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
+        shift = self.norm.bias - centre * scale
         with torch.no_grad():
             _update_statistics(self.norm, centre if bias is None else centre + bias, variance * (count / (count - 1)))
         kernel = weight * scale[:, None, None, None]  # in the weight's own order, on which the convolution's depends
-        return functional.conv2d(
-            images,
-            kernel.permute(0, 3, 1, 2) if ours else kernel,
-            self.norm.bias - centre * scale,
-            self.convolution.stride,
-            self.convolution.padding,
-            self.convolution.dilation,
-        )
+        kernel = kernel.permute(0, 3, 1, 2) if ours else kernel
+        added, like = shift if self.pool is None else None, self.convolution
+        output = functional.conv2d(images, kernel, added, like.stride, like.padding, like.dilation)
+        return output if self.pool is None else self.pool(output).add_(shift[:, None, None])
+
+
+class Dropout(nn.Dropout):
+    """``nn.Dropout`` that draws 32 random bits for a number on the CPU, two from each of the generator's integers.
+
+    PyTorch draws a double for each, which takes four times as long.
+    """
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Return numbers, each zero with probability p (to 2**-32), else over 1 - p; in evaluation as they are."""
+        if not self.training or not 0 < self.p < 1 or numbers.device.type != "cpu":
+            return super().forward(numbers)
+        integers = torch.empty((numbers.numel() + 1) // 2, dtype=torch.int64).random_(-(2**63), None)
+        bits = integers.view(torch.int32)[: numbers.numel()].view(numbers.shape)  # from -2**31 to 2**31 - 1
+        kept = bits >= int(self.p * 2**32) - 2**31
+        return numbers * kept.to(numbers.dtype).div_(1 - self.p)
 
 
 def _is_plain(images: Tensor, norm: nn.BatchNorm2d) -> bool:
@@ -80,25 +95,29 @@ def _is_plain(images: Tensor, norm: nn.BatchNorm2d) -> bool:
     )
 
 
-def _patches(images: Tensor, convolution: nn.Conv2d) -> Tensor:
+def _moments(images: Tensor, convolution: nn.Conv2d) -> tuple[Tensor, Tensor, int]:
+    """Return mean (taps,) and covariance (taps, taps) of the patches that a kernel meets, and how many these are."""
+    above, left = (int(side) for side in convolution.padding)
+    padded = functional.pad(images, (left, left, above, above))
+    centre = padded.mean((0, 2, 3), keepdim=True)
+    patches = _patches(padded - centre, convolution)  # so that little cancels when they are multiplied
+    count = patches.shape[0] * patches.shape[2]
+    mean = patches.sum(2).sum(0, dtype=torch.double) / count
+    products = torch.bmm(patches, patches.mT).sum(0, dtype=torch.double) / count
+    taps = len(mean) // images.shape[1]
+    covariance = products - torch.outer(mean, mean)
+    return (mean + centre.flatten().repeat(taps)).to(images.dtype), covariance.to(images.dtype), count
+
+
+def _patches(padded: Tensor, convolution: nn.Conv2d) -> Tensor:
     """Return (N, height * width * in, outputs): what each tap of the kernel meets.
 
     ``functional.unfold`` gives the same, in another order of taps, and takes ten times as long at batch 100.
     """
     (height, width), (down, across) = convolution.kernel_size, convolution.dilation
-    above, left = (int(side) for side in convolution.padding)
-    padded = functional.pad(images, (left, left, above, above))
     windows = padded.unfold(2, down * (height - 1) + 1, convolution.stride[0])
     windows = windows.unfold(3, across * (width - 1) + 1, convolution.stride[1])[..., ::down, ::across]
     return windows.permute(0, 4, 5, 1, 2, 3).flatten(4).flatten(1, 3)
-
-
-def _moments(patches: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return mean (taps,) and covariance (taps, taps) of ``count`` patches (N, taps, outputs)."""
-    mean = (patches.sum(2).sum(0, dtype=torch.double) / count).to(patches.dtype)
-    centred = patches - mean[:, None]  # before they are multiplied, so that nothing cancels
-    covariance = torch.bmm(centred, centred.mT).sum(0, dtype=torch.double) / count
-    return mean, covariance.to(patches.dtype)
 
 
 def _update_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:

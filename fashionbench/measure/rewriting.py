@@ -2,20 +2,23 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from fashionbench.measure.layers import ChannelsLast, NormedConvolution
+from fashionbench.measure.layers import ChannelsLast, Dropout, NormedConvolution
 from fashionbench.measure.products import Linear, Product
 
 __all__ = [
     "fold_batch_norm",
+    "hold_biases",
     "norm_by_patches",
     "pool_before_relu",
     "rewrite_convolutions",
+    "rewrite_dropout",
     "rewrite_linear",
 ]
 
@@ -79,18 +82,43 @@ def rewrite_linear(model: nn.Module) -> None:
                 setattr(parent, name, ours)
 
 
+def rewrite_dropout(model: nn.Module) -> None:
+    """Let each dropout draw fewer numbers, in place."""
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) is nn.Dropout and not layer.inplace:
+                setattr(parent, name, Dropout(layer.p).train(layer.training))
+
+
 def norm_by_patches(model: nn.Module) -> None:
     """Where a sequence has a convolution of few taps and then its batch norm, let both be one convolution, in place.
 
-    With so few, as a first one has, the covariance of its patches costs less than the norm's passes over the map.
+    With so few, as a first one has, the covariance of its patches costs less than the norm's passes over the map. A
+    maximum that comes next is taken in as well.
     """
     for sequence in model.modules():
         if type(sequence) is nn.Sequential:
-            for place in range(len(sequence) - 1):
-                convolution, norm = sequence[place], sequence[place + 1]
+            for place, (convolution, norm) in enumerate(pairwise(sequence)):
                 if _has_few_taps(convolution) and _is_usual(norm):
-                    sequence[place] = NormedConvolution(convolution, norm)
-                    sequence[place + 1] = nn.Identity()  # so that the layers after it keep their places
+                    after = sequence[place + 2] if place + 2 < len(sequence) else None
+                    pool = after if _is_maximum(after) else None
+                    sequence[place] = NormedConvolution(convolution, norm, pool)
+                    for taken in range(place + 1, place + 2 + (pool is not None)):
+                        sequence[taken] = nn.Identity()  # so that the layers after it keep their places
+
+
+def hold_biases(model: nn.Module) -> None:
+    """Where a batch norm takes a convolution's bias away again, ask for no gradient of the bias, in place: it is zero.
+
+    oneDNN's sum for it, over the whole map, takes up to as long as all the rest of a kernel's gradient.
+    """
+    owners = _owners(model)
+    for sequence in model.modules():
+        if type(sequence) is nn.Sequential:
+            for first, second in pairwise(sequence):
+                bias = first.bias if isinstance(first, nn.Conv2d) and _is_usual(second) and second.training else None
+                if bias is not None and owners[id(bias)] == 1:
+                    bias.requires_grad = False
 
 
 def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -108,14 +136,21 @@ def _is_usual(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
     return type(layer) is nn.BatchNorm2d and layer.affine and layer.track_running_stats and layer.momentum is not None
 
 
+def _is_maximum(layer: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
+    return type(layer) is nn.MaxPool2d and not layer.return_indices
+
+
 def pool_before_relu(model: nn.Module) -> None:
-    """Where a sequence takes ReLU and then the maximum, take the maximum first, in place: ReLU then has less to do."""
+    """Where a sequence takes ReLU and then the maximum, take the maximum first, in place: ReLU then has less to do.
+
+    And it writes over the maxima, which nothing else needs.
+    """
     for sequence in model.modules():
         if type(sequence) is nn.Sequential:
             for place in range(len(sequence) - 1):
                 first, second = sequence[place], sequence[place + 1]
-                if type(first) is nn.ReLU and type(second) is nn.MaxPool2d and not second.return_indices:
-                    sequence[place], sequence[place + 1] = second, first
+                if type(first) is nn.ReLU and _is_maximum(second):
+                    sequence[place], sequence[place + 1] = second, nn.ReLU(inplace=True)
 
 
 def fold_batch_norm(model: nn.Module) -> nn.Module:
@@ -134,11 +169,16 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def _owners(model: nn.Module) -> Counter[int]:
+    """Count the places where each parameter, by its id, stands."""
+    return Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+
+
 def _convolution_inputs(
     model: nn.Module, shape: tuple[int, int, int]
 ) -> dict[str, tuple[nn.Conv2d, set[tuple[int, int]]]]:
     """Return each convolution whose weight is its own, by name, with the heights and widths that it is given."""
-    owners = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    owners = _owners(model)
     found: dict[str, tuple[nn.Conv2d, set[tuple[int, int]]]] = {}
     hooks = []
     for name, module in model.named_modules():

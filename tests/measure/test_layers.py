@@ -1,4 +1,4 @@
-"""A convolution with its norm folded in computes what the two do, one after the other."""
+"""Layers written anew compute what PyTorch's own do."""
 
 import copy
 
@@ -10,18 +10,20 @@ from torch import nn
 
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.execution import speed_up
-from fashionbench.measure.layers import NormedConvolution
+from fashionbench.measure.layers import Dropout, NormedConvolution
 from fashionbench.measure.models import build_model
-from fashionbench.measure.rewriting import norm_by_patches
+from fashionbench.measure.rewriting import hold_biases, norm_by_patches, rewrite_dropout
 from fashionbench.measure.training import scale_pixels
 
 
-def pair(convolution: nn.Conv2d, momentum: float = 0.1) -> tuple[nn.Sequential, NormedConvolution]:
-    """Return the two in a row, and the same two in one; the norm's weights are as after a training."""
+def pair(
+    convolution: nn.Conv2d, momentum: float = 0.1, pool: nn.MaxPool2d | None = None
+) -> tuple[nn.Sequential, NormedConvolution]:
+    """Return the layers in a row, and the same in one; the norm's weights are as after a training."""
     norm = nn.BatchNorm2d(convolution.out_channels, eps=1e-3, momentum=momentum)
     for parameter in norm.parameters():
         nn.init.normal_(parameter)
-    plain = nn.Sequential(convolution, norm)
+    plain = nn.Sequential(convolution, norm, *([] if pool is None else [pool]))
     return plain, NormedConvolution(*copy.deepcopy(plain))
 
 
@@ -34,8 +36,9 @@ def pair(convolution: nn.Conv2d, momentum: float = 0.1) -> tuple[nn.Sequential, 
     dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     bias=st.booleans(),
     momentum=st.sampled_from([0.0, 0.1, 1.0]),
+    pool=st.sampled_from([None, nn.MaxPool2d(1), nn.MaxPool2d(2, ceil_mode=True, padding=1), nn.MaxPool2d(2, 1, 1)]),
 )
-def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_the_two(
+def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_its_layers(
     channels: tuple[int, int],
     kernel: tuple[int, int],
     stride: tuple[int, int],
@@ -43,10 +46,11 @@ def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_the_tw
     dilation: tuple[int, int],
     bias: bool,  # noqa: FBT001 - drawn
     momentum: float,
+    pool: nn.MaxPool2d | None,
 ) -> None:
     torch.manual_seed(0)
     convolution = nn.Conv2d(*channels, kernel, stride, padding, dilation, bias=bias).double()
-    plain, fast = pair(convolution, momentum=momentum)
+    plain, fast = pair(convolution, momentum=momentum, pool=pool)
     plain, fast = plain.double(), fast.double()
     images = torch.rand(3, channels[0], 9, 8, dtype=torch.double)
 
@@ -91,8 +95,9 @@ def test_a_convolution_of_nothing_but_padding_takes_its_norm_in() -> None:
     assert torch.allclose(speed_up(nn.Sequential(fast), (2, 6, 1))(images), plain(images), atol=1e-5)
 
 
-def test_images_that_need_a_gradient_get_it() -> None:
-    plain, fast = pair(nn.Conv2d(1, 4, 3))
+@pytest.mark.parametrize("pool", [None, nn.MaxPool2d(2)])
+def test_images_that_need_a_gradient_get_it(pool: nn.MaxPool2d | None) -> None:
+    plain, fast = pair(nn.Conv2d(1, 4, 3), pool=pool)
     images = torch.rand(2, 1, 6, 6, requires_grad=True)
 
     expected, gradient = (torch.autograd.grad(model(images)[0].sum(), images)[0] for model in (plain, fast))
@@ -151,6 +156,87 @@ def test_a_first_convolution_takes_its_norm_in() -> None:
     norm_by_patches(model)
 
     assert [type(layer) for layer in model] == [NormedConvolution, nn.Identity, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]
+
+
+def test_it_takes_a_maximum_in_that_comes_next() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.MaxPool2d(2), nn.ReLU())
+
+    norm_by_patches(model)
+
+    assert [type(layer) for layer in model] == [NormedConvolution, nn.Identity, nn.Identity, nn.ReLU]
+
+
+def test_a_maximum_that_returns_its_places_is_left_alone() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.MaxPool2d(2, return_indices=True))
+
+    norm_by_patches(model)
+
+    assert [type(layer) for layer in model] == [NormedConvolution, nn.Identity, nn.MaxPool2d]
+
+
+def test_a_bias_that_a_norm_takes_away_again_is_asked_for_no_gradient() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.ReLU())
+
+    hold_biases(model)
+
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["0.bias"]
+
+
+def test_a_bias_before_a_norm_in_evaluation_or_used_twice_is_trained() -> None:
+    shared = nn.Conv2d(3, 3, 3)
+    model = nn.Sequential(shared, shared, nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3).eval())
+
+    hold_biases(model)
+
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("p", [0.25, 0.3])
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+def test_dropout_leaves_out_each_number_with_its_probability(p: float, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    numbers = torch.ones(999, 501, dtype=dtype, requires_grad=True)
+
+    output = Dropout(p)(numbers)
+    output.sum().backward()
+
+    assert set(output.unique().tolist()) == {0.0, torch.ones((), dtype=dtype).div(1 - p).item()}
+    assert float((output == 0).double().mean()) == pytest.approx(p, abs=4 * (p * (1 - p) / output.numel()) ** 0.5)
+    assert numbers.grad is not None
+    assert torch.equal(numbers.grad, output)
+    left_out = (output == 0).double().flatten()
+    neighbours = float((left_out[1:] * left_out[:-1]).mean())  # two of them may come from one integer
+    assert neighbours == pytest.approx(p**2, abs=0.002)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_dropout_of_nothing_or_all_is_torchs_own(p: float) -> None:
+    numbers = torch.rand(4, 4)
+
+    assert torch.equal(Dropout(p)(numbers), numbers * (1 - p))
+
+
+def test_dropout_repeats_itself_under_one_seed_and_rests_in_evaluation() -> None:
+    layer, numbers = Dropout(0.5), torch.rand(10, 10)
+    outputs = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        outputs.append(layer(numbers))
+
+    assert torch.equal(*outputs)
+    assert not torch.equal(outputs[0], layer(numbers))
+    assert torch.equal(layer.eval()(numbers), numbers)
+
+
+def test_each_dropout_is_rewritten_in_the_mode_it_is_in() -> None:
+    model = nn.Sequential(nn.Dropout(0.1), nn.Dropout(0.2).eval(), nn.Dropout(0.3, inplace=True), nn.Dropout2d(0.4))
+
+    rewrite_dropout(model)
+
+    assert [type(layer) for layer in model] == [Dropout, Dropout, nn.Dropout, nn.Dropout2d]
+    assert [model[place].training for place in (0, 1)] == [True, False]
+    assert [model[place].p for place in (0, 1)] == [0.1, 0.2]
 
 
 @pytest.mark.parametrize(
