@@ -71,7 +71,7 @@ class NormedConvolution(nn.Module):
 class Dropout(nn.Dropout):
     """``nn.Dropout`` that draws 32 random bits for a number on the CPU, two from each of the generator's integers.
 
-    PyTorch draws a double for each, which takes four times as long.
+    PyTorch draws a double for each, which takes three times as long.
     """
 
     def forward(self, numbers: Tensor) -> Tensor:
