@@ -284,9 +284,6 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
             state.validation_seconds += time.perf_counter() - before
             tick(float(losses.mean()), state.validations[-1][1])
             state.end_epoch(losses)
-            if checkpoints is not None and state.epoch < epochs:
-                state.seconds = clock() - base
-                checkpoints.save(state)
     return Curves(
         step_losses=torch.cat(state.losses),
         epoch_seconds=tuple(state.epoch_seconds),

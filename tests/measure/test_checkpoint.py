@@ -115,20 +115,21 @@ def test_the_clock_is_the_sum_of_what_was_kept(tmp_path: Path) -> None:
     assert min(curves.epoch_seconds) > 0
 
 
-def test_a_checkpoint_is_saved_after_each_epoch_and_with_the_time(tmp_path: Path) -> None:
-    saved: list[int] = []
+def test_a_checkpoint_is_saved_when_its_time_has_come(tmp_path: Path) -> None:
+    saved: list[float] = []
 
     class Counting(Checkpoints):
         def save(self, state: State) -> None:
-            saved.append(state.epoch)
+            saved.append(state.seconds)
             super().save(state)
 
     run(network(), Counting(tmp_path / "a.pt", stop=never, warn=pytest.fail))
-    by_epoch, saved[:] = [*saved], []
+    within_a_minute, saved[:] = [*saved], []
     run(network(), Counting(tmp_path / "b.pt", stop=never, seconds_between=0.0, warn=pytest.fail))
 
-    assert by_epoch == [1, 2]
-    assert len(saved) == STEPS + 2
+    assert within_a_minute == []
+    assert len(saved) == STEPS
+    assert sorted(set(saved)) == saved
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     path = tmp_path / "case.pt"
     told: list[str] = []
     with pytest.raises(Stopped):
-        run(network(), keeper(path, StopAt(9)))
+        run(network(), keeper(path, StopAt(9), seconds=0))
     path.write_bytes(damage(path.read_bytes()))
     model = network()
 
@@ -174,7 +175,7 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
     monkeypatch.setattr(checkpoint_module, "write_whole", fill)
     told: list[str] = []
 
-    curves = run(network(), Checkpoints(tmp_path / "case.pt", stop=never, warn=told.append))
+    curves = run(network(), Checkpoints(tmp_path / "case.pt", stop=never, seconds_between=0, warn=told.append))
 
     assert torch.equal(curves.step_losses, run(network()).step_losses)
     assert told[0] == "A checkpoint could not be written (No space left on device); the training goes on without it"
@@ -217,8 +218,8 @@ def test_nothing_of_pythons_is_unpickled(tmp_path: Path) -> None:
 
 def test_removing_takes_both_generations_and_the_empty_folder(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
-    run(network(), keeper(folder / "one.pt"))
-    run(network(), keeper(folder / "two.pt"))
+    run(network(), keeper(folder / "one.pt", seconds=0))
+    run(network(), keeper(folder / "two.pt", seconds=0))
 
     remove_checkpoints(folder / "one.pt")
     left = sorted(path.name for path in folder.iterdir())
