@@ -15,6 +15,7 @@ from rich.console import Console
 from fashionbench.errors import FashionBenchError
 from fashionbench.measure.case import Case
 from fashionbench.measure.devices import Device
+from fashionbench.measure.helper import start_helper
 from fashionbench.measure.plan import DEFAULTS, FLAG_HELP, OPTION_HELP, Plan, make_plan
 from fashionbench.run import Run, finish_run, open_run, tell_interrupted
 from fashionbench.store import EXTRA_INFO_KEY, benchmark_section
@@ -81,6 +82,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or not session.items:
         return
+    start_helper()  # its imports pass beside the checks
     plan = config.stash[PLAN]
     picked = {item.name for item in session.items}
     opened = ExitStack()

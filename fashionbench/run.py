@@ -23,7 +23,7 @@ from fashionbench.measure.cluster import Cluster
 from fashionbench.measure.data import Dataset, cache_folder
 from fashionbench.measure.datasets import load_dataset
 from fashionbench.measure.devices import Device, name_devices
-from fashionbench.measure.helper import start_helper, wait_for_helper
+from fashionbench.measure.helper import wait_for_helper
 from fashionbench.measure.identity import identify
 from fashionbench.measure.inference import measure_inference, time_rounds
 from fashionbench.measure.peak import measure_peak
@@ -110,8 +110,6 @@ def open_run(  # noqa: PLR0913 - the options of a run
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    if cluster is None:
-        start_helper()
     check_pango()
     money = Money.parse(plan.price_per_hour, plan.price_money)
     for device in plan.devices:
