@@ -55,6 +55,18 @@ class Shifty(nn.Sequential):
 
     def forward(self, images):
         return super().forward(images) * (1 + (type(self[1]) is nn.Conv2d))
+
+class Listed(nn.Module):
+    # calls its layers by a list of its own, which the fast execution does not see
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(shape[0], 4, 3), nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))
+        self.steps = [self.first, self.last]
+
+    def forward(self, images):
+        for step in self.steps:
+            images = step(images)
+        return images
 """
 
 
@@ -184,6 +196,7 @@ def test_the_classical_baselines_alone_make_a_report(monkeypatch: pytest.MonkeyP
         (["--models", "mynets:make_wrong"], "model 'mynets:make_wrong' fails on images of 1 x 8 x 8 (RuntimeError: "),
         (["--models", "mynets:make_tuple"], "gives tuple for 2 images of 1 x 8 x 8; expected a network that takes"),
         (["--models", "mynets:Shifty"], "cannot be rewritten for the fast execution (its logits differ)"),
+        (["--models", "mynets:Listed"], "cannot be rewritten for the fast execution (other weights are trained)"),
         (["--models", "mynets:Picky"], "cannot be rewritten for the fast execution (TypeError: not my layer)"),
         (["--models", "mynets:nothing"], "model 'mynets:nothing' cannot be loaded (AttributeError: "),
         (["--models", "nowhere:make_net"], "model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),

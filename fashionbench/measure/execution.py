@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fashionbench.measure.rewriting import (
     fold_batch_norm,
-    hold_biases,
+    freeze_cancelled_biases,
     norm_by_patches,
     pool_before_relu,
     rewrite_convolutions,
@@ -54,7 +54,7 @@ def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """
     model.to(memory_format=torch.channels_last)
     pool_before_relu(model)
-    hold_biases(model)
+    freeze_cancelled_biases(model)
     rewrite_convolutions(model, shape)
     norm_by_patches(model)
     rewrite_linear(model)

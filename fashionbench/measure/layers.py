@@ -31,7 +31,7 @@ class NormedConvolution(nn.Module):
     single precision where the order is channels-last. The convolution's bias, which the norm takes away again, gets no
     gradient.
 
-    A maximum that comes next is taken before the norm's shift is added: the same, over a map of a quarter.
+    A maximum that comes next is taken before the norm's shift is added: the same, over fewer numbers.
 
     Args:
         convolution: In one group, padded by zeros.
@@ -56,22 +56,29 @@ class NormedConvolution(nn.Module):
         ours = isinstance(self.convolution, ChannelsLast)
         rows = (weight if ours else weight.permute(0, 2, 3, 1)).flatten(1)  # (out, height * width * in)
         centre = rows @ mean
-        variance = ((rows @ covariance) * rows).sum(1)
+        variance = ((rows @ covariance) * rows).sum(1).clamp(min=0)
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
         shift = self.norm.bias - centre * scale
         with torch.no_grad():
             _update_statistics(self.norm, centre if bias is None else centre + bias, variance * (count / (count - 1)))
         kernel = weight * scale[:, None, None, None]  # in the weight's own order, on which the convolution's depends
         kernel = kernel.permute(0, 3, 1, 2) if ours else kernel
-        added, like = shift if self.pool is None else None, self.convolution
-        output = functional.conv2d(images, kernel, added, like.stride, like.padding, like.dilation)
+        output = functional.conv2d(
+            images,
+            kernel,
+            shift if self.pool is None else None,
+            self.convolution.stride,
+            self.convolution.padding,
+            self.convolution.dilation,
+        )
         return output if self.pool is None else self.pool(output).add_(shift[:, None, None])
 
 
 class Dropout(nn.Dropout):
     """``nn.Dropout`` that draws 32 random bits for a number on the CPU, two from each of the generator's integers.
 
-    PyTorch draws a double for each, which takes three times as long.
+    On an AMD processor PyTorch draws a double for each, which takes three times as long. On Intel's, where it draws by
+    MKL, the two have not been held against each other.
     """
 
     def forward(self, numbers: Tensor) -> Tensor:
@@ -97,24 +104,22 @@ def _is_plain(images: Tensor, norm: nn.BatchNorm2d) -> bool:
 
 def _moments(images: Tensor, convolution: nn.Conv2d) -> tuple[Tensor, Tensor, int]:
     """Return mean (taps,) and covariance (taps, taps) of the patches that a kernel meets, and how many these are."""
-    above, left = (int(side) for side in convolution.padding)
-    padded = functional.pad(images, (left, left, above, above))
-    centre = padded.mean((0, 2, 3), keepdim=True)
-    patches = _patches(padded - centre, convolution)  # so that little cancels when they are multiplied
+    patches = _patches(images, convolution)
     count = patches.shape[0] * patches.shape[2]
-    mean = patches.sum(2).sum(0, dtype=torch.double) / count
-    products = torch.bmm(patches, patches.mT).sum(0, dtype=torch.double) / count
-    taps = len(mean) // images.shape[1]
-    covariance = products - torch.outer(mean, mean)
-    return (mean + centre.flatten().repeat(taps)).to(images.dtype), covariance.to(images.dtype), count
+    mean = (patches.sum(2).sum(0, dtype=torch.double) / count).to(images.dtype)
+    centred = patches - mean[:, None]  # before they are multiplied, so that nothing cancels
+    covariance = torch.bmm(centred, centred.mT).sum(0, dtype=torch.double) / count
+    return mean, covariance.to(images.dtype), count
 
 
-def _patches(padded: Tensor, convolution: nn.Conv2d) -> Tensor:
+def _patches(images: Tensor, convolution: nn.Conv2d) -> Tensor:
     """Return (N, height * width * in, outputs): what each tap of the kernel meets.
 
     ``functional.unfold`` gives the same, in another order of taps, and takes ten times as long at batch 100.
     """
     (height, width), (down, across) = convolution.kernel_size, convolution.dilation
+    above, left = (int(side) for side in convolution.padding)
+    padded = functional.pad(images, (left, left, above, above))
     windows = padded.unfold(2, down * (height - 1) + 1, convolution.stride[0])
     windows = windows.unfold(3, across * (width - 1) + 1, convolution.stride[1])[..., ::down, ::across]
     return windows.permute(0, 4, 5, 1, 2, 3).flatten(4).flatten(1, 3)

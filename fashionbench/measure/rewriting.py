@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeGuard
+from typing import Final, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,15 @@ from fashionbench.measure.products import Linear, Product
 
 __all__ = [
     "fold_batch_norm",
-    "hold_biases",
+    "freeze_cancelled_biases",
     "norm_by_patches",
     "pool_before_relu",
     "rewrite_convolutions",
     "rewrite_dropout",
     "rewrite_linear",
 ]
+
+_Layer = TypeVar("_Layer", bound=nn.Module)
 
 _FEW_TAPS: Final = 32
 """Of a kernel, over all its channels: a 3 x 3 kernel over three colours has 27."""
@@ -76,7 +78,7 @@ def rewrite_linear(model: nn.Module) -> None:
     """Let each linear layer multiply by oneDNN, in place, with its own weight and bias."""
     for parent in list(model.modules()):
         for name, layer in parent.named_children():
-            if type(layer) is nn.Linear:
+            if _is(layer, nn.Linear):
                 ours = Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
                 ours.weight, ours.bias = layer.weight, layer.bias
                 setattr(parent, name, ours)
@@ -86,7 +88,7 @@ def rewrite_dropout(model: nn.Module) -> None:
     """Let each dropout draw fewer numbers, in place."""
     for parent in list(model.modules()):
         for name, layer in parent.named_children():
-            if type(layer) is nn.Dropout and not layer.inplace:
+            if _is(layer, nn.Dropout) and not layer.inplace:
                 setattr(parent, name, Dropout(layer.p).train(layer.training))
 
 
@@ -107,7 +109,7 @@ def norm_by_patches(model: nn.Module) -> None:
                         sequence[taken] = nn.Identity()  # so that the layers after it keep their places
 
 
-def hold_biases(model: nn.Module) -> None:
+def freeze_cancelled_biases(model: nn.Module) -> None:
     """Where a batch norm takes a convolution's bias away again, ask for no gradient of the bias, in place: it is zero.
 
     oneDNN's sum for it, over the whole map, takes up to as long as all the rest of a kernel's gradient.
@@ -116,15 +118,14 @@ def hold_biases(model: nn.Module) -> None:
     for sequence in model.modules():
         if type(sequence) is nn.Sequential:
             for first, second in pairwise(sequence):
-                bias = first.bias if isinstance(first, nn.Conv2d) and _is_usual(second) and second.training else None
+                bias = first.bias if _is(first, nn.Conv2d) and _is_usual(second) else None
                 if bias is not None and owners[id(bias)] == 1:
                     bias.requires_grad = False
 
 
 def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     return (
-        type(layer) in {nn.Conv2d, ChannelsLast}
-        and isinstance(layer, nn.Conv2d)
+        (_is(layer, nn.Conv2d) or _is(layer, ChannelsLast))
         and layer.weight[0].numel() <= min(_FEW_TAPS, layer.out_channels)
         and layer.groups == 1
         and layer.padding_mode == "zeros"
@@ -133,11 +134,26 @@ def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 
 def _is_usual(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
-    return type(layer) is nn.BatchNorm2d and layer.affine and layer.track_running_stats and layer.momentum is not None
+    """Whether it is a batch norm that trains, with weight, bias and running statistics of a fixed momentum."""
+    return (
+        _is(layer, nn.BatchNorm2d)
+        and layer.affine
+        and layer.bias is not None
+        and layer.track_running_stats
+        and layer.momentum is not None
+        and layer.training
+    )
 
 
 def _is_maximum(layer: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
-    return type(layer) is nn.MaxPool2d and not layer.return_indices
+    return _is(layer, nn.MaxPool2d) and not layer.return_indices
+
+
+def _is(layer: nn.Module | None, kind: type[_Layer]) -> TypeGuard[_Layer]:
+    """Whether a layer computes what is known of its kind: it is that very class, and nobody has hooked on to it."""
+    return type(layer) is kind and not any(
+        getattr(layer, f"_{hooks}hooks") for hooks in ("forward_", "forward_pre_", "backward_", "backward_pre_")
+    )
 
 
 def pool_before_relu(model: nn.Module) -> None:
@@ -149,7 +165,7 @@ def pool_before_relu(model: nn.Module) -> None:
         if type(sequence) is nn.Sequential:
             for place in range(len(sequence) - 1):
                 first, second = sequence[place], sequence[place + 1]
-                if type(first) is nn.ReLU and _is_maximum(second):
+                if _is(first, nn.ReLU) and _is_maximum(second):
                     sequence[place], sequence[place + 1] = second, nn.ReLU(inplace=True)
 
 
@@ -182,7 +198,7 @@ def _convolution_inputs(
     found: dict[str, tuple[nn.Conv2d, set[tuple[int, int]]]] = {}
     hooks = []
     for name, module in model.named_modules():
-        if type(module) is nn.Conv2d and all(owners[id(parameter)] == 1 for parameter in module.parameters()):
+        if _is(module, nn.Conv2d) and all(owners[id(parameter)] == 1 for parameter in module.parameters()):
             sizes: set[tuple[int, int]] = set()
             found[name] = (module, sizes)
 
@@ -237,7 +253,9 @@ def _reachable_taps(convolution: nn.Conv2d, size: int, axis: int) -> _Taps | Non
 def _rewrite(convolution: nn.Conv2d, rows: _Taps, columns: _Taps) -> nn.Module:
     kernel = convolution.weight.detach()[:, :, rows.first : rows.last + 1, columns.first : columns.last + 1]
     if rows.each and columns.each and convolution.groups == 1:
-        return Product(kernel, convolution.bias, (rows.window, columns.window), (rows.each, columns.each))
+        product = Product(kernel, convolution.bias, (rows.window, columns.window), (rows.each, columns.each))
+        product.weight.requires_grad = convolution.weight.requires_grad
+        return product
     even = rows.even and columns.even
     ours = kernel.shape[1] > 1  # with a single channel the two orders are one, and torch asks its strides which it is
     rewritten = (ChannelsLast if ours else nn.Conv2d)(
@@ -252,7 +270,8 @@ def _rewrite(convolution: nn.Conv2d, rows: _Taps, columns: _Taps) -> nn.Module:
         device="meta",
     )
     rewritten.weight = nn.Parameter(
-        kernel.permute(0, 2, 3, 1).contiguous() if ours else kernel.clone(memory_format=torch.channels_last)
+        kernel.permute(0, 2, 3, 1).contiguous() if ours else kernel.clone(memory_format=torch.channels_last),
+        requires_grad=convolution.weight.requires_grad,
     )
     rewritten.bias = convolution.bias
     if even:

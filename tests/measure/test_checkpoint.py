@@ -186,6 +186,7 @@ def test_an_accelerators_generator_is_restored_too(monkeypatch: pytest.MonkeyPat
     optimizer = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
     state = State(model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator())
+    state.epoch_began, state.step_losses = state.generator.get_state(), [torch.zeros(())]
     saved = torch.load(io.BytesIO(state.dump()), weights_only=True)
     stream = io.BytesIO()
     torch.save({**saved, "device_generator": torch.arange(3)}, stream)

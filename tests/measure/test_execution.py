@@ -30,7 +30,7 @@ SHAPE = (1, 28, 28)
 
 @torch.no_grad()
 def relative_difference(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max() / other.abs().max().clamp(min=1e-12))
+    return float((one - other).abs().max() / other.abs().max().clamp(min=1e-9))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -51,8 +51,10 @@ def test_fast_models_logits_and_reachable_gradients_are_the_plain_ones(name: str
     gradients = zip(fast.parameters(), plain.parameters(), strict=True)
     for mine, theirs in gradients:
         assert theirs.grad is not None
-        sums = [0.0 if gradient is None else gradient.square().sum().item() for gradient in (mine.grad, theirs.grad)]
-        assert sums[0] == pytest.approx(sums[1], rel=1e-5)
+        found = torch.zeros_like(theirs).flatten()  # of taps that never meet data the gradient is zero
+        if mine.grad is not None:
+            found[: mine.numel()] = mine.grad.flatten()
+        assert relative_difference(found.sort().values, theirs.grad.flatten().sort().values) < 1e-5  # the order differs
 
 
 @settings(max_examples=150, deadline=None)

@@ -12,7 +12,7 @@ from fashionbench.measure.data import Dataset
 from fashionbench.measure.execution import speed_up
 from fashionbench.measure.layers import Dropout, NormedConvolution
 from fashionbench.measure.models import build_model
-from fashionbench.measure.rewriting import hold_biases, norm_by_patches, rewrite_dropout
+from fashionbench.measure.rewriting import freeze_cancelled_biases, norm_by_patches, rewrite_dropout
 from fashionbench.measure.training import scale_pixels
 
 
@@ -70,10 +70,13 @@ def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_its_la
 
 
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("brightness", [0.0, 100.0])
-def test_sped_up_in_single_precision_it_is_as_exact_as_the_two(channels: int, brightness: float) -> None:
+def test_sped_up_in_single_precision_it_is_nearly_as_exact_as_the_two(
+    channels: int, stride: int, brightness: float
+) -> None:
     torch.manual_seed(0)
-    convolution = nn.Conv2d(channels, 32, 3, padding=1)
+    convolution = nn.Conv2d(channels, 32, 3, stride=stride, padding=1)
     with torch.no_grad():
         convolution.weight -= convolution.weight.mean((1, 2, 3), keepdim=True)  # such a kernel's outputs vary little
     model = nn.Sequential(convolution, nn.BatchNorm2d(32))
@@ -158,6 +161,28 @@ def test_a_first_convolution_takes_its_norm_in() -> None:
     assert [type(layer) for layer in model] == [NormedConvolution, nn.Identity, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]
 
 
+def test_a_layer_with_a_hook_is_left_as_it_is() -> None:
+    pool = nn.MaxPool2d(2)
+    pool.register_full_backward_hook(lambda *_: None)
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.ReLU(), pool)
+
+    fast = speed_up(model, (1, 6, 6))
+    fast(torch.rand(2, 1, 6, 6)).sum().backward()
+
+    assert fast.get_submodule("3") is pool
+    assert type(fast.get_submodule("0")) is NormedConvolution
+
+
+@pytest.mark.parametrize("size", [1, 6], ids=["a product", "a convolution"])
+def test_a_frozen_kernel_stays_frozen(size: int) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1))
+    model[0].weight.requires_grad = False
+
+    fast = speed_up(model, (2, size, size))
+
+    assert [parameter.requires_grad for parameter in fast.parameters()] == [False, True]
+
+
 def test_it_takes_a_maximum_in_that_comes_next() -> None:
     model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.MaxPool2d(2), nn.ReLU())
 
@@ -177,17 +202,33 @@ def test_a_maximum_that_returns_its_places_is_left_alone() -> None:
 def test_a_bias_that_a_norm_takes_away_again_is_asked_for_no_gradient() -> None:
     model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.ReLU())
 
-    hold_biases(model)
+    freeze_cancelled_biases(model)
 
     frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
     assert frozen == ["0.bias"]
 
 
-def test_a_bias_before_a_norm_in_evaluation_or_used_twice_is_trained() -> None:
-    shared = nn.Conv2d(3, 3, 3)
-    model = nn.Sequential(shared, shared, nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3).eval())
+def test_a_kernel_whose_outputs_are_all_but_constant_stays_finite() -> None:
+    plain, fast = pair(nn.Conv2d(1, 16, 4, stride=4))
+    images = torch.linspace(0, 1000, 16).view(4, 4).tile(8, 1, 3, 3) + 0.01 * torch.rand(8, 1, 12, 12)
 
-    hold_biases(model)
+    assert bool(fast(images).isfinite().all())
+    assert fast(images).shape == plain(images).shape
+
+
+def test_a_bias_that_counts_is_trained() -> None:
+    class Rectified(nn.Conv2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images).relu()
+
+    shared = nn.Conv2d(3, 3, 3)
+    model = nn.Sequential(
+        *(shared, shared, nn.BatchNorm2d(3)),
+        *(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3).eval()),
+        *(Rectified(3, 3, 1), nn.BatchNorm2d(3)),
+    )
+
+    freeze_cancelled_biases(model)
 
     assert all(parameter.requires_grad for parameter in model.parameters())
 
@@ -248,11 +289,18 @@ def test_each_dropout_is_rewritten_in_the_mode_it_is_in() -> None:
         (nn.Conv2d(1, 9, 3, padding="same"), nn.BatchNorm2d(9)),
         (nn.Conv2d(1, 9, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(9)),
         (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, affine=False)),
+        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, bias=False)),
+        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9).eval()),
+        (nn.utils.spectral_norm(nn.Conv2d(1, 9, 3)), nn.BatchNorm2d(9)),
         (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, track_running_stats=False)),
         (nn.Conv2d(1, 9, 3), nn.InstanceNorm2d(9)),
         (nn.ConvTranspose2d(1, 9, 3), nn.BatchNorm2d(9)),
     ],
-    ids=lambda layer: str(layer)[:60],
+    ids=[
+        *("more taps than channels", "mean over all batches", "groups", "padding by name", "circular padding"),
+        *("no weight", "no bias", "norm in evaluation", "hook on the kernel", "no running statistics"),
+        *("another norm", "another convolution"),
+    ],
 )
 def test_a_pair_that_would_gain_nothing_or_might_differ_stays_as_it_is(convolution: nn.Module, norm: nn.Module) -> None:
     model = nn.Sequential(convolution, norm)
