@@ -172,10 +172,13 @@ def pool_before_relu(model: nn.Module) -> None:
 def fold_batch_norm(model: nn.Module) -> nn.Module:
     """Return a model in evaluation mode whose batch norms are folded into the convolutions before them.
 
-    A model that torch.fx cannot trace is returned as it is.
+    A model that torch.fx cannot trace, or that someone has hooked on to, keeps its norms: ``fuse`` overlooks hooks.
     """
+    model.eval()
+    if not all(_is(layer, type(layer)) for layer in model.modules()):
+        return model
     try:
-        folded: nn.Module = fuse(model.eval())
+        folded: nn.Module = fuse(model)
     except Exception:  # noqa: BLE001 - whatever a model's own code raises when it is traced with symbols
         return model
     return folded
@@ -198,7 +201,10 @@ def _convolution_inputs(
     found: dict[str, tuple[nn.Conv2d, set[tuple[int, int]]]] = {}
     hooks = []
     for name, module in model.named_modules():
-        if _is(module, nn.Conv2d) and all(owners[id(parameter)] == 1 for parameter in module.parameters()):
+        if _is(module, nn.Conv2d) and all(
+            owners[id(parameter)] == 1 and not parameter._backward_hooks  # noqa: SLF001 - no public name
+            for parameter in module.parameters()
+        ):
             sizes: set[tuple[int, int]] = set()
             found[name] = (module, sizes)
 

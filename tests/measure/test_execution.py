@@ -182,6 +182,17 @@ def test_a_model_that_cannot_be_traced_keeps_its_batch_norms() -> None:
     assert fold_batch_norm(model) is model
 
 
+def test_a_model_with_hooks_keeps_its_batch_norms_in_inference() -> None:
+    model = nn.Sequential(nn.utils.spectral_norm(nn.Conv2d(1, 9, 3)), nn.BatchNorm2d(9))
+    images = torch.rand(2, 1, 6, 6)
+    expected = model.eval()(images)
+
+    fast = speed_up_inference(model, (1, 6, 6))
+
+    assert torch.allclose(fast(images), expected, atol=1e-5)
+    assert isinstance(fast.get_submodule("1"), nn.BatchNorm2d)
+
+
 def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
     build = partial(build_model, "resnet18", shape=(1, 28, 28), classes=10, seed=1)
     generator = torch.Generator().manual_seed(0)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from fashionbench.measure import layers as layers_module
 from fashionbench.measure.data import Dataset
 from fashionbench.measure.execution import speed_up
 from fashionbench.measure.layers import Dropout, NormedConvolution
@@ -25,6 +26,12 @@ def pair(
         nn.init.normal_(parameter)
     plain = nn.Sequential(convolution, norm, *([] if pool is None else [pool]))
     return plain, NormedConvolution(*copy.deepcopy(plain))
+
+
+def without_bias(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
+    """As newer versions of torch make it when they are asked to."""
+    norm.register_parameter("bias", None)
+    return norm
 
 
 @settings(max_examples=100, deadline=None)
@@ -208,12 +215,49 @@ def test_a_bias_that_a_norm_takes_away_again_is_asked_for_no_gradient() -> None:
     assert frozen == ["0.bias"]
 
 
-def test_a_kernel_whose_outputs_are_all_but_constant_stays_finite() -> None:
-    plain, fast = pair(nn.Conv2d(1, 16, 4, stride=4))
+def test_the_variance_of_outputs_that_are_all_but_constant_is_exact() -> None:
+    plain, fast = pair(nn.Conv2d(1, 16, 4, stride=4), momentum=1.0)
     images = torch.linspace(0, 1000, 16).view(4, 4).tile(8, 1, 3, 3) + 0.01 * torch.rand(8, 1, 12, 12)
 
-    assert bool(fast(images).isfinite().all())
-    assert fast(images).shape == plain(images).shape
+    plain.double()(images.double())
+    fast(images)
+
+    exact = plain[1].get_buffer("running_var")
+    assert torch.allclose(fast.norm.get_buffer("running_var").double(), exact, rtol=0.01)
+
+
+def test_a_variance_that_rounding_leaves_below_zero_counts_as_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, fast = pair(nn.Conv2d(1, 4, 3))
+    monkeypatch.setattr(layers_module, "_moments", lambda *_: (torch.zeros(9), -torch.eye(9), 100))
+
+    assert bool(fast(torch.rand(2, 1, 6, 6)).isfinite().all())
+
+
+@pytest.mark.parametrize("hook", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
+def test_no_layer_with_a_hook_is_rewritten(hook: str) -> None:
+    layers: list[nn.Module] = [nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [nn.Flatten(), nn.Linear(36, 4), nn.Dropout(0.5)]
+    model = nn.Sequential(*layers)
+    for layer in layers:
+        getattr(layer, f"register_{hook}_hook")(lambda *_: None)
+
+    fast = speed_up(model, (1, 6, 6))
+    fast(torch.rand(2, 1, 6, 6, requires_grad=True)).sum().backward()
+
+    assert [*fast.children()] == layers
+    assert all(parameter.requires_grad for parameter in fast.parameters())
+
+
+def test_a_kernel_whose_gradient_someone_changes_is_kept() -> None:
+    convolution = nn.Conv2d(2, 4, 3)
+    convolution.weight.register_hook(torch.zeros_like)
+    model = nn.Sequential(convolution)
+
+    speed_up(model, (2, 6, 6))(torch.rand(2, 2, 6, 6)).sum().backward()
+
+    assert model[0] is convolution
+    assert convolution.weight.grad is not None
+    assert not bool(convolution.weight.grad.any())
 
 
 def test_a_bias_that_counts_is_trained() -> None:
@@ -289,7 +333,7 @@ def test_each_dropout_is_rewritten_in_the_mode_it_is_in() -> None:
         (nn.Conv2d(1, 9, 3, padding="same"), nn.BatchNorm2d(9)),
         (nn.Conv2d(1, 9, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(9)),
         (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, affine=False)),
-        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, bias=False)),
+        (nn.Conv2d(1, 9, 3), without_bias(nn.BatchNorm2d(9))),
         (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9).eval()),
         (nn.utils.spectral_norm(nn.Conv2d(1, 9, 3)), nn.BatchNorm2d(9)),
         (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, track_running_stats=False)),
