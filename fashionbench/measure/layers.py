@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ChannelsLast", "Dropout", "NormedConvolution"]
+__all__ = ["ChannelsLast", "Dropout", "Norm", "NormedConvolution"]
 
 
 class ChannelsLast(nn.Conv2d):
@@ -72,6 +72,27 @@ class NormedConvolution(nn.Module):
             self.convolution.dilation,
         )
         return output if self.pool is None else self.pool(output).add_(shift[:, None, None])
+
+
+class Norm(nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` with weight, bias and running statistics of a fixed momentum, and fewer calls.
+
+    It counts no batches: only a momentum that is not fixed asks for their number.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what ``nn.BatchNorm2d`` returns; in training, update the running statistics."""
+        return torch.batch_norm(
+            images,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.training,
+            cast("float", self.momentum),
+            self.eps,
+            torch.backends.cudnn.enabled,
+        )
 
 
 class Dropout(nn.Dropout):

@@ -3,16 +3,17 @@
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeGuard, TypeVar
+from typing import Final, TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from fashionbench.measure.layers import ChannelsLast, Dropout, NormedConvolution
+from fashionbench.measure.layers import ChannelsLast, Dropout, Norm, NormedConvolution
 from fashionbench.measure.products import Linear, Product
 
 __all__ = [
+    "drop_idle_pools",
     "fold_batch_norm",
     "freeze_cancelled_biases",
     "norm_by_patches",
@@ -20,6 +21,7 @@ __all__ = [
     "rewrite_convolutions",
     "rewrite_dropout",
     "rewrite_linear",
+    "rewrite_norm",
 ]
 
 _Layer = TypeVar("_Layer", bound=nn.Module)
@@ -58,9 +60,15 @@ def rewrite_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> int:
         shape: Channels, height and width of its images.
 
     """
-    left_out = 0
-    for name, (convolution, sizes) in _convolution_inputs(model, shape).items():
-        if len(sizes) != 1 or convolution.padding_mode != "zeros" or isinstance(convolution.padding, str):
+    left_out, owners = 0, _owners(model)
+    for name, sizes in _sizes_met(model, shape, nn.Conv2d).items():
+        convolution = cast("nn.Conv2d", model.get_submodule(name))
+        if (
+            len(sizes) != 1
+            or convolution.padding_mode != "zeros"
+            or isinstance(convolution.padding, str)
+            or any(owners[id(each)] > 1 or each._backward_hooks for each in convolution.parameters())  # noqa: SLF001 - no public name
+        ):
             continue
         ((height, width),) = sizes
         rows, columns = _reachable_taps(convolution, height, 0), _reachable_taps(convolution, width, 1)
@@ -69,8 +77,7 @@ def rewrite_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> int:
             continue
         rewritten = _rewrite(convolution, rows, columns)
         left_out += _count(convolution) - _count(rewritten)
-        parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, rewritten)
+        _replace(model, name, rewritten)
     return left_out
 
 
@@ -92,6 +99,13 @@ def rewrite_dropout(model: nn.Module) -> None:
                 setattr(parent, name, Dropout(layer.p).train(layer.training))
 
 
+def rewrite_norm(model: nn.Module) -> None:
+    """Let each batch norm that trains make fewer calls, in place, with its own weights and statistics."""
+    for layer in model.modules():
+        if _is_usual(layer):
+            layer.__class__ = Norm
+
+
 def norm_by_patches(model: nn.Module) -> None:
     """Where a sequence has a convolution of few taps and then its batch norm, let both be one convolution, in place.
 
@@ -107,6 +121,14 @@ def norm_by_patches(model: nn.Module) -> None:
                     sequence[place] = NormedConvolution(convolution, norm, pool)
                     for taken in range(place + 1, place + 2 + (pool is not None)):
                         sequence[taken] = nn.Identity()  # so that the layers after it keep their places
+
+
+def drop_idle_pools(model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Leave out each adaptive mean whose map already has the size that it makes, in place."""
+    for name, sizes in _sizes_met(model, shape, nn.AdaptiveAvgPool2d).items():
+        wanted = model.get_submodule(name).output_size
+        if sizes == {wanted if isinstance(wanted, tuple) else (wanted, wanted)}:
+            _replace(model, name, nn.Identity())
 
 
 def freeze_cancelled_biases(model: nn.Module) -> None:
@@ -188,37 +210,35 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, layer)
+
+
 def _owners(model: nn.Module) -> Counter[int]:
     """Count the places where each parameter, by its id, stands."""
     return Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
 
 
-def _convolution_inputs(
-    model: nn.Module, shape: tuple[int, int, int]
-) -> dict[str, tuple[nn.Conv2d, set[tuple[int, int]]]]:
-    """Return each convolution whose weight is its own, by name, with the heights and widths that it is given."""
-    owners = _owners(model)
-    found: dict[str, tuple[nn.Conv2d, set[tuple[int, int]]]] = {}
+def _sizes_met(model: nn.Module, shape: tuple[int, int, int], kind: type[_Layer]) -> dict[str, set[tuple[int, int]]]:
+    """Return for each layer of a kind, by name, the heights and widths of the maps that it is given."""
+    met: dict[str, set[tuple[int, int]]] = {}
     hooks = []
-    for name, module in model.named_modules():
-        if _is(module, nn.Conv2d) and all(
-            owners[id(parameter)] == 1 and not parameter._backward_hooks  # noqa: SLF001 - no public name
-            for parameter in module.parameters()
-        ):
-            sizes: set[tuple[int, int]] = set()
-            found[name] = (module, sizes)
+    for name, layer in model.named_modules():
+        if _is(layer, kind):
+            sizes = met[name] = set[tuple[int, int]]()
 
             def note(_: nn.Module, inputs: tuple[Tensor], sizes: set[tuple[int, int]] = sizes) -> None:
                 sizes.add((inputs[0].shape[-2], inputs[0].shape[-1]))
 
-            hooks.append(module.register_forward_pre_hook(note))
+            hooks.append(layer.register_forward_pre_hook(note))
     was_training = model.training
     with torch.no_grad():
         model.eval()(torch.zeros(1, *shape))
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-    return found
+    return met
 
 
 def _reachable_taps(convolution: nn.Conv2d, size: int, axis: int) -> _Taps | None:

@@ -1,0 +1,201 @@
+"""Which layers are written anew, and which are left as they are."""
+
+import pytest
+import torch
+from torch import nn
+
+from fashionbench.measure.execution import speed_up
+from fashionbench.measure.layers import Dropout, Norm, NormedConvolution
+from fashionbench.measure.rewriting import (
+    drop_idle_pools,
+    freeze_cancelled_biases,
+    norm_by_patches,
+    rewrite_dropout,
+    rewrite_norm,
+)
+
+
+def without_bias(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
+    """As newer versions of torch make it when they are asked to."""
+    norm.register_parameter("bias", None)
+    return norm
+
+
+def test_a_first_convolution_takes_its_norm_in() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.ReLU(), nn.Conv2d(9, 99, 3), nn.BatchNorm2d(99))
+
+    norm_by_patches(model)
+
+    assert [type(layer) for layer in model] == [NormedConvolution, nn.Identity, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]
+
+
+def test_a_layer_with_a_hook_is_left_as_it_is() -> None:
+    pool = nn.MaxPool2d(2)
+    pool.register_full_backward_hook(lambda *_: None)
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.ReLU(), pool)
+
+    fast = speed_up(model, (1, 6, 6))
+    fast(torch.rand(2, 1, 6, 6)).sum().backward()
+
+    assert fast.get_submodule("3") is pool
+    assert type(fast.get_submodule("0")) is NormedConvolution
+
+
+@pytest.mark.parametrize("size", [1, 6], ids=["a product", "a convolution"])
+def test_a_frozen_kernel_stays_frozen(size: int) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1))
+    model[0].weight.requires_grad = False
+
+    fast = speed_up(model, (2, size, size))
+
+    assert [parameter.requires_grad for parameter in fast.parameters()] == [False, True]
+
+
+def test_it_takes_a_maximum_in_that_comes_next() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.MaxPool2d(2), nn.ReLU())
+
+    norm_by_patches(model)
+
+    assert [type(layer) for layer in model] == [NormedConvolution, nn.Identity, nn.Identity, nn.ReLU]
+
+
+def test_a_maximum_that_returns_its_places_is_left_alone() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.MaxPool2d(2, return_indices=True))
+
+    norm_by_patches(model)
+
+    assert [type(layer) for layer in model] == [NormedConvolution, nn.Identity, nn.MaxPool2d]
+
+
+def test_a_bias_that_a_norm_takes_away_again_is_asked_for_no_gradient() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.ReLU())
+
+    freeze_cancelled_biases(model)
+
+    frozen = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["0.bias"]
+
+
+@pytest.mark.parametrize("hook", ["forward", "forward_pre", "full_backward", "full_backward_pre"])
+def test_no_layer_with_a_hook_is_rewritten(hook: str) -> None:
+    layers: list[nn.Module] = [nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), nn.ReLU(), nn.MaxPool2d(2)]
+    layers += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(36, 4), nn.Dropout(0.5)]
+    model = nn.Sequential(*layers)
+    for layer in layers:
+        getattr(layer, f"register_{hook}_hook")(lambda *_: None)
+
+    fast = speed_up(model, (1, 6, 6))
+    fast(torch.rand(2, 1, 6, 6, requires_grad=True)).sum().backward()
+
+    assert [*fast.children()] == layers
+    assert type(layers[1]) is nn.BatchNorm2d
+    assert all(parameter.requires_grad for parameter in fast.parameters())
+
+
+def test_a_kernel_whose_gradient_someone_changes_is_kept() -> None:
+    convolution = nn.Conv2d(2, 4, 3)
+    convolution.weight.register_hook(torch.zeros_like)
+    model = nn.Sequential(convolution)
+
+    speed_up(model, (2, 6, 6))(torch.rand(2, 2, 6, 6)).sum().backward()
+
+    assert model[0] is convolution
+    assert convolution.weight.grad is not None
+    assert not bool(convolution.weight.grad.any())
+
+
+def test_a_bias_that_counts_is_trained() -> None:
+    class Rectified(nn.Conv2d):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images).relu()
+
+    shared = nn.Conv2d(3, 3, 3)
+    model = nn.Sequential(
+        *(shared, shared, nn.BatchNorm2d(3)),
+        *(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3).eval()),
+        *(Rectified(3, 3, 1), nn.BatchNorm2d(3)),
+    )
+
+    freeze_cancelled_biases(model)
+
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_each_dropout_is_rewritten_in_the_mode_it_is_in() -> None:
+    model = nn.Sequential(nn.Dropout(0.1), nn.Dropout(0.2).eval(), nn.Dropout(0.3, inplace=True), nn.Dropout2d(0.4))
+
+    rewrite_dropout(model)
+
+    assert [type(layer) for layer in model] == [Dropout, Dropout, nn.Dropout, nn.Dropout2d]
+    assert [model[place].training for place in (0, 1)] == [True, False]
+    assert [model[place].p for place in (0, 1)] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("convolution", "norm"),
+    [
+        (nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8)),
+        (nn.Conv2d(2, 9, 1), nn.BatchNorm2d(9, momentum=None)),
+        (nn.Conv2d(2, 8, 1, groups=2), nn.BatchNorm2d(8)),
+        (nn.Conv2d(1, 9, 3, padding="same"), nn.BatchNorm2d(9)),
+        (nn.Conv2d(1, 9, 3, padding=1, padding_mode="circular"), nn.BatchNorm2d(9)),
+        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, affine=False)),
+        (nn.Conv2d(1, 9, 3), without_bias(nn.BatchNorm2d(9))),
+        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9).eval()),
+        (nn.utils.spectral_norm(nn.Conv2d(1, 9, 3)), nn.BatchNorm2d(9)),
+        (nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9, track_running_stats=False)),
+        (nn.Conv2d(1, 9, 3), nn.InstanceNorm2d(9)),
+        (nn.ConvTranspose2d(1, 9, 3), nn.BatchNorm2d(9)),
+    ],
+    ids=[
+        *("more taps than channels", "mean over all batches", "groups", "padding by name", "circular padding"),
+        *("no weight", "no bias", "norm in evaluation", "hook on the kernel", "no running statistics"),
+        *("another norm", "another convolution"),
+    ],
+)
+def test_a_pair_that_would_gain_nothing_or_might_differ_stays_as_it_is(convolution: nn.Module, norm: nn.Module) -> None:
+    model = nn.Sequential(convolution, norm)
+
+    norm_by_patches(model)
+
+    assert [*model] == [convolution, norm]
+
+
+@pytest.mark.parametrize("size", [2, (2, 2)])
+def test_a_mean_over_single_pixels_is_left_out(size: int | tuple[int, int]) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(size))
+
+    drop_idle_pools(model, (1, 4, 4))
+
+    assert type(model[1]) is nn.Identity
+
+
+@pytest.mark.parametrize("size", [1, (2, 1), (None, 2)])
+def test_a_mean_that_has_something_to_do_or_asks_for_no_height_stays(size: int | tuple[int | None, int]) -> None:
+    pool = nn.AdaptiveAvgPool2d(size)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), pool)
+
+    drop_idle_pools(model, (1, 4, 4))
+
+    assert model[1] is pool
+
+
+def test_a_mean_that_meets_maps_of_two_sizes_stays() -> None:
+    pool = nn.AdaptiveAvgPool2d(1)
+    model = nn.Sequential(pool, nn.ReLU(), pool)
+
+    drop_idle_pools(model, (1, 4, 4))
+
+    assert model[2] is pool
+
+
+def test_norms_that_train_are_rewritten_with_their_own_weights() -> None:
+    norms = [nn.BatchNorm2d(2), nn.BatchNorm2d(2, momentum=None), nn.BatchNorm2d(2).eval(), nn.BatchNorm2d(2)]
+    norms[3].register_forward_hook(lambda *_: None)
+    model = nn.Sequential(*norms)
+    weights = [*model.parameters()]
+
+    rewrite_norm(model)
+
+    assert [type(layer) for layer in model] == [Norm, nn.BatchNorm2d, nn.BatchNorm2d, nn.BatchNorm2d]
+    assert all(mine is theirs for mine, theirs in zip(model.parameters(), weights, strict=True))
