@@ -207,7 +207,7 @@ class _FusedAdam(Adam):
         """Update the weights that have a gradient."""
         (group,) = self.param_groups
         trained = [weight for weight in group["params"] if weight.grad is not None]
-        states = [self.state[weight] for weight in trained] if len(trained) == len(self.state) else []
+        states = [self.state[weight] for weight in trained] if self.state.keys() == {*trained} else []
         counts = {state["step"] for state in states}  # by identity
         if len({float(count) for count in counts}) != 1:  # the first step, or a weight had none in some step
             for state in self.state.values():

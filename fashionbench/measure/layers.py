@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ChannelsLast", "Dropout", "Norm", "NormedConvolution"]
+__all__ = ["ChannelsLast", "Copy", "Dropout", "Norm", "NormedConvolution"]
 
 
 class ChannelsLast(nn.Conv2d):
@@ -29,7 +29,7 @@ class NormedConvolution(nn.Module):
     and covariance of the patches that it meets. So the kernel is scaled before it is used, and no pass over the map is
     left for the norm, neither forward nor backward. The sums end in double precision, while PyTorch's norm adds up in
     single precision where the order is channels-last. The convolution's bias, which the norm takes away again, gets no
-    gradient.
+    gradient. Batches are not counted: only a momentum that is not fixed asks for their number.
 
     A maximum that comes next is taken before the norm's shift is added: the same, over fewer numbers.
 
@@ -82,17 +82,27 @@ class Norm(nn.BatchNorm2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return what ``nn.BatchNorm2d`` returns; in training, update the running statistics."""
+        if not self.training or images.numel() == images.shape[1]:  # one number a channel has no variance
+            return super().forward(images)
         return torch.batch_norm(
             images,
             self.weight,
             self.bias,
             self.running_mean,
             self.running_var,
-            self.training,
+            True,  # noqa: FBT003 - no other way to say that it trains
             cast("float", self.momentum),
             self.eps,
             torch.backends.cudnn.enabled,
         )
+
+
+class Copy(nn.Module):
+    """A map as it is, in memory of its own: a layer that comes next may write over it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return a copy."""
+        return images.clone()
 
 
 class Dropout(nn.Dropout):
@@ -150,4 +160,3 @@ def _update_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> 
     momentum = cast("float", norm.momentum)
     norm.get_buffer("running_mean").lerp_(mean, momentum)
     norm.get_buffer("running_var").lerp_(variance, momentum)
-    norm.get_buffer("num_batches_tracked").add_(1)

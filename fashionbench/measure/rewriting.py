@@ -3,13 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeGuard, TypeVar, cast
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from fashionbench.measure.layers import ChannelsLast, Dropout, Norm, NormedConvolution
+from fashionbench.measure.layers import ChannelsLast, Copy, Dropout, Norm, NormedConvolution
 from fashionbench.measure.products import Linear, Product
 
 __all__ = [
@@ -124,11 +124,11 @@ def norm_by_patches(model: nn.Module) -> None:
 
 
 def drop_idle_pools(model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Leave out each adaptive mean whose map already has the size that it makes, in place."""
+    """Let each adaptive mean whose map already has the size that it makes hand the map on, in place."""
     for name, sizes in _sizes_met(model, shape, nn.AdaptiveAvgPool2d).items():
-        wanted = model.get_submodule(name).output_size
-        if sizes == {wanted if isinstance(wanted, tuple) else (wanted, wanted)}:
-            _replace(model, name, nn.Identity())
+        wanted: Any = model.get_submodule(name).output_size
+        if sizes == {(wanted, wanted) if isinstance(wanted, int) else tuple(wanted)}:
+            _replace(model, name, Copy())
 
 
 def freeze_cancelled_biases(model: nn.Module) -> None:
@@ -228,10 +228,12 @@ def _sizes_met(model: nn.Module, shape: tuple[int, int, int], kind: type[_Layer]
         if _is(layer, kind):
             sizes = met[name] = set[tuple[int, int]]()
 
-            def note(_: nn.Module, inputs: tuple[Tensor], sizes: set[tuple[int, int]] = sizes) -> None:
-                sizes.add((inputs[0].shape[-2], inputs[0].shape[-1]))
+            def note(_: nn.Module, given: tuple[Tensor, ...], sizes: set[tuple[int, int]] = sizes) -> None:
+                sizes.update((images.shape[-2], images.shape[-1]) for images in given)  # none where it comes by name
 
             hooks.append(layer.register_forward_pre_hook(note))
+    if not hooks:
+        return {}
     was_training = model.training
     with torch.no_grad():
         model.eval()(torch.zeros(1, *shape))

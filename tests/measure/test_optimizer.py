@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 from torch.optim import Adam
@@ -16,12 +17,12 @@ def networks() -> tuple[nn.ModuleList, nn.ModuleList]:
     return network, copy.deepcopy(network)
 
 
-def give_gradients(*networks: nn.ModuleList, layers: int = 2) -> None:
-    """Give each network the same gradients, only as many layers of it as are asked for."""
+def give_gradients(*networks: nn.ModuleList, layers: slice = slice(None)) -> None:
+    """Give some layers of each network the same gradients, and the others none."""
     for network in networks:
         network.zero_grad()
         torch.manual_seed(1)
-        for parameter in network[:layers].parameters():
+        for parameter in network[layers].parameters():
             parameter.grad = torch.randn_like(parameter)
 
 
@@ -41,32 +42,34 @@ def test_steps_are_those_of_pytorchs_fused_adam() -> None:
 
     assert same(mine, theirs)
     assert not same(mine, networks()[0])
+    assert len({id(state["step"]) for state in fast.state.values()}) == 1
 
 
-def test_a_weight_without_a_gradient_in_some_step_counts_its_own_steps() -> None:
+FIRST, SECOND, BOTH = slice(1), slice(1, 2), slice(2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "counts"),
+    [
+        ((FIRST, FIRST, BOTH, BOTH, FIRST, BOTH), (6, 6, 3, 3)),
+        ((BOTH, BOTH, FIRST, BOTH), (4, 4, 3, 3)),
+        ((FIRST, SECOND, BOTH), (2, 2, 2, 2)),
+    ],
+    ids=["one comes later", "one pauses", "by turns"],
+)
+def test_a_weight_without_a_gradient_in_some_step_counts_its_own_steps(
+    steps: tuple[slice, ...], counts: tuple[int, ...]
+) -> None:
     mine, theirs = networks()
     fast, torchs = make_optimizer(mine, 0.01, "fast"), Adam(theirs.parameters(), lr=0.01, fused=True)
 
-    for layers in (1, 1, 2, 2, 1, 2):
+    for layers in steps:
         give_gradients(mine, theirs, layers=layers)
         fast.step()
         torchs.step()
         assert same(mine, theirs)
 
-    assert [float(state["step"]) for state in fast.state.values()] == [6, 6, 3, 3]
-
-
-def test_a_layer_that_gets_no_gradient_once_counts_less_from_then_on() -> None:
-    mine, theirs = networks()
-    fast, torchs = make_optimizer(mine, 0.01, "fast"), Adam(theirs.parameters(), lr=0.01, fused=True)
-
-    for layers in (2, 2, 1, 2):
-        give_gradients(mine, theirs, layers=layers)
-        fast.step()
-        torchs.step()
-
-    assert same(mine, theirs)
-    assert [float(state["step"]) for state in fast.state.values()] == [4, 4, 3, 3]
+    assert tuple(float(fast.state[parameter]["step"]) for parameter in mine.parameters()) == counts
 
 
 def test_it_goes_on_from_a_saved_state() -> None:

@@ -1,11 +1,15 @@
 """Which layers are written anew, and which are left as they are."""
 
+from collections import Counter
+
 import pytest
 import torch
 from torch import nn
 
 from fashionbench.measure.execution import speed_up
-from fashionbench.measure.layers import Dropout, Norm, NormedConvolution
+from fashionbench.measure.layers import ChannelsLast, Copy, Dropout, Norm, NormedConvolution
+from fashionbench.measure.models import build_model
+from fashionbench.measure.products import Linear, Product
 from fashionbench.measure.rewriting import (
     drop_idle_pools,
     freeze_cancelled_biases,
@@ -161,13 +165,17 @@ def test_a_pair_that_would_gain_nothing_or_might_differ_stays_as_it_is(convoluti
     assert [*model] == [convolution, norm]
 
 
-@pytest.mark.parametrize("size", [2, (2, 2)])
+@pytest.mark.parametrize("size", [2, (2, 2), [2, 2]])
 def test_a_mean_over_single_pixels_is_left_out(size: int | tuple[int, int]) -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(size))
+    pool = nn.AdaptiveAvgPool2d(size)
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), pool)
 
     drop_idle_pools(model, (1, 4, 4))
 
-    assert type(model[1]) is nn.Identity
+    maps = torch.rand(2, 2, 2, 2)
+    assert type(model[1]) is Copy
+    assert torch.equal(model[1](maps), pool(maps))
+    assert model[1](maps).data_ptr() != maps.data_ptr()
 
 
 @pytest.mark.parametrize("size", [1, (2, 1), (None, 2)])
@@ -199,3 +207,32 @@ def test_norms_that_train_are_rewritten_with_their_own_weights() -> None:
 
     assert [type(layer) for layer in model] == [Norm, nn.BatchNorm2d, nn.BatchNorm2d, nn.BatchNorm2d]
     assert all(mine is theirs for mine, theirs in zip(model.parameters(), weights, strict=True))
+
+
+def test_a_layer_that_is_called_by_name_stays() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.pool = nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            maps: torch.Tensor = self.pool(input=self.convolution(input=images))
+            return maps
+
+    model = Named()
+    layers = [*model.children()]
+
+    speed_up(model, (1, 4, 4))
+
+    assert [*model.children()] == layers
+
+
+def test_resnet18_is_rewritten_throughout() -> None:
+    model = build_model("resnet18", shape=(1, 28, 28), classes=10, seed=0)
+
+    kinds = Counter(type(layer) for layer in speed_up(model, (1, 28, 28)).modules())
+
+    assert (kinds[Norm], kinds[nn.BatchNorm2d]) == (20, 0)
+    assert (kinds[Copy], kinds[nn.AdaptiveAvgPool2d]) == (1, 0)
+    assert (kinds[ChannelsLast], kinds[Product], kinds[nn.Conv2d]) == (11, 8, 1)
+    assert (kinds[Linear], kinds[nn.Linear]) == (1, 0)
