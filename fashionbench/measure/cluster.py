@@ -297,9 +297,7 @@ def _find_nodes(models: Sequence[str]) -> Cluster:
     nodes, left_out = [], []
     answered, _ = ray.wait([answers[-1] for _, answers in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
     for node, answers in asked:
-        if answers[-1] not in answered:
-            for answer in answers:
-                ray.cancel(answer)
+        if answers[-1] not in answered:  # its tasks are left to come: Ray aborts where a cancelled one has just ended
             left_out.append(f"{node.address}: no answer in {SECONDS_TO_ANSWER:.0f} s, as if another job kept it busy")
             continue
         try:
