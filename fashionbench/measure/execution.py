@@ -12,15 +12,12 @@ from torch.optim import Adam
 from torch.utils.flop_counter import FlopCounterMode
 
 from fashionbench.measure.rewriting import (
-    drop_idle_pools,
     fold_batch_norm,
-    freeze_cancelled_biases,
     norm_by_patches,
     pool_before_relu,
     rewrite_convolutions,
     rewrite_dropout,
     rewrite_linear,
-    rewrite_norm,
 )
 from fashionbench.record import Execution, ModelInfo, Precision
 
@@ -39,7 +36,6 @@ EXECUTIONS: Final[tuple[Execution, ...]] = get_args(Execution)
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
 _MALLOC_PARAMETERS: Final = (
-    (1, 0),  # M_MXFAST: without its fast bins, which it goes through at each large block that is freed
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD
     (-2, 256 * 1024**2),  # M_TOP_PAD
     (-3, 32 * 1024**2),  # M_MMAP_THRESHOLD, of which 32 MiB is the most
@@ -57,11 +53,8 @@ def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """
     model.to(memory_format=torch.channels_last)
     pool_before_relu(model)
-    freeze_cancelled_biases(model)
     rewrite_convolutions(model, shape)
-    drop_idle_pools(model, shape)
     norm_by_patches(model)
-    rewrite_norm(model)
     rewrite_linear(model)
     rewrite_dropout(model)
     return model
@@ -196,47 +189,6 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
         yield
 
 
-class _FusedAdam(Adam):
-    """Adam by PyTorch's fused kernel on the CPU, with one count of steps for all weights.
-
-    ``Adam.step`` counts for each weight, and all that it does around the kernel takes half of the kernel's time.
-    """
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # nobody gives one
-        """Update the weights that have a gradient."""
-        (group,) = self.param_groups
-        trained = [weight for weight in group["params"] if weight.grad is not None]
-        states = [self.state[weight] for weight in trained] if self.state.keys() == {*trained} else []
-        counts = {state["step"] for state in states}  # by identity
-        if len({float(count) for count in counts}) != 1:  # the first step, or a weight had none in some step
-            for state in self.state.values():
-                state["step"] = state["step"].clone()
-            super().step(closure)
-            return
-        count = counts.pop().add_(1)
-        for state in states:
-            state["step"] = count
-        torch._fused_adam_(
-            trained,
-            [weight.grad for weight in trained],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [count] * len(states),
-            lr=group["lr"],
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
-        )
-
-
 def make_optimizer(model: nn.Module, learning_rate: float, execution: Execution) -> Adam:
     """Return Adam with PyTorch's defaults; the fast execution updates all weights in one fused kernel."""
-    if execution == "plain":
-        return Adam(model.parameters(), lr=learning_rate)
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    return (_FusedAdam if on_cpu else Adam)(model.parameters(), lr=learning_rate, fused=True)
+    return Adam(model.parameters(), lr=learning_rate, fused=True if execution == "fast" else None)

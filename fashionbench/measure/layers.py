@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ChannelsLast", "Copy", "Dropout", "Norm", "NormedConvolution"]
+__all__ = ["ChannelsLast", "Dropout", "NormedConvolution"]
 
 
 class ChannelsLast(nn.Conv2d):
@@ -28,8 +28,7 @@ class NormedConvolution(nn.Module):
     A channel's outputs have the mean w·m and the variance w·Cw, where w is the channel's kernel, and m and C are mean
     and covariance of the patches that it meets. So the kernel is scaled before it is used, and no pass over the map is
     left for the norm, neither forward nor backward. The sums end in double precision, while PyTorch's norm adds up in
-    single precision where the order is channels-last. The convolution's bias, which the norm takes away again, gets no
-    gradient. Batches are not counted: only a momentum that is not fixed asks for their number.
+    single precision where the order is channels-last.
 
     A maximum that comes next is taken before the norm's shift is added: the same, over fewer numbers.
 
@@ -55,12 +54,13 @@ class NormedConvolution(nn.Module):
         weight, bias = self.convolution.weight, self.convolution.bias
         ours = isinstance(self.convolution, ChannelsLast)
         rows = (weight if ours else weight.permute(0, 2, 3, 1)).flatten(1)  # (out, height * width * in)
-        centre = rows @ mean
+        centre = rows @ mean if bias is None else rows @ mean + bias
         variance = ((rows @ covariance) * rows).sum(1).clamp(min=0)
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
-        shift = self.norm.bias - centre * scale
+        # the bias cancels but stays in the graph: its gradient is zero and not none
+        shift = self.norm.bias + (-centre if bias is None else bias - centre) * scale
         with torch.no_grad():
-            _update_statistics(self.norm, centre if bias is None else centre + bias, variance * (count / (count - 1)))
+            _update_statistics(self.norm, centre, variance * (count / (count - 1)))
         kernel = weight * scale[:, None, None, None]  # in the weight's own order, on which the convolution's depends
         kernel = kernel.permute(0, 3, 1, 2) if ours else kernel
         output = functional.conv2d(
@@ -72,37 +72,6 @@ class NormedConvolution(nn.Module):
             self.convolution.dilation,
         )
         return output if self.pool is None else self.pool(output).add_(shift[:, None, None])
-
-
-class Norm(nn.BatchNorm2d):
-    """``nn.BatchNorm2d`` with weight, bias and running statistics of a fixed momentum, and fewer calls.
-
-    It counts no batches: only a momentum that is not fixed asks for their number.
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return what ``nn.BatchNorm2d`` returns; in training, update the running statistics."""
-        if not self.training or images.numel() == images.shape[1]:  # one number a channel has no variance
-            return super().forward(images)
-        return torch.batch_norm(
-            images,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            True,  # noqa: FBT003 - no other way to say that it trains
-            cast("float", self.momentum),
-            self.eps,
-            torch.backends.cudnn.enabled,
-        )
-
-
-class Copy(nn.Module):
-    """A map as it is, in memory of its own: a layer that comes next may write over it."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return a copy."""
-        return images.clone()
 
 
 class Dropout(nn.Dropout):
@@ -158,5 +127,6 @@ def _patches(images: Tensor, convolution: nn.Conv2d) -> Tensor:
 
 def _update_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
     momentum = cast("float", norm.momentum)
+    norm.get_buffer("num_batches_tracked").add_(1)
     norm.get_buffer("running_mean").lerp_(mean, momentum)
     norm.get_buffer("running_var").lerp_(variance, momentum)

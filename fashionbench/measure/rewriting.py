@@ -3,25 +3,22 @@
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, TypeGuard, TypeVar, cast
+from typing import Final, TypeGuard, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from fashionbench.measure.layers import ChannelsLast, Copy, Dropout, Norm, NormedConvolution
+from fashionbench.measure.layers import ChannelsLast, Dropout, NormedConvolution
 from fashionbench.measure.products import Linear, Product
 
 __all__ = [
-    "drop_idle_pools",
     "fold_batch_norm",
-    "freeze_cancelled_biases",
     "norm_by_patches",
     "pool_before_relu",
     "rewrite_convolutions",
     "rewrite_dropout",
     "rewrite_linear",
-    "rewrite_norm",
 ]
 
 _Layer = TypeVar("_Layer", bound=nn.Module)
@@ -61,7 +58,7 @@ def rewrite_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> int:
 
     """
     left_out, owners = 0, _owners(model)
-    for name, sizes in _sizes_met(model, shape, nn.Conv2d).items():
+    for name, sizes in _sizes_met(model, shape).items():
         convolution = cast("nn.Conv2d", model.get_submodule(name))
         if (
             len(sizes) != 1
@@ -99,13 +96,6 @@ def rewrite_dropout(model: nn.Module) -> None:
                 setattr(parent, name, Dropout(layer.p).train(layer.training))
 
 
-def rewrite_norm(model: nn.Module) -> None:
-    """Let each batch norm that trains make fewer calls, in place, with its own weights and statistics."""
-    for layer in model.modules():
-        if _is_usual(layer):
-            layer.__class__ = Norm
-
-
 def norm_by_patches(model: nn.Module) -> None:
     """Where a sequence has a convolution of few taps and then its batch norm, let both be one convolution, in place.
 
@@ -121,28 +111,6 @@ def norm_by_patches(model: nn.Module) -> None:
                     sequence[place] = NormedConvolution(convolution, norm, pool)
                     for taken in range(place + 1, place + 2 + (pool is not None)):
                         sequence[taken] = nn.Identity()  # so that the layers after it keep their places
-
-
-def drop_idle_pools(model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Let each adaptive mean whose map already has the size that it makes hand the map on, in place."""
-    for name, sizes in _sizes_met(model, shape, nn.AdaptiveAvgPool2d).items():
-        wanted: Any = model.get_submodule(name).output_size
-        if sizes == {(wanted, wanted) if isinstance(wanted, int) else tuple(wanted)}:
-            _replace(model, name, Copy())
-
-
-def freeze_cancelled_biases(model: nn.Module) -> None:
-    """Where a batch norm takes a convolution's bias away again, ask for no gradient of the bias, in place: it is zero.
-
-    oneDNN's sum for it, over the whole map, takes up to as long as all the rest of a kernel's gradient.
-    """
-    owners = _owners(model)
-    for sequence in model.modules():
-        if type(sequence) is nn.Sequential:
-            for first, second in pairwise(sequence):
-                bias = first.bias if _is(first, nn.Conv2d) and _is_usual(second) else None
-                if bias is not None and owners[id(bias)] == 1:
-                    bias.requires_grad = False
 
 
 def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -220,12 +188,12 @@ def _owners(model: nn.Module) -> Counter[int]:
     return Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
 
 
-def _sizes_met(model: nn.Module, shape: tuple[int, int, int], kind: type[_Layer]) -> dict[str, set[tuple[int, int]]]:
-    """Return for each layer of a kind, by name, the heights and widths of the maps that it is given."""
+def _sizes_met(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, set[tuple[int, int]]]:
+    """Return for each convolution, by name, the heights and widths of the maps that it is given."""
     met: dict[str, set[tuple[int, int]]] = {}
     hooks = []
     for name, layer in model.named_modules():
-        if _is(layer, kind):
+        if _is(layer, nn.Conv2d):
             sizes = met[name] = set[tuple[int, int]]()
 
             def note(_: nn.Module, given: tuple[Tensor, ...], sizes: set[tuple[int, int]] = sizes) -> None:
