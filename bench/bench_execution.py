@@ -5,10 +5,10 @@ from itertools import product
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fashionbench.measure.case import Case
-from fashionbench.measure.models import MODELS
-from fashionbench.measure.trial import Trial
-from fashionbench.run import Run
+from fashionbench.execution.comparison import ExecutionComparison
+from fashionbench.models.registry import MODELS
+from fashionbench.running.session import Run
+from fashionbench.training.case import Case
 
 PAIRS = 15
 
@@ -18,6 +18,6 @@ PAIRS = 15
 def bench_execution(benchmark: BenchmarkFixture, run: Run, model: str, images_a_step: int) -> None:
     """Let both take turns and keep the ratio, with its interval, in ``extra_info``; the time shown is fast's."""
     case = Case(model=model, device=run.plan.devices[0], recipe=run.plan.recipe, seed=0, precision=run.plan.precision)
-    trial = Trial(case, run.dataset, images_a_step)
+    trial = ExecutionComparison(case, run.dataset, images_a_step)
     benchmark.pedantic(lambda: run.clock.advance(trial.take_turns()), rounds=PAIRS, iterations=1)
     benchmark.extra_info.update(trial.ratios())

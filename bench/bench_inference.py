@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fashionbench.run import Run, run_inference
-from fashionbench.store import EXTRA_INFO_KEY, seal
+from fashionbench.records.store import EXTRA_INFO_KEY, seal
+from fashionbench.running.session import Run, run_inference
 
 
 @pytest.mark.benchmark(group="inference", warmup=True, warmup_iterations=10)

@@ -3,10 +3,10 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fashionbench.engine import run_training, wanted_seeds
-from fashionbench.measure.case import Case
-from fashionbench.run import Run
-from fashionbench.store import EXTRA_INFO_KEY, seal
+from fashionbench.records.store import EXTRA_INFO_KEY, seal
+from fashionbench.running.engine import run_training, wanted_seeds
+from fashionbench.running.session import Run
+from fashionbench.training.case import Case
 
 
 def bench_training(benchmark: BenchmarkFixture, run: Run, case: Case) -> None:

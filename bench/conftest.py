@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fashionbench.devices.device import Device
 from fashionbench.errors import FashionBenchError
-from fashionbench.measure.case import Case
-from fashionbench.measure.devices import Device
-from fashionbench.measure.helper import start_helper
-from fashionbench.measure.plan import DEFAULTS, FLAG_HELP, OPTION_HELP, Plan, make_plan
-from fashionbench.run import Run, finish_run, open_run, tell_interrupted
-from fashionbench.store import EXTRA_INFO_KEY, benchmark_section
+from fashionbench.records.store import EXTRA_INFO_KEY, benchmark_section
+from fashionbench.running.plan import DEFAULTS, FLAG_HELP, OPTION_HELP, Plan, make_plan
+from fashionbench.running.process import start_fork_server
+from fashionbench.running.session import Run, finish_run, open_run, tell_interrupted
+from fashionbench.training.case import Case
 
 PLAN = pytest.StashKey[Plan]()
 RUN = pytest.StashKey[Run]()
@@ -82,7 +82,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or not session.items:
         return
-    start_helper()  # its imports pass beside the checks
+    start_fork_server()  # its imports pass beside the checks
     plan = config.stash[PLAN]
     picked = {item.name for item in session.items}
     opened = ExitStack()

@@ -96,16 +96,16 @@ def run(  # noqa: PLR0913 - the options of a run
     out: OutOption = Path("reports"),
 ) -> None:
     """Train every model on every device and write the report."""
-    from fashionbench.measure.helper import start_helper
+    from fashionbench.running.process import start_fork_server
 
     if engine == "local":
-        start_helper()
+        start_fork_server()
 
     from rich.console import Console
 
-    from fashionbench.engine import open_engine, run_inferences, run_trainings
-    from fashionbench.measure.plan import make_plan
-    from fashionbench.run import finish_run, open_run, tell_interrupted
+    from fashionbench.running.engine import open_engine, run_inferences, run_trainings
+    from fashionbench.running.plan import make_plan
+    from fashionbench.running.session import finish_run, open_run, tell_interrupted
 
     plan = make_plan(
         recipe=recipe,
@@ -166,10 +166,11 @@ def compare(  # noqa: PLR0913 - the options of a comparison
     from rich.table import Table
     from rich.text import Text
 
-    from fashionbench.report.compare import Gate, compare_view, parse_gate
-    from fashionbench.report.compare import compare as compare_runs
-    from fashionbench.report.page import render_html
-    from fashionbench.store import read_records, write_whole
+    from fashionbench.judging.comparison import Gate, parse_gate
+    from fashionbench.judging.comparison import compare as compare_runs
+    from fashionbench.records.store import read_records, write_whole
+    from fashionbench.report.comparison import compare_view
+    from fashionbench.report.render import render_html
 
     gate = parse_gate(fail_if) if fail_if else Gate()
     found = compare_runs(read_records([old]), read_records([new]), margin_pp=margin, price_minutes_per_pp=price)
@@ -208,10 +209,10 @@ def report(  # noqa: PLR0913 - the options of a report
     price_money: MoneyOption = "",
 ) -> None:
     """Make the report again from records; several files become one report. Needs no torch."""
-    from fashionbench.preflight import check_output, check_pango
-    from fashionbench.report.money import Money
+    from fashionbench.judging.prices import Money
+    from fashionbench.records.store import read_records
     from fashionbench.report.page import write_report
-    from fashionbench.store import read_records
+    from fashionbench.running.preflight import check_output, check_pango
 
     found = read_records(records)
     wanted = [each.strip() for each in formats.split(",")]
@@ -225,8 +226,8 @@ def report(  # noqa: PLR0913 - the options of a report
 @app.command()
 def data(data: DataOption = None, dataset: DatasetOption = "fashion-mnist") -> None:
     """Find or fetch the data, verify it and say which one it is."""
-    from fashionbench.measure.data import cache_folder
-    from fashionbench.measure.datasets import load_dataset
+    from fashionbench.data.fashion_mnist import cache_folder
+    from fashionbench.data.load import load_dataset
 
     found = load_dataset(dataset, data, environ=os.environ, cache=cache_folder(), announce=typer.echo)
     typer.echo(found.described)
@@ -241,8 +242,8 @@ def devices(
     peak: Annotated[bool, typer.Option("--peak", help="Measure what each can do at most; about a second.")] = False,
 ) -> None:
     """List the devices that a run would use."""
-    from fashionbench.measure.devices import list_devices
-    from fashionbench.measure.peak import measure_peak
+    from fashionbench.devices.device import list_devices
+    from fashionbench.execution.peak import measure_peak
 
     for device in list_devices():
         typer.echo(f"{device.word:8} {device.name}")

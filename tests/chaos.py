@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from fashionbench.record import TrainingRecord
-from fashionbench.store import UNFINISHED_SUFFIX, find_finished, write_whole
+from fashionbench.records.record import TrainingRecord
+from fashionbench.records.store import UNFINISHED_SUFFIX, find_finished, write_whole
 
 RUN = """
 import fashionbench.engine

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import settings
 from ray.cluster_utils import Cluster as RayCluster
 
-from fashionbench.measure.data import Dataset, find_dataset
-from fashionbench.measure.readers import IDX_NAMES
+from fashionbench.data.dataset import Dataset
+from fashionbench.data.fashion_mnist import find_dataset
+from fashionbench.data.readers import IDX_NAMES
 
 settings.register_profile("fuzz", max_examples=20_000, deadline=5_000)
 settings.register_profile("usual", max_examples=100, deadline=5_000)

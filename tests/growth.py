@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fashionbench.store import write_whole
+from fashionbench.records.store import write_whole
 
 REPORT: Final = Path("reports/growth.json")
 TURNS: Final = 3
@@ -34,11 +34,12 @@ ROWS: Final[tuple[tuple[str, str, Mapping[str, Any], tuple[int, ...]], ...]] = (
 
 def train(*, model: str, images: int = 6_000, batch: int = 100, epochs: int = 1) -> float:
     """Measure one case and return its seconds on the training clock."""
-    from fashionbench.measure.case import Case, measure_training  # noqa: PLC0415 - a report's process needs no torch
-    from fashionbench.measure.data import cache_folder, find_dataset  # noqa: PLC0415 - the same
-    from fashionbench.measure.devices import list_devices  # noqa: PLC0415 - the same
-    from fashionbench.measure.training import TrainingClock  # noqa: PLC0415 - the same
+    from fashionbench.data.fashion_mnist import cache_folder, find_dataset  # noqa: PLC0415 - the same
+    from fashionbench.devices.device import list_devices  # noqa: PLC0415 - the same
     from fashionbench.recipe import Recipe  # noqa: PLC0415 - the same
+    from fashionbench.training.case import Case  # noqa: PLC0415 - a report's process needs no torch
+    from fashionbench.training.clock import TrainingClock  # noqa: PLC0415 - the same
+    from fashionbench.training.measure import measure_training  # noqa: PLC0415 - a report's process needs no torch
 
     dataset = find_dataset(None, environ=os.environ, cache=cache_folder(), announce=lambda _: None)
     recipe = Recipe(

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from fashionbench.recipe import RECIPES, Recipe
-from fashionbench.record import (
+from fashionbench.records.fields import Packed
+from fashionbench.records.record import (
     ClassScore,
     DataInfo,
     Environment,
@@ -15,7 +16,6 @@ from fashionbench.record import (
     InferenceResult,
     Mistake,
     ModelInfo,
-    Packed,
     Scores,
     Status,
     TrainingRecord,

@@ -11,11 +11,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from fashionbench import cli
-from fashionbench.measure import inference as inference_module
-from fashionbench.measure import plan as plan_module
-from fashionbench.record import InferenceRecord, TrainingRecord
+from fashionbench.records.record import InferenceRecord, TrainingRecord
+from fashionbench.records.store import read_records
 from fashionbench.report import page as page_module
-from fashionbench.store import read_records
+from fashionbench.running import preflight as preflight_module
+from fashionbench.training import inference as inference_module
 
 NETS = """
 from torch import nn
@@ -86,7 +86,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "path", [str(installed), *sys.path])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    monkeypatch.setattr(preflight_module, "SECONDS_PER_ESTIMATE", 0.0)
     monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds each; tests/bench makes real ones
     monkeypatch.setattr(inference_module, "SECONDS_PER_INFERENCE", 0.0)
     yield here

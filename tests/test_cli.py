@@ -13,17 +13,17 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import cli
-from fashionbench import engine as engine_module
-from fashionbench import run as run_module
-from fashionbench.measure import data as data_module
-from fashionbench.measure import plan as plan_module
-from fashionbench.measure.case import record_failure
-from fashionbench.measure.child import Job
-from fashionbench.measure.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
-from fashionbench.record import TrainingRecord
+from fashionbench.data import fashion_mnist as data_module
+from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
+from fashionbench.records.record import TrainingRecord
+from fashionbench.records.store import write_record
 from fashionbench.report import page as page_module
-from fashionbench.run import Terminated
-from fashionbench.store import write_record
+from fashionbench.running import engine as engine_module
+from fashionbench.running import preflight as preflight_module
+from fashionbench.running import session as run_module
+from fashionbench.running.process import Job
+from fashionbench.running.session import Terminated
+from fashionbench.training.measure import record_failure
 
 WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 
@@ -32,7 +32,7 @@ WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("FASHIONBENCH_DATA", raising=False)
-    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    monkeypatch.setattr(preflight_module, "SECONDS_PER_ESTIMATE", 0.0)
     monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds each; tests/bench makes real ones
 
 
@@ -195,7 +195,7 @@ def test_a_model_that_does_not_run_is_told_before_anything_is_trained(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no kernel for this\nstack")
 
-    monkeypatch.setattr(plan_module, "train_step", fail)
+    monkeypatch.setattr(preflight_module, "train_step", fail)
 
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path)) == 0
 

@@ -14,9 +14,9 @@ from sklearn.datasets import load_digits
 from synthetic import make_study
 
 from fashionbench import cli
-from fashionbench import engine as engine_module
-from fashionbench.measure import plan as plan_module
-from fashionbench.store import write_record
+from fashionbench.records.store import write_record
+from fashionbench.running import engine as engine_module
+from fashionbench.running import preflight as preflight_module
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMMANDS = [
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(plan_module, "SECONDS_PER_ESTIMATE", 0.0)
+    monkeypatch.setattr(preflight_module, "SECONDS_PER_ESTIMATE", 0.0)
     (python,) = re.findall(r"^```python\n(.*?)^```", (DOCS / "own-model.md").read_text(), re.DOTALL | re.MULTILINE)
     Path("mynets.py").write_text(python)
     Path("tiny.toml").write_text((sample_folder / "tiny.toml").read_text())

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import make_inference, make_training
 
+from fashionbench.data.load import load_dataset
+from fashionbench.data.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_idx, read_csv, read_idx_bytes
 from fashionbench.errors import FashionBenchError
-from fashionbench.measure.datasets import load_dataset
-from fashionbench.measure.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_idx, read_csv, read_idx_bytes
 from fashionbench.recipe import load_recipe
-from fashionbench.store import benchmark_section, read_records, seal, write_record
+from fashionbench.records.store import benchmark_section, read_records, seal, write_record
 
 IMAGES = encode_idx(np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28))
 CSV = (CSV_HEADER + "\n" + "\n".join(",".join(["7", *["255"] * 784]) for _ in range(2))).encode()

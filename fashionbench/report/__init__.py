@@ -1,1 +1,4 @@
-"""Reporting: from records to a verdict and its pages. Needs no torch."""
+"""Reporting: from records and a verdict to tables, figures, chapters and pages.
+
+May import judging and records; never torch.
+"""

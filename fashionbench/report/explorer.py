@@ -1,10 +1,10 @@
-"""What the page lets a reader try: another margin, another price, one device, one seed, one class."""
+"""The controls of the HTML page: another margin, another price, one device, one seed, one class."""
 
 from typing import Final
 
-from fashionbench.report.material import Material
-from fashionbench.report.statistics import seed_allowance
-from fashionbench.report.verdict import Thresholds
+from fashionbench.judging.intervals import seed_allowance
+from fashionbench.judging.verdict import Thresholds
+from fashionbench.report.context import Context
 from fashionbench.report.view import Explorer
 
 __all__ = ["explorer"]
@@ -12,17 +12,17 @@ __all__ = ["explorer"]
 PRICE_STEPS: Final = 200
 
 
-def explorer(material: Material) -> Explorer | None:
+def explorer(context: Context) -> Explorer | None:
     """Return the controls and their data; None where there is no verdict to recompute."""
-    verdict = material.verdict
+    verdict = context.verdict
     if verdict is None:
         return None
     step = _price_step(max(each.big_minutes - each.small_minutes for each in verdict.devices))
     price = verdict.thresholds.price_minutes_per_pp
-    seeds = sorted({each.seed for each in material.trainings})
-    classes = material.trainings[0].data.classes
+    seeds = sorted({each.seed for each in context.trainings})
+    classes = context.trainings[0].data.classes
     choices = (
-        ("device", "all devices", tuple((each, each) for each in material.devices)),
+        ("device", "all devices", tuple((each, each) for each in context.devices)),
         ("seed", "all seeds", tuple((str(each), f"seed {each}") for each in seeds)),
         ("class", "all classes", tuple((each, each) for each in classes)),
     )

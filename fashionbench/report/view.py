@@ -1,10 +1,10 @@
-"""What the page shows, as values that are finished: the template lays them out and decides nothing."""
+"""What the page shows, as finished values: the template lays them out and decides nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fashionbench.report.look import Look
+from fashionbench.report.figures.style import ModelStyle
 
 __all__ = [
     "Advice",
@@ -32,7 +32,7 @@ class Cell:
     """One cell of a table."""
 
     text: str
-    look: Look | None = None
+    style: ModelStyle | None = None
     """The model that the cell names: draws its mark in its colour."""
     words: bool = False
     """Whether the cell holds words, set left and wrapped, and no number."""
@@ -116,6 +116,7 @@ class Part:
 
 
 Tone = Literal["yes", "no", "unsure"]
+
 Block = Shown | Part | Prose
 
 
@@ -145,7 +146,7 @@ class Advice:
 
     situation: str
     choice: str
-    look: Look | None
+    style: ModelStyle | None
     sentence: str
 
 

@@ -11,9 +11,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from synthetic import CLASSES, make_inference, make_study, make_training
 
-from fashionbench.record import InferenceRecord, TrainingRecord
+from fashionbench.judging.decide import decide
+from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.page import write_report
-from fashionbench.report.verdict import decide
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 

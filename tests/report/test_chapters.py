@@ -6,17 +6,20 @@ from collections.abc import Sequence
 import pytest
 from synthetic import make_study, make_training
 
-from fashionbench.record import InferenceRecord, SelfCheck, TrainingRecord
-from fashionbench.report import classes, curves, images, measured, setting, units
-from fashionbench.report.material import Material, gather
-from fashionbench.report.verdict import decide
+from fashionbench import units
+from fashionbench.judging.decide import decide
+from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingRecord
+from fashionbench.report import front
+from fashionbench.report.chapters import classes, cost, images, method, models
+from fashionbench.report.chapters import learning as curves
+from fashionbench.report.context import Context, make_context
 from fashionbench.report.view import Block, Exhibit, Part, Prose, Table
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
 
-def material_of(records: Records) -> Material:
-    return gather(records, decide(records))
+def context_of(records: Records) -> Context:
+    return make_context(records, decide(records))
 
 
 def findings(blocks: Sequence[Block]) -> list[str]:
@@ -25,13 +28,13 @@ def findings(blocks: Sequence[Block]) -> list[str]:
 
 
 def test_one_training_each_is_warned_of_with_its_remedy() -> None:
-    notes = setting.notes(material_of(make_study(1)))
+    notes = front.notes(context_of(make_study(1)))
 
     assert [note.command for note in notes] == ["nox -s bench -- --seeds 3"]
 
 
 def test_three_seeds_from_a_clean_commit_warn_of_nothing() -> None:
-    assert setting.notes(material_of(make_study(3))) == ()
+    assert front.notes(context_of(make_study(3))) == ()
 
 
 def _altered(**environment: object) -> TrainingRecord:
@@ -49,7 +52,7 @@ def _altered(**environment: object) -> TrainingRecord:
     ],
 )
 def test_what_spoils_a_number_is_warned_of(extra: TrainingRecord, warning: str) -> None:
-    notes = setting.notes(material_of([*make_study(3), extra]))
+    notes = front.notes(context_of([*make_study(3), extra]))
 
     assert any(warning in note.text for note in notes)
 
@@ -58,7 +61,7 @@ def test_the_older_draw_of_the_data_is_warned_of() -> None:
     older = make_training().data.model_copy(update={"release": "older draw (26 Aug 2017)"})
     records = [make_training(model).model_copy(update={"data": older}) for model in ("fashioncnn", "resnet18")]
 
-    notes = setting.notes(material_of(records))
+    notes = front.notes(context_of(records))
 
     assert any("older draw" in note.text for note in notes)
 
@@ -66,7 +69,7 @@ def test_the_older_draw_of_the_data_is_warned_of() -> None:
 def test_models_that_share_no_seed_are_shown_without_a_verdict() -> None:
     records = [make_training("fashioncnn", seed=0), make_training("resnet18", seed=1)]
 
-    found = findings(measured.cost(material_of(records)))
+    found = findings(cost.cost(context_of(records)))
 
     assert found == ["These models share no seed, so that their gain has no interval."]
 
@@ -90,13 +93,13 @@ def test_the_first_figure_says_where_the_big_model_stands(
         )
     ]
 
-    found = findings(measured.cost(material_of(records)))
+    found = findings(cost.cost(context_of(records)))
 
     assert found == [f"ResNet18 {finding}."]
 
 
 def test_sure_differences_between_classes_are_named() -> None:
-    *_, last = findings(classes.by_class(material_of(make_study(3, gain=0.05))))
+    *_, last = findings(classes.by_class(context_of(make_study(3, gain=0.05))))
 
     assert re.fullmatch(r"\d+ of 30 differences are sure: [^.]+ and others\.", last)
 
@@ -104,7 +107,7 @@ def test_sure_differences_between_classes_are_named() -> None:
 def test_short_trainings_show_hundredths_of_a_minute() -> None:
     records = [make_training(model, train_seconds=20.0, seed=0) for model in ("fashioncnn", "resnet18")]
 
-    (table,) = measured.summary(material_of(records))
+    (table,) = front.summary(context_of(records))
 
     assert [row[1].text for row in table.rows] == ["0.33", "0.33"]
 
@@ -112,35 +115,35 @@ def test_short_trainings_show_hundredths_of_a_minute() -> None:
 def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
     records = [make_training().model_copy(update={"model_info": None})]
 
-    (block,) = measured.models(material_of(records))
+    (block,) = models.models(context_of(records))
 
     assert isinstance(block, Table)
     assert [each.text for each in block.rows[0]][1:] == ["–"] * 6 + ["100"]
 
 
 def test_a_slow_model_that_gets_there_is_told_with_its_minutes() -> None:
-    *_, race = findings(curves.learning(material_of(make_study(2, gain=0.02, spread=0))))
+    *_, race = findings(curves.learning(context_of(make_study(2, gain=0.02, spread=0))))
 
     assert re.match(r"ResNet18 needs [\d.]+\smin to reach the 91\.5\s% on the validation images", race)
 
 
 def test_a_model_that_never_gets_there_is_told_so() -> None:
-    *_, race = findings(curves.learning(material_of(make_study(2, gain=-0.02, spread=0))))
+    *_, race = findings(curves.learning(context_of(make_study(2, gain=-0.02, spread=0))))
 
     assert race.startswith("ResNet18 never reaches the 91.5\N{NO-BREAK SPACE}%")
 
 
 def test_a_device_with_one_model_is_left_out_of_what_compares_two() -> None:
-    material = material_of([make_training("resnet18", device="cuda"), *make_study(1)])
+    context = context_of([make_training("resnet18", device="cuda"), *make_study(1)])
 
-    assert len(findings(images.by_image(material))) == 1
-    assert len(findings(classes.by_class(material))) == 4 + 3
+    assert len(findings(images.by_image(context))) == 1
+    assert len(findings(classes.by_class(context))) == 4 + 3
 
 
 def test_each_model_is_shown_at_the_minutes_of_the_other() -> None:
     records = make_study(1, gain=0.02, spread=0)
 
-    (table,) = (block for block in curves.learning(material_of(records)) if isinstance(block, Table))
+    (table,) = (block for block in curves.learning(context_of(records)) if isinstance(block, Table))
 
     # FashionCNN ends after 4 minutes; ResNet18's epochs take 1.9, so that two have ended by then, at 93.6 - 6 * 0.6 %
     assert table.head[1].startswith("in 4.")
@@ -159,7 +162,7 @@ def test_a_self_checks_difference_stands_in_the_clock_box() -> None:
     check = SelfCheck(train_seconds=103.0, differing_losses=2, differing_predictions=1)
     checked = record.model_copy(update={"result": record.result.model_copy(update={"self_check": check})})
 
-    box, _ = setting.clock(material_of([checked]))
+    box, _ = method.clock(context_of([checked]))
 
     assert isinstance(box, Prose)
     assert box.facts["self_checks"].replace(units.SPACE, " ") == (

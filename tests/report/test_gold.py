@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from synthetic import make_inference, make_study, make_training
 
+from fashionbench.judging.decide import decide
 from fashionbench.recipe import RECIPES
-from fashionbench.record import InferenceRecord, TrainingRecord
-from fashionbench.report.page import make_view, render_html
-from fashionbench.report.verdict import decide
+from fashionbench.records.record import InferenceRecord, TrainingRecord
+from fashionbench.report.page import make_view
+from fashionbench.report.render import render_html
 
 GOLD = Path(__file__).parents[1] / "gold"
 SETS: dict[str, Sequence[TrainingRecord | InferenceRecord]] = {

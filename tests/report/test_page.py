@@ -13,10 +13,11 @@ from pypdf import PdfReader
 from synthetic import make_environment, make_inference, make_study, make_training
 
 from fashionbench.errors import InputError
+from fashionbench.judging.decide import decide
 from fashionbench.recipe import RECIPES
-from fashionbench.record import InferenceRecord, ModelInfo, TrainingRecord
-from fashionbench.report.page import Report, make_view, render_html, render_markdown, render_pdf, write_report
-from fashionbench.report.verdict import decide
+from fashionbench.records.record import InferenceRecord, ModelInfo, TrainingRecord
+from fashionbench.report.page import Report, make_view, write_report
+from fashionbench.report.render import render_html, render_markdown, render_pdf
 from fashionbench.report.view import Gallery, Picture, Section, View
 
 Records = Sequence[TrainingRecord | InferenceRecord]

@@ -1,0 +1,46 @@
+"""What is known of the named models, each fact once: label, appearance in figures, expected accuracy. No torch here."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+__all__ = ["CATALOGUE", "STUDY_MODELS", "NamedModel", "is_baseline", "model_label"]
+
+STUDY_MODELS: Final = ("fashioncnn", "resnet18")
+"""The models that the study compares, the small one first: what a run trains by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedModel:
+    """A model that has a name of its own."""
+
+    label: str
+    """How readers see it."""
+    appearance: int | None = None
+    """Number of its colour, marker and hatch in every report (``report/figures/style.py``); None: the next free one."""
+    is_baseline: bool = False
+    """A classical estimator, which takes no training steps and runs on the CPU only."""
+    expected_accuracy: tuple[float, float] | None = None
+    """Test accuracies to expect of the study recipe on the current data, from published results of such networks."""
+
+
+CATALOGUE: Final = MappingProxyType(
+    {
+        "fashioncnn": NamedModel(label="FashionCNN", appearance=0, expected_accuracy=(0.91, 0.935)),
+        "resnet18": NamedModel(label="ResNet18", appearance=1, expected_accuracy=(0.90, 0.935)),
+        "dummy": NamedModel(label="Most frequent class", is_baseline=True),
+        "logreg": NamedModel(label="Logistic regression", is_baseline=True),
+        "forest": NamedModel(label="Random forest", is_baseline=True),
+    }
+)
+"""By the name that ``--models`` takes; ``models/registry.py`` builds each."""
+
+
+def model_label(model: str) -> str:
+    """Return how a model is written for readers: its label, or the name it was given."""
+    return CATALOGUE[model].label if model in CATALOGUE else model.removeprefix("torchvision:")
+
+
+def is_baseline(model: str) -> bool:
+    """Say whether a model is a classical baseline."""
+    return model in CATALOGUE and CATALOGUE[model].is_baseline

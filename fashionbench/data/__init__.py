@@ -1,0 +1,1 @@
+"""Data: images found, fetched, verified, read and split. May import devices and records."""

@@ -1,0 +1,183 @@
+"""IDX files, gzipped or not, and Kaggle's CSV as arrays, strictly and with bounded sizes."""
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fashionbench.errors import InputError
+
+__all__ = ["IDX_NAMES", "decode_idx", "encode_idx", "find_csv", "find_idx", "read_csv", "read_idx_bytes"]
+
+IDX_NAMES: Final = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+CSV_NAMES: Final = ("fashion-mnist_train.csv", "fashion-mnist_test.csv")
+
+CSV_HEADER: Final = ",".join(["label", *(f"pixel{place}" for place in range(1, 785))])
+
+MAX_IDX_BYTES: Final = 47_040_016
+"""Size of the largest file of the data set, the training images."""
+
+CSV_COLUMNS: Final = 785
+
+MAX_CSV_ROWS: Final = 60_000
+
+MAX_LINE_BYTES: Final = 16 * 1024
+
+
+def find_idx(folder: Path) -> dict[str, Path]:
+    """Return those of the four IDX files (or their ``.gz``) that lie in a folder, or in its torchvision subfolder."""
+    for place in (folder, folder / "raw", folder / "FashionMNIST" / "raw"):
+        found = {
+            name: path
+            for name in IDX_NAMES
+            for path in (place / f"{name}.gz", place / name)  # the plain file wins
+            if path.is_file()
+        }
+        if found:
+            return found
+    return {}
+
+
+def find_csv(folder: Path) -> tuple[Path, ...]:
+    """Return those of the Kaggle CSV pair, training file first, that lie in a folder."""
+    return tuple(path for name in CSV_NAMES if (path := folder / name).is_file())
+
+
+def read_idx_bytes(path: Path) -> bytes:
+    """Return a file's decompressed bytes.
+
+    Raises:
+        InputError: Unreadable, a broken gz, or larger than any file of the data set.
+
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(MAX_IDX_BYTES + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path} is a broken gz file ({error})", expected="a whole gz file", remedy="fetch it again"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror})", expected="a readable file", remedy="check its permissions"
+        ) from error
+    if len(content) > MAX_IDX_BYTES:
+        raise InputError(
+            f"{path} holds over {MAX_IDX_BYTES:,} bytes",
+            expected="at most that, the size of Fashion-MNIST's training images",
+            remedy="check that it is Fashion-MNIST",
+        )
+    return content
+
+
+def decode_idx(name: str, content: bytes) -> NDArray[np.uint8]:
+    """Return images (N, rows, columns) or labels (N,) of an IDX file's bytes.
+
+    The format: two zero bytes, the type (8: unsigned byte), the number of axes, each axis' length as a big-endian
+    32-bit number, then the values (http://yann.lecun.com/exdb/mnist/).
+
+    Raises:
+        InputError: Another type or number of axes, or not as many values as its head says.
+
+    """
+    axes = 3 if "images" in name else 1
+    head = 4 + 4 * axes
+    wanted = bytes([0, 0, 8, axes])
+    if content[:4] != wanted or len(content) < head:
+        raise InputError(
+            f"{name} begins with the bytes {content[:4].hex(' ') or 'none'}",
+            expected=f"{wanted.hex(' ')}, an IDX file of {'images' if axes > 1 else 'labels'}",
+            remedy="check that the file is what its name says",
+        )
+    shape = struct.unpack(f">{axes}I", content[4:head])
+    values = int(np.prod(shape, dtype=object))
+    if len(content) - head != values:
+        raise InputError(
+            f"{name} holds {len(content) - head:,} values",
+            expected=f"{values:,}, as its head says ({' x '.join(map(str, shape))})",
+            remedy="fetch it again",
+        )
+    return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
+
+
+def encode_idx(values: NDArray[np.uint8]) -> bytes:
+    """Return an array as an IDX file's bytes: the inverse of ``decode_idx``."""
+    return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+
+
+def read_csv(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return images (N, 28, 28) and labels (N,) of a Kaggle CSV.
+
+    Raises:
+        InputError: Another head, a row of another length, or a value that is no label or grey level.
+
+    """
+    try:
+        with path.open("rb") as file:
+            _check_header(path, file)
+            table = np.loadtxt(_bounded_lines(path, file), dtype=np.int32, delimiter=",", ndmin=2, comments=None)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror})", expected="a readable file", remedy="check its permissions"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path}: {str(error).partition(';')[0]}",
+            expected="785 whole numbers in each row",
+            remedy="fetch the file again",
+        ) from error
+    if table.shape[1] != CSV_COLUMNS or not len(table):
+        raise InputError(
+            f"{path} has {len(table):,} rows of {table.shape[1]} columns",
+            expected="rows of 785: a label and 784 pixels",
+            remedy="fetch the file again",
+        )
+    labels, pixels = table[:, 0], table[:, 1:]
+    for what, values, highest in (("label", labels, 9), ("pixel", pixels, 255)):
+        wrong = (values < 0) | (values > highest)
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0])
+            raise InputError(
+                f"{path} has a {what} of {int(values[wrong][0])} in row {row + 1}",
+                expected=f"0 to {highest}",
+                remedy="fetch the file again",
+            )
+    return pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.uint8)
+
+
+def _check_header(path: Path, file: BinaryIO) -> None:
+    header = file.readline(MAX_LINE_BYTES).decode("ascii", errors="replace").strip().replace('"', "")
+    if header == CSV_HEADER:
+        return
+    columns = header.split(",")
+    missing = [name for name in CSV_HEADER.split(",") if name not in columns]
+    raise InputError(
+        f"{path} has {len(columns)} columns" + (f", {missing[0]!r} missing" if missing else ", in another order"),
+        expected="785: label, pixel1 to pixel784",
+        remedy="fetch the Kaggle file again",
+    )
+
+
+def _bounded_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    rows = 0
+    while line := file.readline(MAX_LINE_BYTES):
+        rows += 1
+        if len(line) == MAX_LINE_BYTES or rows > MAX_CSV_ROWS:
+            too_much = "rows" if rows > MAX_CSV_ROWS else f"than {MAX_LINE_BYTES:,} bytes in a line"
+            raise InputError(
+                f"{path} has more {too_much}",
+                expected=f"at most {MAX_CSV_ROWS:,} rows of 785 numbers",
+                remedy="check that it is the Kaggle file",
+            )
+        yield line

@@ -1,1 +1,0 @@
-"""Measuring: from a case to a record. Needs torch; never draws."""

@@ -1,0 +1,49 @@
+"""What the figures share: axes, legends and rows of a frame."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fashionbench.report.figures.style import ModelStyle, shorten
+
+__all__ = ["add_legend", "legend_handles", "legend_height", "make_axes", "pad", "rows_of"]
+
+
+def make_axes(width: int, height: int, *, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a figure of a width and height in CSS pixels, and its axes in a row."""
+    figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+    figure.get_layout_engine().set(w_pad=2 / 72, h_pad=2 / 72)  # type: ignore[union-attr,call-arg] # a layout was asked for
+    return figure, list(np.atleast_1d(figure.subplots(1, columns, sharey=columns > 1)))
+
+
+def rows_of(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Iterate over the values of some columns, a row at a time."""
+    return zip(*(frame[column] for column in columns), strict=True)
+
+
+def pad(low: float, high: float, share: float) -> tuple[float, float]:
+    """Return two ends of an axis, moved apart by a share of their distance."""
+    room = max(high - low, 1e-3) * share
+    return low - room, high + room
+
+
+def add_legend(axes: Axes, handles: Sequence[object], *, columns: int) -> None:
+    """Add a legend above the axes."""
+    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.03), ncols=columns)
+
+
+def legend_height(entries: int, *, columns: int) -> int:
+    """Return the pixels that a legend needs beyond its first row."""
+    return 21 * ((entries - 1) // columns)
+
+
+def legend_handles(axes: Axes, styles: Sequence[ModelStyle], length: int = 26) -> list[object]:
+    """Return a line with its marker for each model, for a legend."""
+    return [
+        axes.plot([], [], color=style.colour, marker=style.marker, markersize=7, label=shorten(style.name, length))[0]
+        for style in styles
+    ]

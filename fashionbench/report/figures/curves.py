@@ -1,0 +1,194 @@
+"""Figures of accuracy, loss and calibration: one function a figure, which returns it and computes no number."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+
+from fashionbench.report.figures.axes import add_legend, legend_handles, legend_height, make_axes, pad, rows_of
+from fashionbench.report.figures.style import HALF, MODEL_COLOURS, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
+from fashionbench.report.figures.svg import tooltip
+from fashionbench.report.frames import (
+    ACCURACY,
+    CONFIDENCE,
+    EPOCH,
+    HIGH,
+    ITERATION,
+    LABEL,
+    LOSS,
+    LOW,
+    MINUTES,
+    MODEL,
+    SEED,
+)
+from fashionbench.units import fixed, minutes_digits, percent
+from fashionbench.units import minutes as minutes_
+
+__all__ = ["accuracy_minutes", "reliability", "training_loss", "validation_curve"]
+
+MAX_DIRECT_LABELS: Final = 3
+
+DIRECT_LABEL_SHARE: Final = 0.2
+"""Names stand beside their marks where at most so many marks stand at least so far apart, as a share of the axis."""
+
+MANY_DECADES: Final = 200.0
+"""Over a wider range, as a ratio, the loss axis is marked at powers of ten only."""
+
+
+@page_style()
+def accuracy_minutes(
+    runs: pd.DataFrame,
+    means: pd.DataFrame,
+    styles: Mapping[str, ModelStyle],
+    *,
+    margin: tuple[float, float, str] | None,
+) -> Figure:
+    """Draw test accuracy against training minutes: a dot a run, a cross a model.
+
+    Args:
+        runs: Rows of MODEL, SEED, MINUTES, ACCURACY of one device.
+        means: A row a model: MODEL, MINUTES, ACCURACY, the interval LOW, HIGH of its accuracy (fractions), and LABEL,
+            the words beside its name.
+        styles: How each model is drawn.
+        margin: Lower end, upper end and words of the band in which a gain does not matter.
+
+    """
+    figure, (axes,) = make_axes(WIDE, 270 + legend_height(len(means), columns=3))
+    ends = [means[LOW].min(), means[HIGH].max(), runs[ACCURACY].min(), runs[ACCURACY].max(), *(margin or ())[:2]]
+    axes.set_xscale("log")
+    axes.set_xlim(runs[MINUTES].min() / 1.7, runs[MINUTES].max() * 1.9)
+    axes.set_ylim(*pad(min(ends), max(ends), 0.2))
+    if margin is not None:
+        axes.axhspan(margin[0], margin[1], color=MODEL_COLOURS[0], alpha=0.09, linewidth=0)
+        axes.annotate(
+            margin[2], (1, (margin[0] + margin[1]) / 2), xycoords=("axes fraction", "data"), xytext=(8, 0),
+            textcoords="offset points", va="center", color=MUTED,
+        )  # fmt: skip
+    places = np.log(means[MINUTES].to_numpy()) / np.log(axes.get_xlim()[1] / axes.get_xlim()[0])
+    apart = np.diff(np.sort(places)).min(initial=1.0)
+    direct = len(means) <= MAX_DIRECT_LABELS and apart > DIRECT_LABEL_SHARE
+    for model, minutes, accuracy, low, high, label in rows_of(means, MODEL, MINUTES, ACCURACY, LOW, HIGH, LABEL):
+        style = styles[model]
+        mine = runs[runs[MODEL] == model]
+        for seed, took, reached in rows_of(mine, SEED, MINUTES, ACCURACY):
+            words = f"{style.name}, seed {seed}: {percent(reached, 2)} in {minutes_(took, minutes_digits(took))}"
+            axes.plot(
+                took,
+                reached,
+                style.marker,
+                color=style.colour,
+                markersize=5,
+                alpha=0.45,
+                mew=0,
+                gid=tooltip([words], seed),
+            )
+        axes.plot([minutes] * 2, [low, high], color=style.colour, linewidth=2)
+        axes.plot([mine[MINUTES].min(), mine[MINUTES].max()], [accuracy] * 2, color=style.colour, linewidth=2)
+        words = f"{style.name}, mean: {label}"
+        axes.plot(
+            minutes, accuracy, style.marker, color=style.colour, markersize=9, mec=PAPER, mew=1.2, gid=tooltip([words])
+        )
+        if direct:
+            for height, text, weight in ((21, shorten(style.name), 600), (5, label, 400)):
+                axes.annotate(
+                    text, (minutes, high), xytext=(0, height), textcoords="offset points",
+                    ha="center", color=style.colour, weight=weight,
+                )  # fmt: skip
+    if not direct:
+        add_legend(axes, legend_handles(axes, [styles[model] for model in means[MODEL]]), columns=3)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1, symbol=""))
+    axes.set_xlabel("training minutes, log scale")
+    axes.set_ylabel("test accuracy, %")
+    return figure
+
+
+@page_style()
+def training_loss(losses: pd.DataFrame, style: ModelStyle, *, limits: tuple[float, float]) -> Figure:
+    """Draw one model's training loss over iterations on one device: a line a seed, its raw range light behind.
+
+    Args:
+        losses: Rows of SEED, ITERATION, LOSS, LOW, HIGH.
+        style: How the model is drawn.
+        limits: Ends of the loss axis, the same for every model.
+
+    """
+    figure, (axes,) = make_axes(HALF, 240)
+    for _, mine in losses.groupby(SEED):
+        axes.fill_between(mine[ITERATION], mine[LOW], mine[HIGH], color=style.colour, alpha=0.13, linewidth=0)
+    for seed, mine in losses.groupby(SEED):
+        words = f"{style.name}, seed {seed}: {fixed(mine[LOSS].iloc[-1], 3)} at the end"
+        axes.plot(mine[ITERATION], mine[LOSS], color=style.colour, linewidth=1.3, gid=tooltip([words], seed))
+    axes.set_yscale("log")
+    axes.set_ylim(*limits)
+    axes.set_xlim(0)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if limits[1] / limits[0] < MANY_DECADES else (1,)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_title(shorten(style.name), color=style.colour)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("training loss, log scale")
+    return figure
+
+
+@page_style()
+def validation_curve(epochs: pd.DataFrame, styles: Mapping[str, ModelStyle], *, over: str) -> Figure:
+    """Draw validation accuracy of every model on one device over EPOCH or MINUTES: seeds light, their mean marked."""
+    models = list(dict.fromkeys(epochs[MODEL]))
+    figure, (axes,) = make_axes(HALF, 270 + legend_height(len(models), columns=2))
+    for model in models:
+        style, mine = styles[model], epochs[epochs[MODEL] == model]
+        for seed, run in mine.groupby(SEED):
+            words = f"{style.name}, seed {seed}: {percent(run[ACCURACY].iloc[-1])} at the end"
+            axes.plot(
+                run[over], run[ACCURACY], color=style.colour, linewidth=0.8, alpha=0.5, gid=tooltip([words], seed)
+            )
+        mean = mine.groupby(EPOCH)[[MINUTES, ACCURACY]].mean().reset_index()
+        marks = [
+            f"{style.name}, epoch {epoch}: {percent(reached)} after {minutes_(took, minutes_digits(took))}"
+            for epoch, took, reached in rows_of(mean, EPOCH, MINUTES, ACCURACY)
+        ]
+        axes.plot(
+            mean[over], mean[ACCURACY], color=style.colour, marker=style.marker, markersize=5, mec=PAPER, mew=0.6,
+            gid=tooltip(marks),
+        )  # fmt: skip
+    add_legend(axes, legend_handles(axes, [styles[model] for model in models], 14), columns=2)
+    axes.set_xlim(0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
+    axes.set_xlabel("training minutes" if over == MINUTES else "epoch")
+    axes.set_ylabel("validation accuracy, %")
+    return figure
+
+
+@page_style()
+def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
+    """Draw how often one model is right at each confidence: a mark a bin, its gap to the diagonal as a line.
+
+    Args:
+        bins: Rows of CONFIDENCE and ACCURACY, as fractions.
+        style: How the model is drawn.
+        title: The figure's title.
+
+    """
+    figure, (axes,) = make_axes(HALF, 240)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    axes.vlines(bins[CONFIDENCE], bins[CONFIDENCE], bins[ACCURACY], color=style.colour, linewidth=2, alpha=0.45)
+    axes.plot(bins[CONFIDENCE], bins[ACCURACY], color=style.colour, marker=style.marker, markersize=7, linestyle="")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_title(title, color=style.colour)
+    axes.set_xlabel("confidence, %")
+    axes.set_ylabel("right, %")
+    return figure

@@ -1,0 +1,335 @@
+"""Cases over a Ray cluster: one case a device at a time, and another node where one is lost."""
+
+import logging
+import os
+import platform
+import socket
+from collections import Counter
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, ParamSpec, TypeVar
+
+from fashionbench.data.dataset import Dataset
+from fashionbench.devices.device import Device, read_words
+from fashionbench.errors import FashionBenchError, SetupError
+from fashionbench.records.record import Environment, TrainingRecord
+from fashionbench.running.nodes import (
+    Node,
+    call_in_child,
+    describe_node,
+    last_line,
+    read_checkpoint,
+    task_on,
+    train_in_child,
+)
+from fashionbench.running.process import Job, Message, start_fork_server_on_node
+from fashionbench.training.measure import record_failure
+
+__all__ = ["Cluster", "open_cluster"]
+
+MOST_LOSSES: Final = 3
+"""How often a case may lose its process before it counts as failed."""
+
+SECONDS_TO_CONNECT: Final = 10.0
+
+SECONDS_TO_ANSWER: Final = 120.0
+"""How long a node may take to say what it is: it imports torch first."""
+
+SECONDS_TO_LEAVE: Final = 2.0
+"""How long a run that was interrupted waits for its nodes."""
+
+SECONDS_TO_LIVE: Final = 30.0
+"""How long a node may take to show that it is still there."""
+
+P = ParamSpec("P")
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Cluster:
+    """The nodes of a cluster."""
+
+    nodes: list[Node]
+    """Those that can measure."""
+    left_out: tuple[str, ...] = ()
+    """A line for each of the others."""
+    _stored: dict[int, tuple[object, Dataset]] = field(default_factory=dict)
+
+    def select(self, words: str) -> tuple[Device, ...]:
+        """Return the devices that ``--devices`` names, unlike hardware of one word each by itself.
+
+        Raises:
+            InputError: A word that names no kind of device.
+
+        """
+        there = tuple(dict.fromkeys(device for node in self.nodes for device in node.devices))
+        if words == "all":
+            return there
+        return tuple(
+            device
+            for word in read_words(words)
+            for device in [each for each in there if each.word == word]
+            or [Device(word=word, name="", absence="not found on any node of the cluster")]
+        )
+
+    def described(self) -> Iterator[str]:
+        """Yield a line for each node."""
+        for node in self.nodes:
+            yield f"Node: {node.address}, {', '.join(f'{each.word} ({each.name})' for each in node.devices)}"
+        for line in self.left_out:
+            yield f"Left out: {line}"
+
+    def places(self, devices: Sequence[Device]) -> int:
+        """Return how many cases may run at once."""
+        return sum(
+            max((node.places(device) for device in node.devices if device in devices), default=0) for node in self.nodes
+        )
+
+    def call(self, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function on a node that has a device, in a process of its own there, and return what it returns.
+
+        Raises:
+            SetupError: No node has it any more, or each lost the process.
+            Exception: What the function raises.
+
+        """
+        import ray  # noqa: PLC0415 - an extra
+
+        reasons = []
+        given = [self._store(each) for each in args]
+        named = {name: self._store(each) for name, each in kwargs.items()}
+        for node in [each for each in self.nodes if device in each.devices]:
+            task = task_on(node, call_in_child, **node.share(device))
+            try:
+                returned: T = ray.get(task.remote(function, *given, **named))
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except ray.exceptions.RayError as error:
+                self._drop_if_dead(node)
+                reasons.append(f"lost on {node.address}: {last_line(error)}")
+            else:
+                return returned
+        raise _no_node_for(device, *reasons)
+
+    def measure(
+        self, jobs: Sequence[Job], *, limit_seconds: float | None
+    ) -> Generator[tuple[Job, Node | Message | bytes]]:
+        """Measure cases wherever their devices are free, and yield what is to be known of each as it comes.
+
+        That is the node where it begins, then its ticks, warnings and checkpoints (the content of a file, which the
+        caller keeps where the job says), and last its record. A case whose node is lost begins again on another, from
+        what was kept; one that loses its process three times, or whose device no node has any more, counts as failed.
+
+        Args:
+            jobs: What to measure, the first first.
+            limit_seconds: How long a case may take; None: as long as it likes.
+
+        Raises:
+            FashionBenchError: What a case's own checks refuse.
+
+        """
+        import ray  # noqa: PLC0415 - an extra
+
+        waiting, losses = list(jobs), Counter[Job]()
+        known = {
+            device: environment
+            for node in self.nodes
+            for device, environment in zip(node.devices, node.environments, strict=True)
+        }
+        running: dict[Any, tuple[Job, Node]] = {}
+        try:
+            while waiting or running:
+                for job, node in self._assign(waiting, [*running.values()]):
+                    waiting.remove(job)
+                    running[self._start(job, node, limit_seconds)] = job, node
+                    yield job, node
+                if not running:
+                    for job in waiting:
+                        yield job, _lost(job, str(_no_node_for(job.case.device)), known)
+                    return
+                stream = _first_to_tell([*running])
+                job, node = running[stream]
+                try:
+                    message = ray.get(next(stream))
+                except (StopIteration, ray.exceptions.RayError) as error:
+                    del running[stream]
+                    losses[job] += 1
+                    reason = self._tell_loss(node, error)
+                    if losses[job] < MOST_LOSSES:
+                        waiting.insert(0, job)
+                        yield job, f"{job.case.name}: {reason}; it goes on from its newest checkpoint"
+                    else:
+                        yield job, _lost(job, reason, known)
+                else:
+                    if isinstance(message, TrainingRecord):
+                        del running[stream]
+                    yield job, message
+        finally:
+            _let_go(running)
+
+    def _tell_loss(self, node: Node, error: Exception) -> str:
+        """Say why a case has no process any more, and drop the node if it is dead.
+
+        Raises:
+            FashionBenchError: It was not lost: its own checks refuse it.
+
+        """
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, FashionBenchError):
+            raise cause from None
+        self._drop_if_dead(node)
+        return f"its process was lost on {node.address} ({last_line(cause or error)})"
+
+    def _assign(self, waiting: Sequence[Job], running: list[tuple[Job, Node]]) -> Iterator[tuple[Job, Node]]:
+        """Yield which waiting cases begin where: a node works on one of its devices' kinds at a time."""
+        for job in [*waiting]:
+            device = job.case.device
+            for node in self.nodes:
+                busy = [other.case.device for other, where in running if where == node]
+                if device in node.devices and len(busy) < node.places(device) and {*busy} <= {device}:
+                    running.append((job, node))
+                    yield job, node
+                    break
+
+    def _start(self, job: Job, node: Node, limit_seconds: float | None) -> object:
+        """Begin a case on a node, and return the stream of what it tells."""
+        task = task_on(node, train_in_child, num_returns="streaming", **node.share(job.case.device))
+        return task.remote(
+            job.case,
+            self._store(job.dataset),
+            job.command,
+            None if job.checkpoint is None else read_checkpoint(job.checkpoint),
+            job.seconds_between_checkpoints,
+            limit_seconds,
+        )
+
+    def _store(self, value: object) -> object:
+        """Return a data set as a reference, so that it crosses to each node once; anything else as it is."""
+        import ray  # noqa: PLC0415 - an extra
+
+        if not isinstance(value, Dataset):
+            return value
+        if id(value) not in self._stored:
+            self._stored[id(value)] = ray.put(value), value
+        return self._stored[id(value)][0]
+
+    def _drop_if_dead(self, node: Node) -> None:
+        import ray  # noqa: PLC0415 - an extra
+
+        try:
+            ray.get(task_on(node, platform.node, num_cpus=0).remote(), timeout=SECONDS_TO_LIVE)
+        except ray.exceptions.RayError:
+            self.nodes = [each for each in self.nodes if each != node]
+
+
+@contextmanager
+def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster]:
+    """Connect to a Ray cluster, or start one of this machine where it is in none, and ask its nodes what they are.
+
+    Args:
+        address: Of the cluster, as ``host:port``; None takes what RAY_ADDRESS names, or that of this machine.
+        models: The models that the nodes must be able to build.
+
+    Raises:
+        SetupError: Ray is not installed, nothing answers, or no node can measure.
+
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of each use
+    # of a Ray that is started here: else its workers give way to whatever else the machine does, and minutes grow
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    try:
+        import ray  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SetupError(
+            "Ray is not installed",
+            expected="Ray, for --engine ray",
+            remedy='run: python -m pip install "fashionbench[ray]"',
+        ) from error
+    try:
+        address = address or os.environ.get("RAY_ADDRESS")
+        if address not in {None, "auto", "local"}:  # Ray's own words
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()  # Ray itself waits for minutes
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SetupError(
+            f"no Ray cluster answers at {address or 'this machine'} ({str(error).partition(chr(10))[0][:120]})",
+            expected="the address of a running cluster, as host:6379",
+            remedy="start one with ray start --head, or mend --address",
+        ) from error
+    try:
+        yield _find_nodes(models)
+    finally:
+        ray.shutdown()
+
+
+def _find_nodes(models: Sequence[str]) -> Cluster:
+    """Ask every node, all at once, and leave out those that would measure something else or do not answer."""
+    import ray  # noqa: PLC0415 - an extra
+
+    _, _, own = describe_node(models)
+    asked = []
+    for each in ray.nodes():  # type: ignore[no-untyped-call] # Ray gives it no types
+        cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
+        if each["Alive"] and cpus:
+            node = Node(id=each["NodeID"], address=each["NodeManagerAddress"], cpus=cpus, gpus=gpus, devices=())
+            # a worker that had GPUs ends with its task, and its helper with it
+            begun = [] if gpus else [task_on(node, start_fork_server_on_node, num_cpus=cpus).remote()]
+            task = task_on(node, call_in_child, num_cpus=cpus, num_gpus=gpus)
+            asked.append((node, [*begun, task.remote(describe_node, models)]))
+    nodes, left_out = [], []
+    answered, _ = ray.wait([answers[-1] for _, answers in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
+    for node, answers in asked:
+        if answers[-1] not in answered:  # its tasks are left to come: Ray aborts where a cancelled one has just ended
+            left_out.append(f"{node.address}: no answer in {SECONDS_TO_ANSWER:.0f} s, as if another job kept it busy")
+            continue
+        try:
+            *_, (devices, environments, software) = ray.get(answers)
+        except ray.exceptions.RayError as error:
+            left_out.append(f"{node.address}: {last_line(error)}")
+            continue
+        unlike = [f"another {name} than here" for name in own if software[name] != own[name]]
+        if unlike:
+            left_out.append(f"{node.address}: {', '.join(unlike)}")
+        else:
+            nodes.append(replace(node, devices=devices, environments=environments))
+    if not nodes:
+        raise SetupError(
+            f"no node of the cluster can measure ({'; '.join(left_out) or 'none has a CPU'})",
+            expected="a node with the same fashionbench, torch and models as here",
+            remedy="install those there",
+        )
+    return Cluster(nodes=nodes, left_out=tuple(left_out))
+
+
+def _first_to_tell(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out
+    import ray  # noqa: PLC0415 - an extra
+
+    ready, _ = ray.wait(streams, num_returns=1)
+    return ready[0]
+
+
+def _let_go(streams: Collection[Any]) -> None:
+    """Cancel what still runs: told so, a worker lets its child save and takes its folder away."""
+    import ray  # noqa: PLC0415 - an extra
+
+    for stream in streams:
+        ray.cancel(stream)
+    ended = [stream.completed() for stream in streams]
+    if ended:
+        ray.wait(ended, num_returns=len(ended), timeout=SECONDS_TO_LEAVE)
+
+
+def _lost(job: Job, reason: str, known: Mapping[Device, Environment]) -> TrainingRecord:
+    environment = known.get(job.case.device)
+    return record_failure(job.case, job.dataset, reason, command=job.command, environment=environment)
+
+
+def _no_node_for(device: Device, *reasons: str) -> FashionBenchError:
+    return SetupError(
+        "; ".join((f"no node with {device.word} ({device.name}) is left in the cluster", *reasons)),
+        expected="at least one until all cases are finished",
+        remedy="start nodes, then run the same command again: what is finished is kept",
+    )

@@ -1,0 +1,177 @@
+"""What must be right before an hour of training, and how long the training will take."""
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from fashionbench.data.dataset import Dataset, image_shape
+from fashionbench.devices.runtime import synchronize
+from fashionbench.errors import InputError, SetupError
+from fashionbench.execution.fast import keep_memory, speed_up
+from fashionbench.execution.step import iterate_batches, make_optimizer, scale_pixels, train_step, warm_up
+from fashionbench.models.baselines import Baseline, spread
+from fashionbench.models.registry import build_model
+from fashionbench.training.case import Case, build_for, build_plain
+
+__all__ = ["check_fit", "check_output", "check_pango", "estimate_seconds"]
+
+OUTPUT_BYTES_NEEDED: Final = 200 * 1024**2
+"""Room for a large run's records, benchmark JSON and report."""
+
+
+def check_pango() -> None:
+    """Require that WeasyPrint finds Pango, which the PDF needs and pip cannot bring.
+
+    Raises:
+        SetupError: It does not; the message holds the one command that brings it.
+
+    """
+    try:
+        import weasyprint  # noqa: F401, PLC0415 - its import is the check
+    except OSError as error:
+        command = (
+            "brew install pango"
+            if sys.platform == "darwin"
+            else "sudo apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+        )
+        raise SetupError(
+            f"the library Pango is missing ({str(error).partition(chr(10))[0][:120]})",
+            expected="Pango, for the PDF report",
+            remedy=f"run: {command}",
+        ) from error
+
+
+def check_output(out: Path) -> None:
+    """Require that the output folder can be made and written, on a disk with room.
+
+    Raises:
+        SetupError: It cannot, or the disk is nearly full.
+
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise SetupError(
+            f"the output folder {out} cannot be written ({error.strerror})",
+            expected="a writable folder",
+            remedy="choose another with --out",
+        ) from error
+    free = shutil.disk_usage(out).free
+    if free < OUTPUT_BYTES_NEEDED:
+        raise SetupError(
+            f"{free / 1024**2:.0f} MiB free where {out} lies",
+            expected=f"at least {OUTPUT_BYTES_NEEDED / 1024**2:.0f} MiB",
+            remedy="free some space, or choose another folder with --out",
+        )
+
+
+SECONDS_PER_ESTIMATE: Final = 1.0
+
+BASELINE_IMAGES: Final = 1_000
+
+SAME: Final = 1e-3
+"""Relative difference of logits that counts as rounding, for a model that nobody here has seen."""
+
+
+def estimate_seconds(case: Case, dataset: Dataset) -> float:
+    """Return about how many seconds a case will train, from a second of throw-away steps on its device.
+
+    Raises:
+        RuntimeError: The model does not run on this device with these images (torch's own words).
+
+    """
+    device = torch.device(case.device.word)
+    train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
+    model = build_for(case, dataset).to(device)
+    if isinstance(model, Baseline):
+        few = spread(BASELINE_IMAGES, len(dataset.train_images))
+        started = time.perf_counter()
+        model.fit(dataset.train_images[few], dataset.train_labels[few], case.seed)
+        return (time.perf_counter() - started) / len(few) * train_images
+    if case.execution == "fast":
+        keep_memory()
+    batch_size = case.recipe.batch_size_for(case.model)
+    warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
+    optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
+    images, labels = dataset.train_images[: 64 * batch_size], dataset.train_labels[: 64 * batch_size]
+    if case.execution == "plain":
+        images = scale_pixels(images)
+    batches = iterate_batches(
+        images.to(device), labels.to(device), batch_size, torch.Generator().manual_seed(0), case.execution
+    )
+    started, seen = time.perf_counter(), 0
+    for batch, targets in batches:
+        train_step(model, optimizer, batch, targets, precision=case.precision)
+        synchronize(device)
+        seen += len(targets)
+        if time.perf_counter() - started > SECONDS_PER_ESTIMATE:
+            break
+    return (time.perf_counter() - started) / seen * train_images * case.recipe.epochs_for(case.model)
+
+
+def check_fit(case: Case, dataset: Dataset) -> None:
+    """Require that a model takes the data's images to as many numbers as there are classes, and fast as plain does.
+
+    Raises:
+        InputError: It does not; its own error is in the message.
+
+    """
+    shape, classes = image_shape(dataset), len(dataset.classes)
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    size = " x ".join(map(str, shape))
+    wanted = f"a network that takes images (N, {size}) to logits (N, {classes})"
+    try:
+        model = build_model(case.model, shape=shape, classes=classes, seed=0)
+        if isinstance(model, Baseline):
+            return
+        found = model.train()(images)
+    except Exception as error:
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+        raise InputError(
+            f"model {case.model!r} fails on images of {size} ({said})",
+            expected=wanted,
+            remedy="mend the model, or choose another with --models",
+        ) from error
+    if not isinstance(found, torch.Tensor) or found.shape != (2, classes):
+        what = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise InputError(
+            f"model {case.model!r} gives {what} for 2 images of {size}",
+            expected=wanted,
+            remedy="mend the model, or choose another with --models",
+        )
+    if case.execution == "fast":
+        _check_rewriting(case, dataset, images)
+
+
+def _check_rewriting(case: Case, dataset: Dataset, images: torch.Tensor) -> None:
+    """Require that the fast execution is the model's own: a model may do what the rewriting cannot see."""
+    try:
+        differs = _tell_difference(case, dataset, images)
+    except Exception as error:  # noqa: BLE001 - whatever a model's own code raises
+        differs = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+    if differs:
+        raise InputError(
+            f"model {case.model!r} cannot be rewritten for the fast execution ({differs})",
+            expected="a model that PyTorch's own layers make up",
+            remedy="run it with --execution plain",
+        )
+
+
+def _tell_difference(case: Case, dataset: Dataset, images: torch.Tensor) -> str:
+    """Compare logits in evaluation, and require that no weight which was replaced is still trained."""
+    plain, ours = (build_plain(case.model, dataset, case.seed) for _ in range(2))
+    given = {*ours.parameters()}
+    speed_up(ours, image_shape(dataset))
+    with torch.no_grad():
+        expected, found = (model.eval()(images) for model in (plain, ours))
+    if not bool(((expected - found).abs() <= SAME * expected.abs().max()).all()):
+        return "its logits differ"
+    ours.train()(images).square().sum().backward()
+    return "other weights are trained" if any(each.grad is not None for each in given - {*ours.parameters()}) else ""

@@ -1,0 +1,287 @@
+"""One run from its options to its report, the same under pytest, on the command line and over a cluster."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from rich.console import Console
+
+from fashionbench.data.dataset import Dataset, draw_split
+from fashionbench.data.fashion_mnist import cache_folder
+from fashionbench.data.load import load_dataset
+from fashionbench.devices.device import Device, name_devices
+from fashionbench.errors import InputError, SetupError
+from fashionbench.execution.peak import measure_peak
+from fashionbench.judging.prices import Money
+from fashionbench.records.record import InferenceRecord, Peak, TrainingRecord
+from fashionbench.records.store import find_finished, hold_folder, write_record
+from fashionbench.running.cluster import Cluster
+from fashionbench.running.plan import Plan
+from fashionbench.running.preflight import check_fit, check_output, check_pango, estimate_seconds
+from fashionbench.running.process import wait_for_fork_server
+from fashionbench.running.progress import Display, format_duration
+from fashionbench.training.case import Case
+from fashionbench.training.clock import TrainingClock
+from fashionbench.training.identity import identify
+from fashionbench.training.inference import measure_inference, time_rounds
+from fashionbench.training.measure import record_absence
+
+if TYPE_CHECKING:
+    from fashionbench.report.page import Report
+
+__all__ = [
+    "Run",
+    "Terminated",
+    "finish_run",
+    "keep_record",
+    "measure_peak_of",
+    "open_run",
+    "run_inference",
+    "tell_interrupted",
+    "write",
+]
+
+P = ParamSpec("P")
+
+T = TypeVar("T")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; like Ctrl-C, it ends the run with what is finished kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """A run that passed the pre-flight; it gathers the records as they come."""
+
+    plan: Plan
+    dataset: Dataset
+    out: Path
+    command: str
+    display: Display
+    finished: Mapping[str, TrainingRecord]
+    """What earlier runs in this folder finished, by identity."""
+    cluster: Cluster | None = None
+    """Where the trainings are spread; None: they run here."""
+    clock: TrainingClock = field(default_factory=TrainingClock)
+    records: list[TrainingRecord | InferenceRecord] = field(default_factory=list)
+    peaks: dict[Device, Peak | None] = field(default_factory=dict)
+
+
+@contextmanager
+def open_run(  # noqa: PLR0913 - the options of a run
+    plan: Plan,
+    cases: tuple[Case, ...],
+    *,
+    data: Path | None,
+    out: Path,
+    command: str,
+    environ: Mapping[str, str],
+    console: Console,
+    cluster: Cluster | None = None,
+) -> Iterator[Run]:
+    """Check in seconds what would otherwise fail after an hour, say what is to come, and hold the output folder.
+
+    Inside the block SIGTERM raises ``Terminated``.
+
+    Args:
+        plan: What to measure.
+        cases: The cases of the plan that were picked.
+        data: Folder of the data set; None finds or fetches it.
+        out: Folder for records and report.
+        command: What was typed, for the records.
+        environ: The environment variables.
+        console: Where to say it.
+        cluster: Where the devices are; None: here.
+
+    Raises:
+        FashionBenchError: Pango, the data or the output folder are not as they must be.
+
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    check_pango()
+    money = Money.parse(plan.price_per_hour, plan.price_money)
+    for device in plan.devices:
+        money.minutes_per_pp(device.word)
+    dataset = load_dataset(
+        plan.dataset, data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
+    )
+    draw_split(dataset, plan.recipe, plan.seeds[0])
+    for case in {each.model: each for each in plan.cases()}.values():
+        check_fit(case, dataset)
+    check_output(out)
+    since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
+    with hold_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
+        say(f"Data: {dataset.described}")
+        names = name_devices(plan.devices)
+        for device in plan.devices:
+            say(f"Device: {names[device]}, {f'absent: {device.absence}' if device.absence else device.name}")
+        finished = find_finished(out / "records", say)
+        _require_same_looks(plan, cases, dataset, finished)
+        left = cases if plan.fresh else tuple(case for case in cases if identify(case, dataset) not in finished)
+        if len(left) < len(cases):
+            say(f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them anew")
+        if left and cluster is None:
+            wait_for_fork_server()
+        places = 1 if cluster is None else max(1, cluster.places(plan.devices))
+        expected = _expect(plan, left, dataset, say, cluster)
+        if expected:
+            total = format_duration(sum(seconds for _, seconds in expected) / min(places, len(expected)))
+            count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
+            most = " at most" if plan.looks else ""
+            say(f"Expected: about {total}{most} for {count}, recipe {plan.recipe.name}")
+        run = Run(
+            plan=plan,
+            dataset=dataset,
+            out=out,
+            command=command,
+            display=Display(console, expected, places, names),
+            finished=finished,
+            cluster=cluster,
+        )
+        for case in cases:
+            if case.device.absence:
+                keep_record(run, record_absence(case, dataset, command=command))
+        yield run
+
+
+def _require_same_looks(
+    plan: Plan, cases: tuple[Case, ...], dataset: Dataset, finished: Mapping[str, TrainingRecord]
+) -> None:
+    """Refuse to spend the 5 % of error a second time: a run until decided is not prolonged beyond its last look."""
+    for case in cases if plan.looks and not plan.fresh else ():
+        kept = finished.get(identify(case, dataset))
+        if kept is not None and kept.looks not in {(), plan.looks}:
+            raise InputError(
+                f"{case.name} of an earlier run until decided, with at most {kept.looks[-1]} seeds",
+                expected=f"--until-decided {kept.looks[-1]} and --seeds as then: its looks were planned for those",
+                remedy="give those, or begin anew in another folder with --out",
+            )
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+        yield
+        return
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def tell_interrupted(run: Run, interrupt: KeyboardInterrupt) -> int:
+    """Say what is finished and how to go on, and return the exit status, 130 or 143 as shells have it."""
+    finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
+    run.display.say(f"Interrupted. Finished trainings: {len(finished)}, kept in {run.out / 'records'}")
+    run.display.say(f"Go on with: {run.command.replace(' --fresh', '')}")
+    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+
+
+def _call(cluster: Cluster | None, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function where a device is, and return what it returns."""
+    return function(*args, **kwargs) if cluster is None else cluster.call(device, function, *args, **kwargs)
+
+
+def measure_peak_of(run: Run, device: Device) -> None:
+    """Measure the peak of a device, once; None is kept where it cannot be told."""
+    if device not in run.peaks:
+        try:
+            run.peaks[device] = _call(run.cluster, device, measure_peak, device, run.plan.precision)
+        except (RuntimeError, SetupError) as error:
+            run.peaks[device] = None
+            run.display.say(
+                f"The peak of {run.display.names[device]} was not measured: {str(error).partition(chr(10))[0]}"
+            )
+
+
+def run_inference(
+    run: Run,
+    model: str,
+    device: Device,
+    batch_size: int,
+    timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
+) -> InferenceRecord:
+    """Time a model's forward pass, keep its record in the run and as a file, and return it."""
+    measure_peak_of(run, device)
+    record = _call(
+        run.cluster,
+        device,
+        measure_inference,
+        model,
+        device,
+        run.dataset,
+        batch_size=batch_size,
+        command=run.command,
+        execution=run.plan.execution,
+        precision=run.plan.precision,
+        timed=timed,
+    ).model_copy(update={"peak": run.peaks[device]})
+    result = record.result
+    run.display.say(
+        f"{model} on {run.display.names[device]}, batch {batch_size}: "
+        + (f"{batch_size / result.median_seconds():,.0f} images a second" if result else record.reason)
+    )
+    keep_record(run, record)
+    return record
+
+
+def finish_run(run: Run) -> "Report":
+    """Write the report of what the run has measured so far."""
+    from fashionbench.report.page import write_report  # noqa: PLC0415 - drawing loads much that measuring must not carry
+
+    return write_report(
+        run.records,
+        run.out,
+        margin_pp=run.plan.margin_pp,
+        price_minutes_per_pp=run.plan.price_minutes_per_pp,
+        money=Money.parse(run.plan.price_per_hour, run.plan.price_money),
+    )
+
+
+def _expect(
+    plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None], cluster: Cluster | None
+) -> list[tuple[Case, float]]:
+    """Estimate each model on each device once; one that fails is told here, and will be recorded as failed."""
+    names = name_devices(plan.devices)
+    known: dict[tuple[str, Device], float] = {}
+    for case in cases:
+        if not case.device.absence and (case.model, case.device) not in known:
+            try:
+                known[case.model, case.device] = _call(cluster, case.device, estimate_seconds, case, dataset)
+            except (RuntimeError, SetupError) as error:
+                say(f"{case.model} fails on {names[case.device]}: {str(error).partition(chr(10))[0]}")
+                known[case.model, case.device] = 0.0
+    return [
+        (case, known[case.model, case.device])
+        for case in cases
+        if not case.device.absence
+        for _ in range(2 if plan.repeated(case) else 1)
+    ]
+
+
+def keep_record(run: Run, record: TrainingRecord | InferenceRecord) -> None:
+    """Take a record into the run, and write it."""
+    run.records.append(record)
+    write(run, record)
+
+
+def write(run: Run, record: TrainingRecord | InferenceRecord) -> None:
+    """Write a record, but none without a result over one that an earlier run finished."""
+    if record.result is not None or not isinstance(record, TrainingRecord) or record.identity not in run.finished:
+        write_record(run.out / "records", record)

@@ -1,0 +1,207 @@
+"""The rule's four states at and beside each of its boundaries, and what the verdict says about itself."""
+
+import json
+
+import pytest
+from synthetic import make_inference, make_study, make_training
+
+from fashionbench.errors import InputError
+from fashionbench.judging.decide import decide
+from fashionbench.judging.intervals import Interval, seed_allowance
+from fashionbench.judging.verdict import Thresholds, Verdict, judge
+from fashionbench.recipe import RECIPES
+from fashionbench.records.record import InferenceRecord, TrainingRecord
+
+
+def interval(low: float, high: float) -> Interval:
+    return Interval(estimate=(low + high) / 2, low=low, high=high, method="given")
+
+
+@pytest.mark.parametrize(
+    ("gain", "slowdown", "price", "state"),
+    [
+        ((0.005, 0.02), (3.9, 4.1), None, "WORTH IT"),  # the whole gain at or above the margin
+        ((0.0049, 0.02), (3.9, 4.1), None, "CANNOT TELL"),
+        ((0.006, 0.02), (0.5, 0.6), None, "WORTH IT"),  # faster as well
+        ((0.0, 0.0049), (3.9, 4.1), None, "NOT WORTH IT"),  # the whole gain below the margin, surely slower
+        ((0.0, 0.005), (3.9, 4.1), None, "CANNOT TELL"),
+        ((-0.03, -0.01), (3.9, 4.1), None, "NOT WORTH IT"),
+        ((-0.03, -0.01), (0.9, 1.4), None, "CANNOT TELL"),  # not surely slower
+        ((-0.003, 0.003), (1.0, 1.2), None, "TIE"),
+        ((-0.003, 0.003), (1.001, 1.2), None, "NOT WORTH IT"),  # alike, and surely slower all the same
+        ((-0.005, 0.005), (0.8, 1.25), None, "TIE"),  # both boundaries belong to it
+        ((-0.0051, 0.005), (0.8, 1.25), None, "CANNOT TELL"),
+        ((-0.005, 0.005), (0.79, 1.25), None, "CANNOT TELL"),
+        ((-0.005, 0.005), (0.8, 1.26), None, "CANNOT TELL"),
+        ((0.01, 0.02), (3.9, 4.1), 15.0, "WORTH IT"),  # 15 extra minutes for a sure 1 pp at 15 min per pp
+        ((0.01, 0.02), (3.9, 4.1), 14.9, "CANNOT TELL"),
+        ((0.01, 0.02), (3.9, 4.1), 7.5, "CANNOT TELL"),
+        ((0.01, 0.02), (3.9, 4.1), 7.4, "NOT WORTH IT"),  # even the highest gain does not pay
+    ],
+)
+def test_each_boundary_of_the_rule_falls_on_its_side(
+    gain: tuple[float, float], slowdown: tuple[float, float], price: float | None, state: str
+) -> None:
+    thresholds = Thresholds(margin=0.005, price_minutes_per_pp=price)
+
+    assert judge(interval(*gain), interval(*slowdown), 15.0, thresholds) == state
+
+
+def test_one_seed_needs_a_wider_berth_to_be_worth_it() -> None:
+    gain, thresholds = interval(0.006, 0.014), Thresholds(margin=0.005, price_minutes_per_pp=None)
+
+    assert judge(gain, interval(3.9, 4.1), 15.0, thresholds, seed_allowance(gain, 3)) == "WORTH IT"
+    assert judge(gain, interval(3.9, 4.1), 15.0, thresholds, seed_allowance(gain, 1)) == "CANNOT TELL"
+
+
+def judged(
+    records: list[TrainingRecord | InferenceRecord], margin_pp: float = 0.5, price_minutes_per_pp: float | None = None
+) -> Verdict:
+    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
+    assert verdict is not None
+    return verdict
+
+
+def test_a_big_sure_gain_is_worth_it_and_both_recommendations_follow() -> None:
+    verdict = judged(make_study(3, gain=0.015))
+
+    assert verdict.state == "WORTH IT"
+    assert (verdict.where_cost_matters.model, verdict.where_only_accuracy_counts.model) == ("resnet18", "resnet18")
+    assert verdict.devices[0].price_minutes_per_pp is not None
+    assert any("A margin above" in line for line in verdict.would_change)
+
+
+def test_a_small_sure_gain_is_for_competitions_only() -> None:
+    verdict = judged(make_study(10, gain=0.002, spread=0.0001))
+
+    assert verdict.state == "NOT WORTH IT"
+    assert verdict.where_cost_matters.model == "fashioncnn"
+    assert verdict.where_only_accuracy_counts.model == "resnet18"
+    assert any("or less would make ResNet18 worth it" in line for line in verdict.would_change)
+
+
+def test_a_big_model_that_is_worse_is_recommended_to_nobody() -> None:
+    verdict = judged(make_study(3, gain=-0.02))
+
+    assert verdict.state == "NOT WORTH IT"
+    assert verdict.where_only_accuracy_counts.model == "fashioncnn"
+    assert "surely less accurate" in verdict.sentence
+    assert verdict.devices[0].price_minutes_per_pp is None
+
+
+def test_one_seed_gives_a_provisional_verdict_and_says_how_many_would_decide() -> None:
+    verdict = judged(make_study(1, gain=0.0, spread=0.0), margin_pp=0.3)
+
+    assert verdict.state == "CANNOT TELL"
+    assert verdict.provisional
+    assert verdict.devices[0].seeds_needed is not None
+    assert any(f"About {verdict.devices[0].seeds_needed} seeds would decide" in line for line in verdict.would_change)
+
+
+def test_a_gain_at_the_margin_is_never_decided_by_seeds() -> None:
+    verdict = judged(make_study(2, gain=0.005, spread=0.0))
+
+    assert verdict.state == "CANNOT TELL"
+    assert verdict.devices[0].seeds_needed is None
+    assert any("No number of seeds would decide" in line for line in verdict.would_change)
+
+
+def test_devices_that_agree_are_said_to_and_are_never_averaged() -> None:
+    verdict = judged(make_study(3, gain=0.015, devices=("cpu", "cuda")))
+
+    assert verdict.agreement == "holds on cpu and cuda"
+    assert [device.device for device in verdict.devices] == ["cpu", "cuda"]
+    assert verdict.devices[0].big_minutes > 5 * verdict.devices[1].big_minutes
+
+
+def test_devices_that_disagree_flip_the_verdict() -> None:
+    records = make_study(3, gain=0.015) + make_study(3, gain=-0.02, devices=("cuda",))
+
+    verdict = judged(records)
+
+    assert verdict.state == "CANNOT TELL"
+    assert verdict.agreement == "flips: WORTH IT on cpu, NOT WORTH IT on cuda"
+    assert verdict.sentence == "It depends on the device: WORTH IT on cpu, NOT WORTH IT on cuda."
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(240.0, "trains about as long as"), (60.0, "the time of FashionCNN")])
+def test_a_big_model_that_is_no_slower_is_described_so(seconds: float, words: str) -> None:
+    records: list[TrainingRecord | InferenceRecord] = []
+    for seed in range(3):
+        wobble = 1 + 0.01 * seed
+        records.append(make_training("fashioncnn", seed=seed, train_seconds=240))
+        records.append(make_training("resnet18", seed=seed, train_seconds=seconds * wobble * 0.99))
+
+    assert words in judged(records).sentence
+
+
+def test_only_seeds_that_both_models_finished_are_compared() -> None:
+    records = [
+        *make_study(2, gain=0.01),
+        make_training("resnet18", seed=2, status="failed", reason="no memory"),
+        make_training("fashioncnn", seed=2),
+        make_training("fashioncnn", device="cuda", status="absent", reason="not found"),
+    ]
+
+    verdict = judged(records)
+
+    assert [device.seeds for device in verdict.devices] == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [],
+        [make_inference()],
+        [make_training("fashioncnn")],
+        [make_training("fashioncnn", seed=0), make_training("resnet18", seed=1)],
+    ],
+    ids=["nothing", "inference only", "one model", "no common seed"],
+)
+def test_there_is_no_verdict_without_a_pair(records: list[TrainingRecord | InferenceRecord]) -> None:
+    assert decide(records) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            make_training("resnet18", recipe=RECIPES["study"].model_copy(update={"epochs": 3})),
+            "records of several recipes of the name 'study'; expected one recipe of a name",
+        ),
+        (make_training("resnet18", images=1_000), "records of several sets of test images; expected one"),
+    ],
+)
+def test_unlike_records_are_refused(other: TrainingRecord, message: str) -> None:
+    with pytest.raises(InputError, match=f"{message}, since unlike runs are never averaged"):
+        decide([make_training("fashioncnn"), other])
+
+
+def test_a_check_of_an_installation_is_marked_as_no_result() -> None:
+    smoke = RECIPES["smoke"]
+
+    verdict = judged([make_training(model, recipe=smoke) for model in ("fashioncnn", "resnet18")])
+
+    assert not verdict.is_result
+
+
+def test_same_records_give_the_same_json() -> None:
+    first, second = (judged(make_study(2)).model_dump_json() for _ in range(2))
+
+    assert first == second
+    assert json.loads(first)["rule_version"] == 1
+
+
+def test_a_ratio_of_times_that_tells_nothing_is_not_called_about_as_long() -> None:
+    records = [
+        *(make_training(seed=seed, train_seconds=seconds) for seed, seconds in enumerate((100.0, 400.0, 90.0))),
+        *(
+            make_training("resnet18", seed=seed, train_seconds=seconds)
+            for seed, seconds in enumerate((900.0, 500.0, 800.0))
+        ),
+    ]
+
+    verdict = decide(records)
+
+    assert verdict is not None
+    assert verdict.sentence.startswith("ResNet18 does not surely train longer than FashionCNN (4.6")

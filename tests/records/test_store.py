@@ -1,0 +1,265 @@
+"""Files are whole or not there; whatever is no record is refused in one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import make_inference, make_training
+
+from fashionbench.errors import InputError, SetupError
+from fashionbench.records import store
+from fashionbench.records.record import InferenceRecord, TrainingRecord
+from fashionbench.records.store import (
+    benchmark_section,
+    find_finished,
+    hold_folder,
+    read_records,
+    seal,
+    write_record,
+    write_whole,
+)
+
+
+def benchmark_json(*records: TrainingRecord) -> dict[str, Any]:
+    finished = [record for record in records if record.status == "finished"]
+    return {
+        "datetime": "2026-11-23",
+        "benchmarks": [{"name": "x", "extra_info": {"fashionbench": seal(record)}} for record in finished],
+        "fashionbench": benchmark_section(records),
+    }
+
+
+def test_records_come_back_from_a_folder_of_files(tmp_path: Path) -> None:
+    written: list[TrainingRecord | InferenceRecord] = [
+        make_inference(),
+        make_training("fashioncnn", seed=1),
+        make_training("resnet18", device="cuda:1"),
+    ]
+
+    paths = [write_record(tmp_path, record) for record in written]
+
+    marks = [record.identity[:8] for record in written if isinstance(record, TrainingRecord)]
+    assert [path.name for path in paths] == [
+        paths[0].name,
+        f"training-fashioncnn-cpu-seed1-{marks[0]}.json",
+        f"training-resnet18-cuda1-seed0-{marks[1]}.json",
+    ]
+    assert paths[0].name.startswith("inference-fashioncnn-cpu-batch1-")
+    assert read_records([tmp_path]) == tuple(written)
+
+
+def test_the_folder_of_a_run_stands_for_its_records(tmp_path: Path) -> None:
+    record = make_training()
+    write_record(tmp_path / "records", record)
+    (tmp_path / "verdict.json").write_text("{}")
+
+    assert read_records([tmp_path]) == (record,)
+
+
+@pytest.mark.parametrize(
+    "change", [{"precision": "bf16"}, {"execution": "plain"}, {"device_name": "Another CPU"}], ids=str
+)
+def test_timings_of_unlike_places_do_not_take_each_others_file(tmp_path: Path, change: dict[str, str]) -> None:
+    one = make_inference()
+
+    paths = {write_record(tmp_path, each) for each in (one, one, one.model_copy(update=change))}
+
+    assert len(paths) == len(read_records([tmp_path])) == 2
+
+
+def test_finished_and_unfinished_come_back_from_a_benchmark_json(tmp_path: Path) -> None:
+    finished = make_training()
+    failed = make_training("resnet18", status="failed", reason="no memory")
+    path = tmp_path / "benchmark.json"
+    path.write_text(json.dumps(benchmark_json(finished, failed)))
+
+    assert read_records([path, path]) == (finished, failed, finished, failed)
+
+
+def test_benchmarks_of_others_in_the_same_file_are_passed_over(tmp_path: Path) -> None:
+    document = benchmark_json(make_training())
+    document["benchmarks"].append({"extra_info": {}})
+    path = tmp_path / "benchmark.json"
+    path.write_text(json.dumps(document))
+
+    assert len(read_records([path])) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "line 1 column 1"),
+        ("{", "expected a pytest-benchmark JSON of FashionBench or a record, schema 1; make it anew"),
+        ("[]", "pytest-benchmark JSON"),
+        ('{"benchmarks": []}', "fashionbench: Field required"),
+        ('{"sha256": "", "record": {"kind": "training"}}', "Field required"),
+        ('{"sha256": "", "record": {"kind": "poem"}}', "poem"),
+        ('{"benchmarks": [], "fashionbench": {"schema_version": 2, "records": []}}', "schema_version"),
+        ("[" * 100_000, "expected a pytest-benchmark JSON"),
+        ('{"kind": 1' + "0" * 5_000 + "}", "expected a pytest-benchmark JSON"),
+    ],
+)
+def test_a_file_that_is_no_record_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+
+    with pytest.raises(InputError, match=message):
+        read_records([path])
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(InputError, match="make it anew with nox -s bench"):
+        read_records([path])
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.json cannot be read \(No such file or directory\)"):
+        read_records([tmp_path / "gone.json"])
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no record in"):
+        read_records([tmp_path])
+
+
+def test_a_benchmark_json_without_a_case_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(benchmark_json()))
+
+    with pytest.raises(InputError, match="at least one case"):
+        read_records([path])
+
+
+def test_an_oversized_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_JSON_BYTES", 10)
+    path = tmp_path / "x.json"
+    path.write_text("x" * 11)
+
+    with pytest.raises(InputError, match="has 11 bytes; expected at most 10"):
+        read_records([path])
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "record.json"
+    write_whole(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"new")
+
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_finished_trainings_are_found_by_identity_and_what_is_damaged_is_told(tmp_path: Path) -> None:
+    finished, failed = make_training(seed=1), make_training(seed=2, status="failed", reason="no memory")
+    for record in (finished, failed, make_inference()):
+        write_record(tmp_path, record)
+    (tmp_path / "training-x.json").write_text("{")
+    told: list[str] = []
+
+    found = find_finished(tmp_path, told.append)
+
+    assert found == {finished.identity: finished}
+    assert len(told) == 1
+    assert told[0].startswith("Not believed, and measured anew if it is asked for: ")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flipped_bit_is_never_believed(tmp_path: Path, seed: int) -> None:
+    record = make_training(images=500)
+    path = write_record(tmp_path, record)
+    content = bytearray(path.read_bytes())
+    place = int(np.random.default_rng(seed).integers(len(content)))
+    content[place] ^= 1 << (seed % 8)
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=r"training-.*; expected .*; make it anew"):
+        read_records([path])
+
+
+def test_a_write_that_fails_leaves_the_earlier_records_and_nothing_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = make_training(seed=1)
+    write_record(tmp_path, earlier)
+
+    def fill(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", fill)  # type: ignore[attr-defined]  # the module's own name
+
+    with pytest.raises(SetupError, match=r"cannot be written \(No space left on device\); expected .*; make room"):
+        write_record(tmp_path, make_training(seed=2))
+    assert read_records([tmp_path]) == (earlier,)
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_disk_that_fills_in_the_middle_of_a_write_loses_no_earlier_record(tmp_path: Path) -> None:
+    """A real limit on a file's size, in a process of its own: the write stops half way."""
+    script = f"""
+import resource, signal, sys
+from pathlib import Path
+from synthetic import make_training
+from fashionbench.errors import SetupError
+from fashionbench.records.store import write_record
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder = Path({str(tmp_path)!r})
+write_record(folder, make_training(seed=1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_record(folder, make_training(seed=2))
+except SetupError as error:
+    print(error)
+"""
+    ended = subprocess.run(  # noqa: S603 - this Python, our script
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "COVERAGE_PROCESS_START": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert "cannot be written (File too large); expected room for a record" in ended.stdout, ended.stderr
+    assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["training-fashioncnn-cpu-seed1"]
+    assert len(read_records([tmp_path])) == 1
+
+
+def test_a_folder_is_held_by_one_run_at_a_time_and_the_other_is_told_by_whom(tmp_path: Path) -> None:
+    with (
+        hold_folder(tmp_path, "process 1, the first"),
+        pytest.raises(
+            SetupError, match=r"in use by another run \(process 1, the first\); expected one .*; wait for it"
+        ),
+        hold_folder(tmp_path, "process 2"),
+    ):
+        pass
+
+    assert [*tmp_path.iterdir()] == []
+    with hold_folder(tmp_path, "process 3"):
+        assert (tmp_path / ".lock").read_text() == "process 3"
+
+
+def test_holding_a_folder_clears_what_a_killed_write_left(tmp_path: Path) -> None:
+    left = tmp_path / "records" / f".x.json.abc{store.UNFINISHED_SUFFIX}"
+    left.parent.mkdir()
+    left.write_text("half")
+
+    with hold_folder(tmp_path, "process 1"):
+        assert not left.exists()

@@ -1,0 +1,258 @@
+"""Frames as figures, and figures as SVG text."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from synthetic import make_study, make_training
+
+from fashionbench.report import frames as tables
+from fashionbench.report.figures import by_class, curves
+from fashionbench.report.figures.style import HALF, WIDE, ModelStyle, make_styles, shorten
+from fashionbench.report.figures.svg import to_svg, with_variables
+
+LOOKS = make_styles({"fashioncnn": "FashionCNN", "resnet18": "ResNet18"})
+PAIR = LOOKS["fashioncnn"], LOOKS["resnet18"]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(svg: str) -> list[str]:
+    """Return what can be read in an SVG."""
+    return [each.text or "" for each in ET.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314 - our own
+
+
+def draw(figure: Figure) -> str:
+    return to_svg(figure, key="key", title="A title")
+
+
+def means(*rows: tuple[str, float, float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(model, minutes, accuracy, accuracy - 0.004, accuracy + 0.004, "words") for model, minutes, accuracy in rows],
+        columns=[tables.MODEL, tables.MINUTES, tables.ACCURACY, tables.LOW, tables.HIGH, tables.LABEL],
+    )
+
+
+def runs(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[[tables.MODEL, tables.MINUTES, tables.ACCURACY]].assign(**{tables.SEED: 0})
+
+
+def test_the_same_figure_drawn_twice_is_the_same_bytes() -> None:
+    scores = tables.class_scores(make_study(2))
+
+    one, other = (draw(by_class.class_bars(scores, LOOKS, metric="f1", title="F1")) for _ in range(2))
+
+    assert one == other
+
+
+def test_an_svg_names_no_date_no_maker_and_no_address_but_its_namespaces() -> None:
+    svg = draw(curves.reliability(pd.DataFrame({"confidence": [0.5], "accuracy": [0.4]}), PAIR[0], title="x"))
+
+    assert set(re.findall(r"https?://[^\"]+", svg)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "matplotlib" not in svg.lower()
+    assert "date" not in svg.lower()
+
+
+def test_an_svg_keeps_text_as_text_and_has_a_title() -> None:
+    frame = means(("fashioncnn", 4, 0.91), ("resnet18", 19, 0.92))
+
+    svg = draw(curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=(0.91, 0.915, "margin")))
+
+    assert {"FashionCNN", "ResNet18", "margin", "training minutes, log scale"} <= set(texts(svg))
+    assert ET.fromstring(svg)[0].text == "A title"  # noqa: S314 - our own
+
+
+def test_names_are_never_markup_nor_mathematics() -> None:
+    names = make_styles({"fashioncnn": "<b>$x_1$</b>", "resnet18": "a & b"})
+    frame = means(("fashioncnn", 4, 0.91), ("resnet18", 19, 0.92))
+
+    svg = draw(curves.accuracy_minutes(runs(frame), frame, names, margin=None))
+
+    assert {"<b>$x_1$</b>", "a & b"} <= set(texts(svg))
+    assert "&lt;b&gt;" in svg
+
+
+def test_a_glyph_that_the_font_lacks_is_no_error() -> None:
+    names = make_styles({"fashioncnn": "時装", "resnet18": "ResNet18"})
+    frame = means(("fashioncnn", 4, 0.91), ("resnet18", 19, 0.92))
+
+    svg = draw(curves.accuracy_minutes(runs(frame), frame, names, margin=None))
+
+    assert "時装" in texts(svg)
+
+
+def test_ids_of_two_figures_of_one_page_never_meet() -> None:
+    frame = means(("fashioncnn", 4, 0.91))
+
+    one, other = (
+        set(
+            re.findall(
+                r'id="([^"]+)"',
+                to_svg(curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=None), key=key, title=""),
+            )
+        )
+        for key in ("one", "other")
+    )
+
+    assert one
+    assert not one & other
+
+
+def test_models_too_near_for_names_beside_their_marks_get_a_legend() -> None:
+    frame = means(("fashioncnn", 4, 0.91), ("resnet18", 4.1, 0.911))
+
+    svg = draw(curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=None))
+
+    assert texts(svg).count("ResNet18") == 1
+    assert "words" not in texts(svg)
+
+
+def test_many_models_make_room_for_their_legend() -> None:
+    names = {f"model-{number}": f"Model {number}" for number in range(12)}
+    frame = means(*((model, 1.5**place, 0.9) for place, model in enumerate(names)))
+
+    figure = curves.accuracy_minutes(runs(frame), frame, make_styles(names), margin=None)
+
+    assert figure.get_figheight() * 72 == 270 + 3 * 21
+    assert set(names.values()) <= set(texts(draw(figure)))
+
+
+def test_each_of_twelve_models_has_its_own_pair_of_colour_and_marker() -> None:
+    found = make_styles({f"model-{number}": "" for number in range(12)})
+
+    assert len({(style.colour, style.marker) for style in found.values()}) == 12
+
+
+def test_the_study_models_look_the_same_in_any_company() -> None:
+    found = make_styles({"mine": "Mine", "resnet18": "ResNet18"})
+
+    assert found["resnet18"] == LOOKS["resnet18"]
+    assert found["mine"].place not in {0, 1}
+
+
+def test_colours_become_variables_in_tags_and_never_in_words() -> None:
+    themed = with_variables('<text style="fill: #1c1f23">#1c1f23</text>')
+
+    assert themed == '<text style="fill: var(--ink)">#1c1f23</text>'
+    assert with_variables("#0b6e99") == "var(--model0)"
+
+
+def test_a_page_svg_holds_no_colour_that_the_page_does_not_set() -> None:
+    scores = tables.class_scores(make_study(2))
+
+    themed = with_variables(draw(by_class.class_bars(scores, LOOKS, metric="precision", title="precision")))
+
+    assert not re.findall(r"#[0-9a-f]{6}\b", themed)
+
+
+def test_a_cut_axis_says_so() -> None:
+    scores = tables.class_scores(make_study(1))
+
+    svg = draw(by_class.class_bars(scores, LOOKS, metric="recall", title="recall"))
+
+    assert "recall, %, cut axis" in texts(svg)
+
+
+def test_an_axis_from_zero_claims_no_cut() -> None:
+    scores = tables.class_scores([make_training(accuracy=0.1, images=500)])
+
+    svg = draw(by_class.class_bars(scores, LOOKS, metric="recall", title="recall"))
+
+    assert "recall, %" in texts(svg)
+
+
+def test_class_names_of_two_words_stand_on_two_lines() -> None:
+    scores = tables.class_scores(make_study(1))
+
+    read = texts(draw(by_class.class_bars(scores, LOOKS, metric="recall", title="recall")))
+
+    assert {"T-shirt/", "top", "Ankle", "boot", "Shirt"} <= set(read)
+
+
+@pytest.mark.parametrize("over", [tables.MINUTES, tables.EPOCH])
+def test_validation_curves_name_their_axis_and_models(over: str) -> None:
+    epochs = tables.epochs(make_study(2))
+
+    svg = draw(curves.validation_curve(epochs, LOOKS, over=over))
+
+    assert {"FashionCNN", "ResNet18", "validation accuracy, %"} <= set(texts(svg))
+
+
+@pytest.mark.parametrize(("limits", "tick"), [((0.1, 3.0), "0.5"), ((0.001, 3.0), "0.01")])
+def test_loss_is_marked_more_finely_over_a_narrow_range(limits: tuple[float, float], tick: str) -> None:
+    losses = tables.step_losses([make_training()])
+
+    svg = draw(curves.training_loss(losses, LOOKS["fashioncnn"], limits=limits))
+
+    assert tick in texts(svg)
+
+
+def test_only_a_sure_difference_takes_its_winners_colour() -> None:
+    rows = [("Shirt", "f1", 0.02, 0.01, 0.03, True), ("Bag", "f1", -0.02, -0.05, 0.01, False)]
+    columns = [tables.CLASS, tables.METRIC, tables.SCORE, tables.LOW, tables.HIGH, tables.SURE]
+
+    svg = draw(by_class.class_differences(pd.DataFrame(rows, columns=columns), {"f1": "F1"}, pair=PAIR))
+
+    assert PAIR[1].colour in svg
+    assert PAIR[0].colour not in svg
+    assert "difference, pp" in texts(svg)
+    assert any(text.startswith("\N{MINUS SIGN}") for text in texts(svg))
+
+
+def confusion(*counts: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {tables.TRUE: ["a", "a", "b", "b"], tables.PREDICTED: ["a", "b", "a", "b"], tables.IMAGES: counts}
+    )
+
+
+def test_a_confusion_matrix_shades_mistakes_only() -> None:
+    svg = draw(by_class.confusion_matrix(confusion(9, 1, 0, 8), (PAIR[0], PAIR[0]), title="t", differ=False))
+
+    assert svg.count(f"fill: {PAIR[0].colour}") == 1
+    assert {"9", "1", "8"} <= set(texts(svg))
+    assert "0" not in texts(svg)
+
+
+def test_a_difference_of_confusions_shows_sign_and_side() -> None:
+    svg = draw(by_class.confusion_matrix(confusion(-3, 3, 0, 0), PAIR, title="t", differ=True))
+
+    assert {"\N{MINUS SIGN}3", "+3"} <= set(texts(svg))
+    assert svg.count(f"fill: {PAIR[0].colour}") == svg.count(f"fill: {PAIR[1].colour}") == 1
+
+
+def test_a_large_confusion_matrix_is_shaded_without_numbers() -> None:
+    names = [f"c{number}" for number in range(13)]
+    frame = pd.DataFrame(
+        [(true, predicted, 7) for true in names for predicted in names],
+        columns=[tables.TRUE, tables.PREDICTED, tables.IMAGES],
+    )
+
+    svg = draw(by_class.confusion_matrix(frame, PAIR, title="t", differ=False))
+
+    assert "7" not in texts(svg)
+
+
+def test_the_commonest_mistakes_are_named_true_class_first() -> None:
+    mistakes = pd.DataFrame([("Shirt", "Coat", 50.0, 40.0)], columns=["true", "predicted", "small", "big"])
+
+    svg = draw(by_class.confusion_changes(mistakes, PAIR))
+
+    assert "Shirt as Coat" in texts(svg)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"), [("a" * 26, "a" * 26), ("a" * 27, "a" * 25 + "…"), ("b" * 80, "b" * 25 + "…")]
+)
+def test_long_names_are_cut_for_figures(name: str, short: str) -> None:
+    assert shorten(name) == short
+
+
+def test_a_figure_is_as_wide_as_the_column_or_half_of_it() -> None:
+    frame = means(("fashioncnn", 4, 0.91))
+    style: ModelStyle = LOOKS["fashioncnn"]
+
+    wide = curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=None)
+    half = curves.training_loss(tables.step_losses([make_training()]), style, limits=(0.1, 3))
+
+    assert (wide.get_figwidth() * 72, half.get_figwidth() * 72) == (WIDE, HALF)

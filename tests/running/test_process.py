@@ -1,0 +1,215 @@
+"""A case in a process of its own: whatever becomes of it, the run gets a record and goes on."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fashionbench.data.dataset import Dataset
+from fashionbench.devices.device import Device
+from fashionbench.errors import InputError
+from fashionbench.recipe import Recipe
+from fashionbench.records.record import TrainingRecord
+from fashionbench.running import process as child_module
+from fashionbench.running.process import Job, measure_in_child
+from fashionbench.training.case import Case
+from fashionbench.training.clock import TrainingClock
+from fashionbench.training.loop import Tick
+from fashionbench.training.measure import measure_training
+
+TINY = Recipe(name="tiny", epochs=2, batch_size=50, is_result=False)
+LONG = Recipe(name="long", epochs=10_000, batch_size=50, is_result=False)
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+
+
+def job(dataset: Dataset, recipe: Recipe = TINY, checkpoint: Path | None = None) -> Job:
+    case = Case(model="fashioncnn", device=Device(word="cpu", name="Some CPU"), recipe=recipe, seed=0)
+    return Job(case=case, dataset=dataset, command="pytest", checkpoint=checkpoint, seconds_between_checkpoints=60.0)
+
+
+def measure(given: Job, ticks: list[Tick] | None = None, limit_seconds: float | None = None) -> TrainingRecord:
+    return measure_in_child(
+        given,
+        watch=(ticks if ticks is not None else []).append,
+        warn=pytest.fail,
+        limit_seconds=limit_seconds,
+    )
+
+
+def child_of_this_process() -> int:
+    """Wait for the case's process and return its id; multiprocessing may keep a helper of its own besides."""
+    return multiprocessing.active_children()[0].pid or 0
+
+
+def test_a_child_measures_what_this_process_measures(sample: Dataset) -> None:
+    ticks: list[Tick] = []
+
+    theirs = measure(job(sample), ticks)
+    ours = measure_training(job(sample).case, sample, command="pytest", clock=TrainingClock(), watch=lambda _: None)
+
+    assert theirs.result is not None
+    assert ours.result is not None
+    assert theirs.result.step_losses == ours.result.step_losses
+    assert theirs.result.test_predictions == ours.result.test_predictions
+    assert theirs.identity == ours.identity
+    assert [tick.epoch for tick in ticks if tick.validation_accuracy is not None] == [1, 2]
+
+
+@on_posix
+def test_a_child_that_crashes_gives_a_failed_record(sample: Dataset) -> None:
+    ticks: list[Tick] = []
+
+    class Killing(list[Tick]):
+        def append(self, tick: Tick) -> None:
+            super().append(tick)
+            os.kill(child_of_this_process(), signal.SIGKILL)
+
+    record = measure(job(sample, LONG), Killing(ticks))
+
+    assert record.status == "failed"
+    assert record.reason == "the process that trained was ended by SIGKILL, perhaps for want of memory"
+
+
+def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_module, "SECONDS_TO_STOP", 0.5)
+    record = measure(job(sample, LONG), limit_seconds=0.5)
+
+    assert (record.status, record.reason) == ("failed", f"given up after the limit of {0.5 / 60:g} min")
+    assert not multiprocessing.active_children()
+
+
+def test_a_childs_warnings_are_passed_on_and_what_nobody_sends_is_a_bug(sample: Dataset) -> None:
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    sender.send("the disk is full")
+    sender.send(5)
+
+    messages = child_module._receive(job(sample), receiver, None)  # noqa: SLF001 - no child sends this
+
+    assert next(messages) == "the disk is full"
+    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: the child sent 5"):
+        next(messages)
+
+
+def test_warnings_are_told_and_a_child_without_a_record_is_a_bug(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(child_module, "messages_of_child", lambda *_: (each for each in ("the disk is full",)))
+
+    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: no record came"):
+        measure_in_child(job(sample), watch=print, warn=told.append, limit_seconds=None)
+
+    assert told == ["the disk is full"]
+
+
+def test_a_child_that_ends_by_itself_is_told_by_its_exit_status() -> None:
+    reason = child_module._how_it_ended(3)  # noqa: SLF001 - torch does not end a process so on request
+
+    assert reason == "the process that trained ended without a result (exit status 3)"
+
+
+@pytest.mark.parametrize("has_parent", [True, False])
+def test_a_child_ends_at_once_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch, *, has_parent: bool) -> None:
+    ended: list[int] = []
+    gone = threading.Thread(target=bool)
+    gone.start()
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: gone if has_parent else None)
+    monkeypatch.setattr(os, "_exit", ended.append)
+
+    child_module._end_with_parent()  # noqa: SLF001 - where it runs, nothing can be asked afterwards
+
+    assert ended == ([1] if has_parent else [])
+
+
+def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
+    with pytest.raises(InputError, match=r"train_images 401 of 400 images; expected fewer .*; change train_images"):
+        measure(job(sample, Recipe(name="greedy", train_images=401)))
+
+
+@on_posix
+def test_an_interrupt_lets_the_child_save_its_state(sample: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "case.pt"
+
+    def interrupt(_: Tick) -> None:
+        path.unlink(missing_ok=True)  # that of an epoch's end
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_in_child(job(sample, LONG, path), watch=interrupt, warn=pytest.fail, limit_seconds=None)
+
+    assert path.stat().st_size > 1_000_000
+    assert not multiprocessing.active_children()
+
+
+@on_posix
+def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
+    """The parent here is a process of its own, which measures and is killed."""
+    script = tmp_path / "parent.py"
+    script.write_text(
+        """
+import os, sys
+from pathlib import Path
+from fashionbench.running.process import measure_in_child
+from test_child import job, LONG
+from fashionbench.data.fashion_mnist import find_dataset
+
+def tell(_):
+    import multiprocessing
+    Path(sys.argv[1]).write_text(str(multiprocessing.active_children()[0].pid))
+
+if __name__ == "__main__":
+    sample = find_dataset(Path(sys.argv[2]), environ={}, cache=Path(sys.argv[3]), announce=print, allow_sample=True)
+    measure_in_child(job(sample, LONG), watch=tell, warn=print, limit_seconds=None)
+"""
+    )
+    told = tmp_path / "pid"
+    folder = Path(__file__).parent
+    process = subprocess.Popen(  # noqa: S603 - this Python, our script
+        [sys.executable, str(script), str(told), str(folder.parent / "data"), str(tmp_path / "cache")],
+        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"},
+    )
+    _wait_for(told.exists)
+    _wait_for(lambda: bool(told.read_text()))
+    child = int(told.read_text())
+    process.kill()
+    process.wait()
+
+    _wait_for(lambda: not _runs(child))
+    assert not _runs(child)
+
+
+def _wait_for(condition: object, seconds: float = 60.0) -> None:
+    assert callable(condition)
+    ended = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        ended.wait(0.05)
+    pytest.fail("what was waited for did not come")
+
+
+def _runs(process: int) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    try:
+        return status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_time_is_monotonic_so_that_a_clock_that_jumps_changes_nothing(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = iter(range(0, -10_000_000, -100_000))
+    monkeypatch.setattr(time, "time", lambda: float(next(wall)))
+
+    record = measure_training(job(sample).case, sample, command="x", clock=TrainingClock(), watch=lambda _: None)
+
+    assert record.result is not None
+    assert 0 < record.result.train_seconds < 60

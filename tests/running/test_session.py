@@ -1,0 +1,253 @@
+"""A run without training cases expects no minutes, and a model that cannot be timed is recorded as failed."""
+
+import io
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from rich.console import Console
+from synthetic import make_training
+
+from fashionbench.devices.device import Device
+from fashionbench.errors import InputError, SetupError
+from fashionbench.records.record import TrainingRecord
+from fashionbench.records.store import read_records
+from fashionbench.running import engine as engine_module
+from fashionbench.running.cluster import Cluster
+from fashionbench.running.engine import open_engine, run_inferences, run_trainings
+from fashionbench.running.nodes import Node
+from fashionbench.running.plan import DEFAULTS, Plan, make_plan
+from fashionbench.running.process import Job
+from fashionbench.running.session import Run, finish_run, measure_peak_of, open_run, run_inference
+from fashionbench.training.identity import identify
+from fashionbench.training.inference import measure_inference
+from fashionbench.training.loop import Tick
+
+Opening = Callable[..., AbstractContextManager[Run]]
+
+
+@pytest.fixture
+def said() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def opening(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> Opening:
+    """Open a run on the sample, which says all to ``said``."""
+    console = Console(file=said, width=200)
+    return partial(open_run, data=sample_folder, out=tmp_path, command="pytest", environ={}, console=console)
+
+
+@pytest.fixture
+def run(opening: Opening, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
+    with opening(plan, (), out=tmp_path / "out") as opened:
+        yield opened
+
+
+def test_no_minutes_are_expected_of_no_case(run: Run, said: io.StringIO) -> None:
+    assert run.records == []
+    assert "Expected" not in said.getvalue()
+
+
+def test_inference_is_told_in_images_a_second_and_kept(run: Run, said: io.StringIO, tmp_path: Path) -> None:
+    record = run_inference(run, "fashioncnn", run.plan.devices[0], 4, lambda _: (0.5, 0.25, 0.5))
+
+    assert "fashioncnn on cpu, batch 4: 8 images a second" in said.getvalue()
+    assert run.records == [record]
+    assert read_records([tmp_path / "out" / "records"]) == (record,)
+
+
+def test_inference_that_fails_is_told_and_kept(run: Run, said: io.StringIO) -> None:
+    def fail(_: object) -> tuple[float, ...]:
+        raise RuntimeError("out of memory\nstack")
+
+    record = run_inference(run, "fashioncnn", run.plan.devices[0], 4, fail)
+
+    assert "fashioncnn on cpu, batch 4: out of memory\n" in said.getvalue()
+    assert record.status == "failed"
+
+
+def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
+    opening: Opening, said: io.StringIO, sample_folder: Path
+) -> None:
+    class Gone(Cluster):
+        def call(self, device: Device, *_: object, **__: object) -> NoReturn:
+            raise SetupError(f"no node with {device.word}", expected="one", remedy="start it")
+
+    plan = plan_for(sample_folder)
+    with opening(plan, plan.cases(), cluster=Gone(nodes=[])) as opened:
+        measure_peak_of(opened, plan.devices[0])
+        run_inferences(opened)
+
+    assert "fashioncnn fails on cpu: no node with cpu" in said.getvalue()
+    assert "The peak of cpu was not measured: no node with cpu" in said.getvalue()
+    assert "resnet18 on cpu, batch 256, not timed: no node with cpu" in said.getvalue()
+
+
+def test_in_another_thread_sigterm_is_left_as_it_is(opening: Opening, sample_folder: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    inside: list[object] = []
+    plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
+
+    def work() -> None:
+        with opening(plan, ()):
+            inside.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert inside == [before]
+
+
+def plan_for(sample_folder: Path, **options: str) -> Plan:
+    return make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu", **options})
+
+
+@pytest.mark.parametrize(
+    ("gain", "trained", "state"),
+    [(0.02, 3, "WORTH IT"), (-0.01, 3, "NOT WORTH IT"), (0.0055, 5, "CANNOT TELL")],
+)
+def test_seeds_are_added_until_the_verdict_is_decided(
+    opening: Opening,
+    gain: float,
+    trained: int,
+    state: str,
+    said: io.StringIO,
+    sample_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trainings here are synthetic records whose true gain is known; the rest of the run is real."""
+    measured: list[tuple[str, int]] = []
+
+    def pretend(job: Job, **_: object) -> TrainingRecord:
+        case = job.case
+        accuracy = 0.91 + (gain if case.model == "resnet18" else 0.0) + 0.001 * (case.seed % 3 - 1)
+        seconds = (700.0 if case.model == "resnet18" else 100.0) + case.seed
+        measured.append((case.model, case.seed))
+        record = make_training(case.model, seed=case.seed, accuracy=accuracy, train_seconds=seconds, recipe=case.recipe)
+        return record.model_copy(update={"identity": identify(case, job.dataset)})
+
+    monkeypatch.setattr(engine_module, "measure_in_child", pretend)
+    plan = plan_for(sample_folder, until_decided="5")
+    with opening(plan, plan.cases()) as opened:
+        run_trainings(opened)
+        report = finish_run(opened)
+
+    assert plan.looks == (3, 5)
+    assert len(measured) == 2 * trained
+    assert f"So far, {trained} of 5 seeds on cpu: {state}. " in said.getvalue()
+    assert "Expected: about" in said.getvalue()
+    assert " at most for 10 trainings" in said.getvalue()
+    assert report.verdict is not None
+    assert report.verdict.state == state
+    assert report.verdict.devices[0].confidence == pytest.approx(1 - 0.05 * (3 if trained == 3 else 2) / 5)
+    assert "looked at with 3, 5 seeds" in (tmp_path / "report.html").read_text()
+    assert "seeds added until decided, 5 at most" in (tmp_path / "report.html").read_text()
+
+
+def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_for(sample_folder, until_decided="3", seeds="7,8")
+    monkeypatch.setattr("fashionbench.running.session.find_finished", lambda *_: earlier)
+    earlier: dict[str, TrainingRecord] = {}
+    with open_run(
+        plan, (), data=sample_folder, out=tmp_path, command="x", environ={}, console=Console(file=io.StringIO())
+    ) as opened:
+        for case in plan.cases():
+            identity = identify(case, opened.dataset)
+            earlier[identity] = make_training(case.model, seed=case.seed).model_copy(update={"identity": identity})
+        run_trainings(opened)
+
+    assert plan.seeds == (7, 8, 0)
+    assert {each.looks for each in opened.records if isinstance(each, TrainingRecord)} == {(3,)}
+
+
+@pytest.mark.parametrize("most", ["2", "0", "-3", "many", "1001", "9" * 30])
+def test_a_number_of_seeds_that_no_look_fits_is_refused(sample_folder: Path, most: str) -> None:
+    with pytest.raises(InputError, match=r"until-decided .*; expected the most seeds to train, 3 to 1,000; mend"):
+        plan_for(sample_folder, until_decided=most)
+
+
+def test_looks_grow_by_half_up_to_the_most_and_begin_with_the_seeds_given(sample_folder: Path) -> None:
+    assert plan_for(sample_folder, until_decided="20").looks == (3, 5, 8, 12, 20)
+    assert plan_for(sample_folder, until_decided="9", seeds="6").looks == (6, 9)
+    assert plan_for(sample_folder, until_decided="3").seeds == (0, 1, 2)
+    assert plan_for(sample_folder, until_decided="4").looks == (3, 4)
+    with pytest.raises(InputError, match=r"until-decided with the model dummy alone; expected two models or more"):
+        plan_for(sample_folder, until_decided="4", models="dummy")
+
+
+def test_an_engine_that_is_none_or_does_not_do_what_is_asked_is_refused(sample_folder: Path) -> None:
+    plan = plan_for(sample_folder)
+
+    with pytest.raises(InputError, match="unknown engine 'slurm'; expected local or ray"):
+        open_engine("slurm", None, plan).__enter__()
+    with pytest.raises(InputError, match="--address here:1 without --engine ray; expected both or neither"):
+        open_engine("local", "here:1", plan).__enter__()
+    with pytest.raises(InputError, match="--self-check with --engine ray; expected one of the two"):
+        open_engine("ray", None, replace(plan, self_check=True)).__enter__()
+
+
+def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
+    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = make_training().model_copy(update={"looks": (3, 5)})
+    monkeypatch.setattr("fashionbench.running.session.find_finished", lambda *_: {"the same": looked})
+    monkeypatch.setattr("fashionbench.running.session.identify", lambda *_: "the same")
+    plan = plan_for(sample_folder, until_decided="9")
+    console = Console(file=io.StringIO())
+
+    with pytest.raises(InputError, match=r"-0 of an earlier run until decided, with at most 5 seeds; .*--out"):
+        open_run(
+            plan, plan.cases(), data=sample_folder, out=tmp_path, command="x", environ={}, console=console
+        ).__enter__()
+
+
+class FakeCluster:
+    """A cluster whose one node tells of everything, and is gone before inference."""
+
+    def places(self, _: object) -> int:
+        return 1
+
+    def call(self, _: Device, function: Callable[..., object], *arguments: object, **named: object) -> object:
+        if function is measure_inference:
+            raise SetupError("no node is left", expected="one", remedy="start one")
+        return function(*arguments, **named)
+
+    def measure(self, jobs: list[Job], *, limit_seconds: float | None) -> Iterator[tuple[Job, object]]:
+        assert limit_seconds is None
+        for job in jobs:
+            assert job.checkpoint is not None
+            yield job, Node(id="a", address="here", cpus=1, gpus=0, devices=(job.case.device,))
+            yield job, Tick(epoch=1, step=1, steps=2, loss=0.5, train_seconds=1.0, validation_accuracy=0.9)
+            yield job, b"a checkpoint"
+            assert job.checkpoint.read_bytes() == b"a checkpoint"
+            yield job, f"{job.case.name}: a line"
+            record = make_training(job.case.model, seed=job.case.seed)
+            yield job, record.model_copy(update={"identity": identify(job.case, job.dataset)})
+
+
+def test_what_a_cluster_tells_is_shown_and_kept(
+    opening: Opening, said: io.StringIO, sample_folder: Path, tmp_path: Path
+) -> None:
+    plan = plan_for(sample_folder)
+    with opening(plan, plan.cases(), cluster=FakeCluster()) as opened:
+        run_trainings(opened)
+        run_inferences(opened)
+
+    assert "[1/2] fashioncnn on cpu, seed 0: 50%, epoch 1/1" in said.getvalue()
+    assert "resnet18-cpu-0: a line\n" in said.getvalue()
+    assert "fashioncnn on cpu, batch 1, not timed: no node is left; expected one; start one" in said.getvalue()
+    assert len(read_records([tmp_path / "records"])) == len(opened.records) == 2
+    assert not (tmp_path / "checkpoints").exists()

@@ -1,0 +1,231 @@
+"""A training that was stopped anywhere goes on to the same bits; a damaged checkpoint is passed over."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fashionbench.execution.fast import speed_up
+from fashionbench.models.registry import build_model
+from fashionbench.recipe import Recipe
+from fashionbench.records.record import Execution
+from fashionbench.training import checkpoint as checkpoint_module
+from fashionbench.training.checkpoint import Checkpoints, State, Stopped, remove_checkpoints
+from fashionbench.training.clock import TrainingClock
+from fashionbench.training.loop import Curves, Tick, train
+
+RECIPE = Recipe(name="toy", epochs=3, batch_size=10, step_epochs=1)
+STEPS = 3 * 5
+
+
+def network() -> nn.Module:
+    return speed_up(build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=0), (1, 28, 28))
+
+
+def images() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(256, (50, 1, 28, 28), generator=generator, dtype=torch.uint8), torch.arange(50) % 10
+
+
+def run(
+    model: nn.Module,
+    checkpoints: Checkpoints | None = None,
+    *,
+    recipe: Recipe = RECIPE,
+    execution: Execution = "fast",
+    clock: TrainingClock | None = None,
+    watch: Callable[[Tick], None] = lambda _: None,
+) -> Curves:
+    return train(
+        model,
+        *images(),
+        recipe,
+        epochs=recipe.epochs,
+        batch_size=10,
+        seed=0,
+        execution=execution,
+        precision="fp32",
+        clock=clock or TrainingClock(),
+        validate=lambda: (0.5, 0.75),
+        watch=watch,
+        checkpoints=checkpoints,
+    )
+
+
+class StopAt:
+    """Wishes a training to stop when it was asked so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def never() -> bool:
+    return False
+
+
+def keeper(path: Path, stop: Callable[[], bool] = never, *, seconds: float = 1e9) -> Checkpoints:
+    return Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
+
+
+@pytest.mark.parametrize(("execution", "schedule"), [("fast", "step"), ("plain", "step"), ("fast", "one-cycle")])
+def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
+    tmp_path: Path, execution: Execution, schedule: str
+) -> None:
+    recipe = RECIPE.model_copy(update={"schedule": schedule})
+    undisturbed, disturbed = network(), network()
+    expected = run(undisturbed, recipe=recipe, execution=execution)
+    clock, stops = TrainingClock(), 0
+
+    while True:
+        disturbed = network()
+        try:
+            checkpoints = keeper(tmp_path / "case.pt", StopAt(2))
+            curves = run(disturbed, checkpoints, recipe=recipe, execution=execution, clock=clock)
+            break
+        except Stopped:
+            stops += 1
+
+    assert stops >= 5
+    assert curves.resumed == stops
+    assert torch.equal(curves.step_losses, expected.step_losses)
+    assert curves.validation_accuracies == expected.validation_accuracies
+    for name, value in undisturbed.state_dict().items():
+        assert torch.equal(disturbed.state_dict()[name], value), name
+
+
+def test_the_clock_is_the_sum_of_what_was_kept(tmp_path: Path) -> None:
+    path = tmp_path / "case.pt"
+    before = TrainingClock()
+    with pytest.raises(Stopped):
+        run(network(), keeper(path, StopAt(8)), clock=before)
+    ticks: list[Tick] = []
+
+    curves = run(network(), keeper(path), clock=TrainingClock(), watch=ticks.append)
+
+    assert ticks[0].train_seconds > before() * 0.9
+    assert sum(curves.epoch_seconds) >= before() * 0.9
+    assert len(curves.epoch_seconds) == 3
+    assert min(curves.epoch_seconds) > 0
+
+
+def test_a_checkpoint_is_saved_when_its_time_has_come(tmp_path: Path) -> None:
+    saved: list[float] = []
+
+    class Counting(Checkpoints):
+        def save(self, state: State) -> None:
+            saved.append(state.seconds)
+            super().save(state)
+
+    run(network(), Counting(tmp_path / "a.pt", stop=never, warn=pytest.fail))
+    within_a_minute, saved[:] = [*saved], []
+    run(network(), Counting(tmp_path / "b.pt", stop=never, seconds_between=0.0, warn=pytest.fail))
+
+    assert within_a_minute == []
+    assert len(saved) == STEPS
+    assert sorted(set(saved)) == saved
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: content[:-1], lambda content: content[:40] + b"x" + content[41:]],
+    ids=["truncated", "flipped"],
+)
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "case.pt"
+    told: list[str] = []
+    with pytest.raises(Stopped):
+        run(network(), keeper(path, StopAt(9), seconds=0))
+    path.write_bytes(damage(path.read_bytes()))
+    model = network()
+
+    curves = run(model, Checkpoints(path, stop=never, warn=told.append))
+
+    assert told == ["A checkpoint is damaged (its SHA-256 differs) and is passed over"]
+    assert curves.resumed == 1
+    assert torch.equal(curves.step_losses, run(network()).step_losses)
+
+
+def test_without_a_whole_checkpoint_a_training_starts_anew(tmp_path: Path) -> None:
+    path = tmp_path / "case.pt"
+    told: list[str] = []
+    path.write_bytes(b"")
+    path.with_name("case.pt.before").mkdir()
+
+    curves = run(network(), Checkpoints(path, stop=never, warn=told.append))
+
+    assert curves.resumed == 0
+    assert len(told) > 1
+
+
+def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_module, "write_whole", fill)
+    told: list[str] = []
+
+    curves = run(network(), Checkpoints(tmp_path / "case.pt", stop=never, seconds_between=0, warn=told.append))
+
+    assert torch.equal(curves.step_losses, run(network()).step_losses)
+    assert told[0] == "A checkpoint could not be written (No space left on device); the training goes on without it"
+
+
+def test_an_accelerators_generator_is_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    state = State(model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator())
+    state.epoch_began, state.step_losses = state.generator.get_state(), [torch.zeros(())]
+    saved = torch.load(io.BytesIO(state.dump()), weights_only=True)
+    stream = io.BytesIO()
+    torch.save({**saved, "device_generator": torch.arange(3)}, stream)
+    restored: list[Tensor] = []
+    module = SimpleNamespace(set_rng_state=lambda generator, _: restored.append(generator))
+    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+
+    state.load(stream.getvalue())
+
+    assert torch.equal(restored[0], torch.arange(3))
+
+
+def test_nothing_of_pythons_is_unpickled(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (tmp_path / "ran").touch, ()
+
+    torch.save({"model": Hostile()}, tmp_path / "hostile")
+    state = State(
+        model=network(),
+        optimizer=torch.optim.Adam([nn.Parameter(torch.zeros(1))]),
+        schedule=None,  # type: ignore[arg-type]  # never reached
+        generator=torch.Generator(),
+    )
+
+    with pytest.raises(Exception, match="Weights only load failed"):
+        state.load((tmp_path / "hostile").read_bytes())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_removing_takes_both_generations_and_the_empty_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    run(network(), keeper(folder / "one.pt", seconds=0))
+    run(network(), keeper(folder / "two.pt", seconds=0))
+
+    remove_checkpoints(folder / "one.pt")
+    left = sorted(path.name for path in folder.iterdir())
+    remove_checkpoints(folder / "two.pt")
+
+    assert left == ["two.pt", "two.pt.before"]
+    assert not folder.exists()

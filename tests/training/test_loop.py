@@ -1,0 +1,246 @@
+"""The loop learns, repeats itself bit by bit, and the clock runs for nothing else."""
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from fashionbench.devices.precision import EXECUTIONS
+from fashionbench.errors import CaseFailedError
+from fashionbench.execution import step as step_module
+from fashionbench.execution.step import iterate_batches
+from fashionbench.recipe import Recipe
+from fashionbench.records.record import Execution, Precision
+from fashionbench.training import loop
+from fashionbench.training.clock import TrainingClock
+from fashionbench.training.loop import Curves, Tick, train
+
+RECIPE = Recipe(name="toy", epochs=3, batch_size=8, learning_rate=0.01)
+
+
+def toy_network() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.BatchNorm1d(32), nn.Dropout(0.1), nn.Linear(32, 4))
+
+
+def toy_images(count: int = 41) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(256, (count, 1, 4, 4), generator=generator, dtype=torch.uint8), torch.arange(count) % 4
+
+
+@dataclass
+class Outcome:
+    model: nn.Module = field(default_factory=toy_network)
+    clock: TrainingClock = field(default_factory=TrainingClock)
+    ticks: list[Tick] = field(default_factory=list)
+
+    def train(
+        self, recipe: Recipe = RECIPE, execution: Execution = "fast", seed: int = 0, precision: Precision = "fp32"
+    ) -> Curves:
+        images, labels = toy_images()
+        return train(
+            self.model,
+            images,
+            labels,
+            recipe,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch_size,
+            seed=seed,
+            execution=execution,
+            precision=precision,
+            clock=self.clock,
+            validate=lambda: (0.5, 0.75),
+            watch=self.ticks.append,
+        )
+
+
+def test_clock_stands_still_outside_its_block() -> None:
+    clock = TrainingClock()
+
+    with clock.running():
+        time.sleep(0.01)
+        inside = clock()
+    after = clock()
+    time.sleep(0.01)
+
+    assert 0.01 <= inside <= after
+    assert clock() == after
+
+
+def test_clock_keeps_its_seconds_when_the_block_fails() -> None:
+    clock = TrainingClock()
+
+    with pytest.raises(ValueError, match="broken"), clock.running():
+        time.sleep(0.01)
+        raise ValueError("broken")
+
+    assert clock() >= 0.01
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_every_image_comes_once_and_scaled(execution: Execution) -> None:
+    images, labels = toy_images(40)
+    given = images if execution == "fast" else step_module.scale_pixels(images)
+    generator = torch.Generator().manual_seed(0)
+
+    batches = list(iterate_batches(given, labels, 16, generator, execution))
+
+    assert [len(batch) for batch, _ in batches] == [16, 16, 8]
+    seen = torch.cat([batch for batch, _ in batches]).flatten(1).sum(1).sort().values
+    assert torch.allclose(seen, (images.flatten(1).float() / 255).sum(1).sort().values)
+
+
+def test_a_last_batch_of_one_image_is_left_out() -> None:
+    images, labels = toy_images(41)
+
+    batches = list(iterate_batches(images, labels, 8, torch.Generator().manual_seed(0), "fast"))
+
+    assert [len(batch) for batch, _ in batches] == [8] * 5
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_loss_falls_on_images_it_can_memorise(execution: Execution) -> None:
+    recipe = Recipe(name="toy", epochs=30, batch_size=20, learning_rate=0.02, step_epochs=100)
+    images, labels = toy_images(40)
+    model = toy_network()
+
+    curves = train(
+        model, images, labels, recipe, epochs=recipe.epochs, batch_size=20, seed=0, execution=execution,
+        precision="fp32", clock=TrainingClock(), validate=lambda: (0.0, 1.0), watch=lambda _: None,
+    )  # fmt: skip
+
+    assert curves.step_losses.shape == (60,)
+    assert curves.step_losses[-2:].mean() < 0.2 * curves.step_losses[:2].mean()
+
+
+def test_same_seed_gives_same_bits_and_another_seed_does_not() -> None:
+    state = torch.get_rng_state()
+
+    first, second, other = Outcome().train(), Outcome().train(), Outcome().train(seed=1)
+
+    assert torch.equal(first.step_losses, second.step_losses)
+    assert not torch.equal(first.step_losses, other.step_losses)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_epochs_seconds_add_up_to_the_clock() -> None:
+    outcome = Outcome()
+
+    curves = outcome.train()
+
+    assert len(curves.epoch_seconds) == 3
+    assert sum(curves.epoch_seconds) == pytest.approx(outcome.clock(), rel=0.01)
+
+
+def test_validation_is_off_the_clock_and_timed_apart() -> None:
+    images, labels = toy_images()
+    clock, readings = TrainingClock(), []
+
+    def validate() -> tuple[float, float]:
+        before = clock()
+        time.sleep(0.01)
+        readings.append(clock() - before)
+        return 0.5, 0.75
+
+    curves = train(
+        toy_network(), images, labels, RECIPE, epochs=RECIPE.epochs, batch_size=8, seed=0,
+        execution="fast", precision="fp32", clock=clock,
+        validate=validate, watch=lambda _: None,
+    )  # fmt: skip
+
+    assert readings == [0.0, 0.0, 0.0]
+    assert curves.validation_seconds >= 0.03
+    assert curves.validation_losses == (0.5,) * 3
+    assert curves.validation_accuracies == (0.75,) * 3
+
+
+def test_watchers_hear_of_each_epoch_with_its_validation() -> None:
+    outcome = Outcome()
+
+    outcome.train()
+
+    after_epochs = [tick for tick in outcome.ticks if tick.validation_accuracy is not None]
+    assert [(tick.epoch, tick.step, tick.steps) for tick in after_epochs] == [(1, 5, 15), (2, 10, 15), (3, 15, 15)]
+
+
+def test_watchers_hear_of_steps_when_an_epoch_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_TICKS", 0.0)
+    outcome = Outcome()
+
+    curves = outcome.train()
+
+    within = [tick for tick in outcome.ticks if tick.validation_accuracy is None]
+    assert [tick.step for tick in within][:5] == [1, 2, 3, 4, 5]
+    assert within[0].loss == pytest.approx(float(curves.step_losses[0]))
+    assert {tick.epoch for tick in within} == {1, 2, 3}
+
+
+def test_rate_falls_by_gamma_after_its_epochs() -> None:
+    still = Recipe(name="still", epochs=2, batch_size=8, learning_rate=0.01, step_epochs=1, gamma=1e-12)
+    images, labels = toy_images()
+    model = toy_network()
+    weights: list[list[Tensor]] = []
+
+    def validate() -> tuple[float, float]:
+        weights.append([parameter.detach().clone() for parameter in model.parameters()])
+        return 0.0, 0.0
+
+    train(
+        model, images, labels, still, epochs=still.epochs, batch_size=8, seed=0, execution="fast", precision="fp32",
+        clock=TrainingClock(), validate=validate, watch=lambda _: None,
+    )  # fmt: skip
+
+    assert all(torch.allclose(one, two, atol=1e-9) for one, two in zip(*weights, strict=True))
+
+
+def test_one_cycle_raises_the_rate_and_lowers_it_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = RECIPE.model_copy(update={"schedule": "one-cycle"})
+    rates: list[float] = []
+    step = step_module.train_step
+
+    def note(model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, **_: object) -> Tensor:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(model, optimizer, images, labels)
+
+    monkeypatch.setattr(loop, "train_step", note)
+
+    Outcome().train(recipe)
+
+    top = rates.index(max(rates))
+    assert len(rates) == 15
+    assert rates[0] == pytest.approx(recipe.learning_rate / 25)
+    assert max(rates) == pytest.approx(recipe.learning_rate, rel=0.02)
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] < recipe.learning_rate / 25
+
+
+def test_smoothed_labels_keep_the_loss_above_their_entropy() -> None:
+    losses = Outcome().train(RECIPE.model_copy(update={"epochs": 40, "label_smoothing": 0.4})).step_losses
+
+    assert float(losses.min()) > -0.7 * math.log(0.7) - 0.3 * math.log(0.1)  # of 4 classes
+
+
+def test_bf16_trains_in_another_arithmetic_and_leaves_the_weights_single() -> None:
+    single, half = Outcome(), Outcome()
+
+    losses = single.train().step_losses, half.train(precision="bf16").step_losses
+
+    assert not torch.equal(*losses)
+    assert torch.allclose(*losses, atol=0.05)
+    assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
+
+
+def test_a_loss_that_is_no_number_fails_the_case_and_says_where() -> None:
+    wild = Recipe(name="wild", epochs=2, batch_size=8, learning_rate=10.0)
+    outcome = Outcome()
+    with torch.no_grad():
+        next(outcome.model.parameters()).fill_(float("nan"))
+
+    with pytest.raises(CaseFailedError, match=r"became nan in epoch 1, step 1; .*lower the recipe's learning_rate"):
+        outcome.train(wild)

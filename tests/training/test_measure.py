@@ -1,0 +1,219 @@
+"""A case becomes a record whatever happens, and the record agrees with itself."""
+
+from unittest.mock import Mock
+
+import pytest
+import torch
+from sklearn.metrics import classification_report
+
+from fashionbench.data.dataset import Dataset
+from fashionbench.devices.device import Device
+from fashionbench.devices.precision import EXECUTIONS
+from fashionbench.errors import InputError
+from fashionbench.recipe import Recipe
+from fashionbench.records.record import TrainingRecord
+from fashionbench.running.preflight import estimate_seconds
+from fashionbench.training import loop
+from fashionbench.training import measure as case_module
+from fashionbench.training.case import Case
+from fashionbench.training.clock import TrainingClock
+from fashionbench.training.inference import measure_inference
+from fashionbench.training.loop import Curves
+from fashionbench.training.measure import compare_repeats, measure_training, record_absence
+
+CPU = Device(word="cpu", name="Some CPU")
+TINY = Recipe(name="tiny", epochs=2, batch_size=50, batch_size_by_model={"resnet18": 25}, is_result=False)
+
+
+def measure(case: Case, dataset: Dataset, clock: TrainingClock | None = None) -> TrainingRecord:
+    return measure_training(case, dataset, command="pytest", clock=clock or TrainingClock(), watch=lambda _: None)
+
+
+def tiny_case(model: str = "fashioncnn", recipe: Recipe = TINY, seed: int = 0) -> Case:
+    return Case(model=model, device=CPU, recipe=recipe, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def record(sample: Dataset) -> TrainingRecord:
+    return measure(tiny_case(), sample)
+
+
+def test_a_records_scores_are_the_classification_report_of_its_predictions(record: TrainingRecord) -> None:
+    assert record.result is not None
+    labels, said = record.result.test_labels.array(), record.result.test_predictions.array()
+
+    expected = classification_report(
+        labels, said, target_names=record.data.classes, output_dict=True, zero_division=0.0
+    )
+
+    assert record.result.scores.accuracy == pytest.approx(expected["accuracy"], abs=1e-12)
+    for each in record.result.scores.classes:
+        found = {"precision": each.precision, "recall": each.recall, "f1-score": each.f1, "support": each.support}
+        assert found == pytest.approx(expected[each.name], abs=1e-12)
+
+
+def test_the_clock_agrees_with_the_epochs_to_a_percent(sample: Dataset) -> None:
+    clock = TrainingClock()
+
+    record = measure(tiny_case(), sample, clock)
+
+    assert record.result is not None
+    assert sum(record.result.epoch_seconds) == pytest.approx(clock(), rel=0.01)
+    assert record.result.train_seconds == pytest.approx(clock(), rel=0.01)
+
+
+def test_a_record_holds_a_loss_for_every_step_and_a_confidence_for_every_test_image(record: TrainingRecord) -> None:
+    assert record.result is not None
+    steps = 2 * 300 // 50
+    assert record.result.step_losses.shape == (steps,)
+    assert len(record.result.validation_accuracies) == 2
+    assert record.result.test_confidences.shape == (200,)
+    assert (record.data.train_images, record.data.validation_images, record.data.test_images) == (300, 100, 200)
+    assert all(mistake.label != mistake.prediction for mistake in record.result.mistakes)
+
+
+def test_a_record_survives_json(record: TrainingRecord) -> None:
+    assert TrainingRecord.model_validate_json(record.model_dump_json()) == record
+
+
+@pytest.mark.parametrize("model", ["fashioncnn", "resnet18"])
+def test_same_seed_gives_same_predictions(sample: Dataset, model: str) -> None:
+    recipe = Recipe(name="short", epochs=1, batch_size=50)
+
+    first, second = (measure(tiny_case(model, recipe), sample).result for _ in range(2))
+
+    assert first is not None
+    assert second is not None
+    assert first.test_predictions == second.test_predictions
+    assert first.step_losses == second.step_losses
+
+
+def test_the_plain_execution_learns_the_same(sample: Dataset) -> None:
+    recipe = Recipe(name="short", epochs=1, batch_size=50)
+
+    fast, plain = (
+        measure(Case(model="fashioncnn", device=CPU, recipe=recipe, seed=0, execution=execution), sample).result
+        for execution in EXECUTIONS
+    )
+
+    assert fast is not None
+    assert plain is not None
+    assert plain.scores.accuracy == pytest.approx(fast.scores.accuracy, abs=0.1)  # other orders of the images
+
+
+def test_the_warm_up_teaches_nothing(sample: Dataset, record: TrainingRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(case_module, "warm_up", lambda *_: None)
+
+    cold = measure(tiny_case(), sample)
+
+    assert cold.result is not None
+    assert record.result is not None
+    assert cold.result.step_losses == record.result.step_losses
+
+
+def test_a_diverged_loss_becomes_a_failed_record_with_its_reason(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case_module, "train", _spoil_weights)
+
+    record = measure(tiny_case(), sample)
+
+    assert record.status == "failed"
+    assert record.reason.startswith("the training loss became nan in epoch 1, step 1")
+    assert record.result is None
+
+
+def _spoil_weights(model: torch.nn.Module, *arguments: object, **options: object) -> Curves:
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    return loop.train(model, *arguments, **options)  # type: ignore[arg-type]  # passed on as they came
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"), "CUDA out of memory. Tried"),
+        (RuntimeError("kernel image is broken"), "kernel image is broken"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_a_device_that_fails_becomes_a_failed_record(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    monkeypatch.setattr(case_module, "train", Mock(side_effect=error))
+
+    record = measure(tiny_case(), sample)
+
+    assert (record.status, record.reason) == ("failed", reason)
+
+
+def test_a_bug_keeps_its_traceback(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(case_module, "train", Mock(side_effect=TypeError("a bug")))
+
+    with pytest.raises(TypeError, match="a bug"):
+        measure(tiny_case(), sample)
+
+
+def test_a_recipe_that_asks_for_too_many_images_is_refused(sample: Dataset) -> None:
+    greedy = Recipe(name="greedy", train_images=401)
+
+    with pytest.raises(InputError, match=r"train_images 401 of 400 images"):
+        measure(tiny_case(recipe=greedy), sample)
+
+
+def test_an_absent_device_becomes_a_record_with_its_reason(sample: Dataset) -> None:
+    absent = Case(model="resnet18", device=Device(word="cuda", name="", absence="not found"), recipe=TINY, seed=0)
+
+    record = record_absence(absent, sample, command="pytest")
+
+    assert (record.status, record.reason, record.device_name) == ("absent", "not found", "")
+
+
+@pytest.mark.parametrize("batch_size", [1, 256])
+def test_inference_runs_a_whole_batch_and_keeps_its_rounds(sample: Dataset, batch_size: int) -> None:
+    calls: list[None] = []
+
+    record = measure_inference(
+        "fashioncnn",
+        CPU,
+        sample,
+        batch_size=batch_size,
+        command="x",
+        timed=lambda forward: tuple(calls.append(forward()) or 0.5 for _ in range(3)),  # type: ignore[func-returns-value]
+    )
+
+    assert record.result is not None
+    assert record.result.seconds == (0.5, 0.5, 0.5)
+    assert record.batch_size == batch_size
+    assert len(calls) == 3
+
+
+def test_inference_that_fails_becomes_a_failed_record(sample: Dataset) -> None:
+    def fail(_: object) -> tuple[float, ...]:
+        raise RuntimeError("no kernel\nmore")
+
+    record = measure_inference("fashioncnn", CPU, sample, batch_size=1, command="x", timed=fail)
+
+    assert (record.status, record.reason, record.result) == ("failed", "no kernel", None)
+
+
+@pytest.mark.parametrize("execution", ["fast", "plain"])
+def test_an_estimate_grows_with_the_epochs(sample: Dataset, execution: str) -> None:
+    short, long = (
+        Case(
+            model="fashioncnn",
+            device=CPU,
+            recipe=Recipe(name="x", epochs=epochs),
+            seed=0,
+            execution="fast" if execution == "fast" else "plain",
+        )
+        for epochs in (1, 1_000)
+    )
+
+    assert estimate_seconds(long, sample) > 20 * estimate_seconds(short, sample) > 0
+
+
+def test_a_repeat_that_failed_leaves_the_record_as_it_is(sample: Dataset) -> None:
+    record = record_absence(tiny_case(), sample, command="pytest")
+
+    assert compare_repeats(record, record) is record
