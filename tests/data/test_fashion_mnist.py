@@ -14,7 +14,7 @@ import torch
 from torchvision.datasets import FashionMNIST
 
 from fashionbench.data import fashion_mnist as data
-from fashionbench.data import readers
+from fashionbench.data import fetch, readers
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fashion_mnist import CURRENT, OLDER, SAMPLE, cache_folder, find_dataset
 from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
@@ -284,7 +284,7 @@ def sample_is_current(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the sample pass for the current release, so that sources can be tested on small files."""
     digests = {name: data.hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in IDX_NAMES}  # type: ignore[attr-defined]
     monkeypatch.setattr(data, "DIGESTS", digests)
-    monkeypatch.setattr(data, "PACKAGE_FOLDER", Path("no/such/folder"))
+    monkeypatch.setattr(fetch, "PACKAGE_FOLDER", Path("no/such/folder"))
     monkeypatch.setattr(FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])
     monkeypatch.setenv("PATH", "")
     return folder
@@ -299,7 +299,7 @@ def program(folder: Path, name: str, script: str) -> None:
 def test_an_installed_package_is_used_and_kept_in_the_cache(
     sample_is_current: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "PACKAGE_FOLDER", sample_is_current)
+    monkeypatch.setattr(fetch, "PACKAGE_FOLDER", sample_is_current)
 
     first, second = find(None, cache), find(None, cache)
 
@@ -311,7 +311,7 @@ def test_an_installed_package_is_used_and_kept_in_the_cache(
 def test_a_damaged_cache_is_said_and_made_anew(
     sample_is_current: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "PACKAGE_FOLDER", sample_is_current)
+    monkeypatch.setattr(fetch, "PACKAGE_FOLDER", sample_is_current)
     find(None, cache)
     damaged = cache / "current/FashionMNIST/raw" / TEST_LABELS
     damaged.write_bytes(damaged.read_bytes()[:-1])
@@ -345,7 +345,7 @@ def test_the_archives_package_is_unpacked_without_root(
     programs.mkdir()
     program(programs, "apt-get", ": > dataset-fashion-mnist_1_all.deb")
     program(programs, "dpkg-deb", f'/bin/mkdir -p "$3/unpacked" && /bin/cp {sample_is_current}/* "$3/unpacked"')
-    monkeypatch.setattr(data, "PACKAGE_FOLDER", Path("unpacked"))
+    monkeypatch.setattr(fetch, "PACKAGE_FOLDER", Path("unpacked"))
     monkeypatch.setenv("PATH", str(programs))
 
     found = find(None, cache)
@@ -366,7 +366,7 @@ def test_an_archive_that_fails_or_hangs_is_told(
     assert sample_is_current.is_dir()
     program(tmp_path, "apt-get", script)
     program(tmp_path, "dpkg-deb", "exit 1")
-    monkeypatch.setattr(data, "PROGRAM_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(fetch, "PROGRAM_TIMEOUT_SECONDS", 1.0)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(SetupError, match=message):
@@ -381,7 +381,7 @@ def test_the_mirrors_files_are_used(sample_is_current: Path, cache: Path, monkey
             super().__init__(root, train=train, download=False)
 
     Mirror.__name__ = "FashionMNIST"  # torchvision names its folder by the class
-    monkeypatch.setattr(data, "FashionMNIST", Mirror)
+    monkeypatch.setattr(fetch, "FashionMNIST", Mirror)
 
     assert find(None, cache).source == "torchvision's mirror"
 

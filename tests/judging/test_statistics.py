@@ -222,11 +222,11 @@ LOOKS = (3, 5, 8, 12, 20)
 
 
 def test_looks_share_the_five_percent_in_proportion_to_the_seeds_they_add() -> None:
-    shares = [1 - look_confidence(style, LOOKS) for style in LOOKS]
+    shares = [1 - look_confidence(look, LOOKS) for look in LOOKS]
 
     assert sum(shares) == pytest.approx(0.05)
     assert shares[0] / shares[1] == pytest.approx(3 / 2)
-    assert look_confidence(4, LOOKS) == look_confidence(5, LOOKS)  # a case failed: still that style
+    assert look_confidence(4, LOOKS) == look_confidence(5, LOOKS)  # a case failed: still that look
     assert look_confidence(25, LOOKS) == look_confidence(20, LOOKS)
     assert look_confidence(7, ()) == CONFIDENCE
 
@@ -234,18 +234,18 @@ def test_looks_share_the_five_percent_in_proportion_to_the_seeds_they_add() -> N
 def test_an_interval_of_one_of_several_looks_is_wider_and_says_so() -> None:
     big, small = correct([0.92, 0.93, 0.915]), correct([0.91, 0.92, 0.9], seed=1)
 
-    alone, style = gain_interval(big, small), gain_interval(big, small, look_confidence(3, LOOKS))
+    alone, look = gain_interval(big, small), gain_interval(big, small, look_confidence(3, LOOKS))
 
-    assert style.low < alone.low < alone.high < style.high
-    assert style.method.endswith("99.2 % at this style, 95 % over all styles")
+    assert look.low < alone.low < alone.high < look.high
+    assert look.method.endswith("99.2 % at this look, 95 % over all looks")
     assert slowdown_interval([20.0, 22.0, 21.0], [5.0, 5.0, 5.0], [], [], 0.99).high > 4.5
 
 
-def look_at(generator: np.random.Generator, gain: float, styles: tuple[int, ...]) -> tuple[State, bool]:
-    """Simulate one study that adds seeds until it is decided: how it ends, and whether every style's interval holds."""
+def look_at(generator: np.random.Generator, gain: float, looks: tuple[int, ...]) -> tuple[State, bool]:
+    """Simulate one study that adds seeds until it is decided: how it ends, and whether every look's interval holds."""
     big, small = simulate(generator, gain, LOOKS[-1])
     slowdown = Interval(estimate=7.0, low=6.0, high=8.0, method="")
-    intervals = [gain_interval(big[:style], small[:style], look_confidence(style, styles)) for style in LOOKS]
+    intervals = [gain_interval(big[:look], small[:look], look_confidence(look, looks)) for look in LOOKS]
     thresholds = Thresholds(margin=MARGIN, price_minutes_per_pp=None)
     states = [judge(interval, slowdown, 9.0, thresholds) for interval in intervals]
     ended = next((state for state in states if state != "CANNOT TELL"), states[-1])

@@ -229,7 +229,7 @@ except SetupError as error:
 """
     ended = subprocess.run(  # noqa: S603 - this Python, our script
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "COVERAGE_PROCESS_START": ""},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COVERAGE_PROCESS_START": ""},
         capture_output=True,
         text=True,
         check=False,

@@ -157,7 +157,7 @@ def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
 import os, sys
 from pathlib import Path
 from fashionbench.running.process import measure_in_child
-from test_child import job, LONG
+from test_process import job, LONG
 from fashionbench.data.fashion_mnist import find_dataset
 
 def tell(_):
