@@ -12,12 +12,20 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from fashionbench.errors import InputError
-from fashionbench.models.networks import Shape
 from fashionbench.recipe import Recipe
 
-__all__ = ["Dataset", "Split", "draw_split", "image_shape", "split_dataset"]
+__all__ = ["Dataset", "Split", "Task", "draw_split", "split_dataset"]
 
 TEST_SUBSET_SEED: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a network is built for: the shape of its images and the number of classes."""
+
+    shape: tuple[int, int, int]
+    """Channels, height and width."""
+    classes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +47,12 @@ class Dataset:
     test_labels: Tensor
     read_seconds: float = 0.0
     """Finding, fetching, verifying and decoding."""
+
+    @property
+    def task(self) -> Task:
+        """What a network for these images is built for."""
+        _, channels, height, width = self.train_images.shape
+        return Task(shape=(channels, height, width), classes=len(self.classes))
 
     @property
     def described(self) -> str:
@@ -137,9 +151,3 @@ def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
         train_images=recipe.train_images,
         test_images=recipe.test_images,
     )
-
-
-def image_shape(dataset: Dataset) -> Shape:
-    """Return channels, height and width."""
-    _, channels, height, width = dataset.train_images.shape
-    return channels, height, width

@@ -15,6 +15,7 @@ import torchvision
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from fashionbench.data.dataset import Task
 from fashionbench.errors import InputError
 from fashionbench.models.baselines import BASELINES, Baseline
 from fashionbench.models.networks import (
@@ -73,7 +74,7 @@ def find_builder(name: str) -> Builder:
     return _load(name, lambda: getattr(import_module(module), function))
 
 
-def build_model(name: str, *, shape: Shape, classes: int, seed: int) -> nn.Module:
+def build_model(name: str, task: Task, seed: int) -> nn.Module:
     """Build a model on the CPU with weights drawn from ``seed``; torch's own generator is left as it was.
 
     Raises:
@@ -83,10 +84,10 @@ def build_model(name: str, *, shape: Shape, classes: int, seed: int) -> nn.Modul
     build = find_builder(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build(shape, classes)
+        model = build(task.shape, task.classes)
         if any(is_lazy(parameter) for parameter in model.parameters()):
             with torch.no_grad():
-                model.eval()(torch.zeros(1, *shape))
+                model.eval()(torch.zeros(1, *task.shape))
         return model.train()
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from fashionbench.data.dataset import Dataset, image_shape
+from fashionbench.data.dataset import Dataset
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import InputError, SetupError
 from fashionbench.execution.fast import keep_memory, speed_up
@@ -98,7 +98,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     if case.execution == "fast":
         keep_memory()
     batch_size = case.recipe.batch_size_for(case.model)
-    warm_up(model, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
+    warm_up(model, dataset.task.shape, batch_size, len(dataset.classes), case.execution, case.precision)
     optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
     images, labels = dataset.train_images[: 64 * batch_size], dataset.train_labels[: 64 * batch_size]
     if case.execution == "plain":
@@ -123,12 +123,12 @@ def check_fit(case: Case, dataset: Dataset) -> None:
         InputError: It does not; its own error is in the message.
 
     """
-    shape, classes = image_shape(dataset), len(dataset.classes)
+    shape, classes = dataset.task.shape, dataset.task.classes
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     size = " x ".join(map(str, shape))
     wanted = f"a network that takes images (N, {size}) to logits (N, {classes})"
     try:
-        model = build_model(case.model, shape=shape, classes=classes, seed=0)
+        model = build_model(case.model, dataset.task, 0)
         if isinstance(model, Baseline):
             return
         found = model.train()(images)
@@ -168,7 +168,7 @@ def _tell_difference(case: Case, dataset: Dataset, images: torch.Tensor) -> str:
     """Compare logits in evaluation, and require that no weight which was replaced is still trained."""
     plain, ours = (build_plain(case.model, dataset, case.seed) for _ in range(2))
     given = {*ours.parameters()}
-    speed_up(ours, image_shape(dataset))
+    speed_up(ours, dataset.task.shape)
     with torch.no_grad():
         expected, found = (model.eval()(images) for model in (plain, ours))
     if not bool(((expected - found).abs() <= SAME * expected.abs().max()).all()):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fashionbench.data.dataset import Dataset, image_shape
+from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.execution.fast import speed_up
 from fashionbench.models.baselines import Baseline
@@ -36,9 +36,9 @@ def build_for(case: Case, dataset: Dataset) -> nn.Module:
     """Build a case's model on the CPU, with weights from its seed, as its execution wants it."""
     model = build_plain(case.model, dataset, case.seed)
     rewritten = case.execution == "fast" and not isinstance(model, Baseline)
-    return speed_up(model, image_shape(dataset)) if rewritten else model
+    return speed_up(model, dataset.task.shape) if rewritten else model
 
 
 def build_plain(name: str, dataset: Dataset, seed: int) -> nn.Module:
     """Build a model on the CPU as it is defined, with weights from a seed."""
-    return build_model(name, shape=image_shape(dataset), classes=len(dataset.classes), seed=seed)
+    return build_model(name, dataset.task, seed)

@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from fashionbench.data.dataset import Dataset, image_shape
+from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.precision import arithmetic
@@ -72,7 +72,7 @@ def measure_inference(  # noqa: PLR0913 - each named
         model.fit(dataset.train_images[few], dataset.train_labels[few], 0)
     elif execution == "fast":
         keep_memory()
-        model = speed_up_inference(model, image_shape(dataset))
+        model = speed_up_inference(model, dataset.task.shape)
     model.to(target)
     images = dataset.test_images[torch.arange(batch_size) % len(dataset.test_images)].to(target)
 

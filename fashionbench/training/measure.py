@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import torch
 from torch import Tensor, nn
 
-from fashionbench.data.dataset import Dataset, Split, draw_split, image_shape
+from fashionbench.data.dataset import Dataset, Split, draw_split
 from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.runtime import peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.errors import CaseFailedError, InputError
@@ -123,7 +123,7 @@ def _prepare(case: Case, dataset: Dataset) -> Prepared:
     if not isinstance(model, Baseline):
         throw_away = build_for(case, dataset).to(device)
         batch_size = case.recipe.batch_size_for(case.model)
-        warm_up(throw_away, image_shape(dataset), batch_size, len(dataset.classes), case.execution, case.precision)
+        warm_up(throw_away, dataset.task.shape, batch_size, len(dataset.classes), case.execution, case.precision)
     return Prepared(model=model, split=split, build_seconds=built - started, warmup_seconds=time.perf_counter() - built)
 
 
@@ -261,7 +261,7 @@ def describe(name: str, dataset: Dataset, model: nn.Module) -> ModelInfo:
     if isinstance(model, Baseline):
         size = model.size
         return ModelInfo(parameters=size, reachable_parameters=size, forward_flops=0, training_flops=0, layers=0)
-    return describe_model(lambda: build_plain(name, dataset, 0), image_shape(dataset))
+    return describe_model(lambda: build_plain(name, dataset, 0), dataset.task.shape)
 
 
 def _pack_classes(classes: Tensor) -> Packed:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from fashionbench.data.dataset import Task
 from fashionbench.devices.precision import arithmetic
 from fashionbench.execution.fast import keep_memory, speed_up, speed_up_inference
 from fashionbench.execution.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
@@ -31,7 +32,7 @@ def relative_difference(one: torch.Tensor, other: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_fast_models_logits_and_reachable_gradients_are_the_plain_ones(name: str) -> None:
-    build = partial(build_model, name, shape=(1, 28, 28), classes=10, seed=1)
+    build = partial(build_model, name, Task(shape=(1, 28, 28), classes=10), seed=1)
     plain, fast = build().double(), speed_up(build(), SHAPE).double()
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(6, *SHAPE, generator=generator, dtype=torch.double)
@@ -158,7 +159,7 @@ def test_the_maximum_before_relu_has_the_same_output_and_gradient() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_inference_gives_the_plain_models_logits(name: str) -> None:
-    build = partial(build_model, name, shape=(1, 28, 28), classes=10, seed=1)
+    build = partial(build_model, name, Task(shape=(1, 28, 28), classes=10), seed=1)
     images = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0))
     plain = build()
     for module in plain.modules():
@@ -196,7 +197,7 @@ def test_a_model_with_hooks_keeps_its_batch_norms_in_inference() -> None:
 
 
 def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
-    build = partial(build_model, "resnet18", shape=(1, 28, 28), classes=10, seed=1)
+    build = partial(build_model, "resnet18", Task(shape=(1, 28, 28), classes=10), seed=1)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(4, *SHAPE, generator=generator, dtype=torch.double)
     labels = torch.tensor([0, 1, 2, 3])
@@ -212,7 +213,7 @@ def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
 
 
 def test_resnet18_reaches_38_percent_of_its_weights_at_28_pixels() -> None:
-    info = describe_model(partial(build_model, "resnet18", shape=(1, 28, 28), classes=10, seed=0), SHAPE)
+    info = describe_model(partial(build_model, "resnet18", Task(shape=(1, 28, 28), classes=10), seed=0), SHAPE)
 
     assert info.parameters == 11_175_370
     assert info.reachable_parameters == 4_228_554
@@ -221,7 +222,7 @@ def test_resnet18_reaches_38_percent_of_its_weights_at_28_pixels() -> None:
 
 
 def test_fashioncnn_reaches_all_its_weights_and_its_work_is_the_sum_of_its_layers() -> None:
-    info = describe_model(partial(build_model, "fashioncnn", shape=(1, 28, 28), classes=10, seed=0), SHAPE)
+    info = describe_model(partial(build_model, "fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=0), SHAPE)
 
     convolutions = 2 * (28 * 28 * 32 * 9 + 12 * 12 * 64 * 32 * 9)
     linear = 2 * (2304 * 600 + 600 * 120 + 120 * 10)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Dataset, Task
 from fashionbench.execution import layers as layers_module
 from fashionbench.execution.fast import speed_up
 from fashionbench.execution.layers import Dropout, NormedConvolution
@@ -156,7 +156,7 @@ def test_under_autocast_the_two_are_left_to_torch() -> None:
 
 
 def test_fashioncnns_logits_in_single_precision_are_within_1e5_of_the_exact_ones(sample: Dataset) -> None:
-    plain, fast = (build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=0) for _ in range(2))
+    plain, fast = (build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=0) for _ in range(2))
     fast = speed_up(fast, (1, 28, 28))
     for model in (plain, fast):
         model.get_submodule("dropout").register_forward_hook(lambda _, given, __: given[0])

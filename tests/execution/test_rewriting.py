@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from fashionbench.data.dataset import Task
 from fashionbench.execution.fast import speed_up
 from fashionbench.execution.layers import ChannelsLast, Dropout, NormedConvolution
 from fashionbench.execution.onednn import Linear, Product
@@ -167,7 +168,7 @@ def test_a_layer_that_is_called_by_name_stays() -> None:
 
 
 def test_resnet18_is_rewritten_throughout() -> None:
-    model = build_model("resnet18", shape=(1, 28, 28), classes=10, seed=0)
+    model = build_model("resnet18", Task(shape=(1, 28, 28), classes=10), seed=0)
 
     kinds = Counter(type(layer) for layer in speed_up(model, (1, 28, 28)).modules())
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fashionbench.data.dataset import Task
 from fashionbench.errors import InputError
 from fashionbench.models.networks import FashionCNN
 from fashionbench.models.registry import MODELS, build_model, source_of
@@ -13,7 +14,7 @@ from fashionbench.models.registry import MODELS, build_model, source_of
 
 @pytest.mark.parametrize(("name", "parameters"), [("fashioncnn", 1_475_338), ("resnet18", 11_175_370)])
 def test_parameter_count_is_the_published_one(name: str, parameters: int) -> None:
-    model = build_model(name, shape=(1, 28, 28), classes=10, seed=0)
+    model = build_model(name, Task(shape=(1, 28, 28), classes=10), seed=0)
 
     count = sum(parameter.numel() for parameter in model.parameters())
 
@@ -22,7 +23,7 @@ def test_parameter_count_is_the_published_one(name: str, parameters: int) -> Non
 
 @pytest.mark.parametrize("name", MODELS)
 def test_channels_and_classes_are_the_callers(name: str) -> None:
-    model = build_model(name, shape=(3, 28, 28), classes=7, seed=0)
+    model = build_model(name, Task(shape=(3, 28, 28), classes=7), seed=0)
 
     logits = model(torch.zeros(2, 3, 28, 28))
 
@@ -42,9 +43,9 @@ def test_fashioncnn_shrinks_the_image_as_the_study_lists() -> None:
 def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> None:
     state = torch.get_rng_state()
 
-    first = build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=3)
-    second = build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=3)
-    other = build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=4)
+    first = build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=3)
+    second = build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=3)
+    other = build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=4)
 
     assert torch.equal(first.state_dict()["fc1.weight"], second.state_dict()["fc1.weight"])
     assert not torch.equal(first.state_dict()["fc1.weight"], other.state_dict()["fc1.weight"])
@@ -53,12 +54,12 @@ def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> Non
 
 def test_unknown_model_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(InputError, match=r"unknown model 'resnet19'; expected one of fashioncnn, resnet18, dummy, "):
-        build_model("resnet19", shape=(1, 28, 28), classes=10, seed=0)
+        build_model("resnet19", Task(shape=(1, 28, 28), classes=10), seed=0)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_torchvisions_classifiers_take_the_callers_channels_and_classes(channels: int) -> None:
-    model = build_model("torchvision:mobilenet_v3_small", shape=(channels, 32, 32), classes=7, seed=0).eval()
+    model = build_model("torchvision:mobilenet_v3_small", Task(shape=(channels, 32, 32), classes=7), seed=0).eval()
 
     assert model(torch.zeros(2, channels, 32, 32)).shape == (2, 7)
     assert next(model.parameters()).shape == (16, channels, 3, 3)

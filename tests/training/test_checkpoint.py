@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fashionbench.data.dataset import Task
 from fashionbench.execution.fast import speed_up
 from fashionbench.models.registry import build_model
 from fashionbench.recipe import Recipe
@@ -23,7 +24,7 @@ STEPS = 3 * 5
 
 
 def network() -> nn.Module:
-    return speed_up(build_model("fashioncnn", shape=(1, 28, 28), classes=10, seed=0), (1, 28, 28))
+    return speed_up(build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=0), (1, 28, 28))
 
 
 def images() -> tuple[Tensor, Tensor]:
