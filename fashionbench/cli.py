@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -54,6 +55,22 @@ def main() -> None:
     except FashionBenchError as error:
         typer.echo(f"fashionbench: {error}", err=True)
         raise SystemExit(EXIT_BAD_INPUT) from None
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fashionbench {version('fashionbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before_command(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Accept the options that come before a command."""
 
 
 @app.command()

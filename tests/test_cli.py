@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import struct
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,18 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     with pytest.raises(SystemExit) as left:
         cli.main()
     return int(left.value.code or 0)
+
+
+def test_version_is_printed_without_waiting_for_torch() -> None:
+    code = (
+        "import sys; from fashionbench.cli import app; app(['--version'], standalone_mode=False); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    said, modules = done.stdout.splitlines()
+    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+
+    assert said == f"fashionbench {pyproject['project']['version']}"
+    assert "torch" not in modules.split()
 
 
 def tiny_run(sample_folder: Path, out: Path) -> list[str | Path]:
