@@ -1,29 +1,60 @@
 """The project's commands. One environment serves them all: torch with torchvision is some 5.5 GB."""
 
+import ctypes.util
+import hashlib
+import json
+import shutil
 import sys
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import nox
+from filelock import FileLock  # a dependency of virtualenv, which nox requires
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "tests"]
 
-ENVIRONMENT = Path(".nox", "fashionbench")
-PYPROJECT = nox.project.load_toml("pyproject.toml")
+ENVIRONMENT: Final = Path(".nox", "fashionbench")
+STAMP: Final = ENVIRONMENT / "installed.json"
+"""What the environment contains. Written last, so that an environment without it is known to be incomplete."""
+CONSTRAINTS: Final = Path("constraints.txt")
+PYPROJECT: Final = nox.project.load_toml("pyproject.toml")
+PYTHON_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+SECONDS_TO_SAVE: Final = 30.0
+"""How long Ctrl-C waits for a run: it saves its checkpoint first, and nox would kill it after half a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """What the shared environment was made from and contains."""
+
+    project: str
+    requirements: list[str]
+    python: str = PYTHON_VERSION
+    checkout: str = field(default_factory=lambda: str(Path.cwd()))
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Train and time both models on every device, and write reports/report.html and .pdf (options after --)."""
-    python = _environment(session)
-    session.run(python, "-m", "pytest", "bench/", "--benchmark-json=reports/benchmark.json", *session.posargs)
+    if not STAMP.exists() and sys.platform != "win32" and ctypes.util.find_library("pango-1.0") is None:
+        # said before gigabytes are downloaded; on Windows WeasyPrint searches folders that find_library does not know
+        session.warn("Pango was not found. The PDF report needs it: docs/install.md has the command for your system.")
+    python = _environment(session, "bench")
+    session.run(
+        *(python, "-m", "pytest", "bench/", "--benchmark-json=reports/benchmark.json", *session.posargs),
+        interrupt_timeout=SECONDS_TO_SAVE,
+        terminate_timeout=SECONDS_TO_SAVE,
+    )
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Prove the code right, with the branch coverage gate (pytest options after --)."""
-    python = _environment(session)
+    python = _environment(session, "tests")
     session.run(python, "-m", "pytest", "--cov", *session.posargs)
     if not session.posargs:
         session.run(python, "-m", "coverage", "report", "--fail-under=100")
@@ -33,7 +64,7 @@ def tests(session: nox.Session) -> None:
 def execution(session: nox.Session) -> None:
     """Time the fast execution against the plain loop, by turns, and write reports/execution.json (about 3 minutes)."""
     session.run(
-        *(_environment(session), "-m", "pytest", "bench/bench_execution.py", "-m", "execution"),
+        *(_environment(session, "bench"), "-m", "pytest", "bench/bench_execution.py", "-m", "execution"),
         *("--benchmark-json=reports/execution.json", *session.posargs),
     )
 
@@ -41,21 +72,22 @@ def execution(session: nox.Session) -> None:
 @nox.session
 def chaos(session: nox.Session) -> None:
     """Kill a smoke run at 50 random moments and hold what comes out against an undisturbed one (--kills N)."""
-    session.run(_environment(session), "tests/chaos.py", *session.posargs)
+    session.run(_environment(session, "bench"), "tests/chaos.py", *session.posargs)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Give the readers 160,000 spoiled files."""
     session.run(
-        _environment(session), "-m", "pytest", "tests/test_hostile.py", "--hypothesis-profile=fuzz", *session.posargs
+        *(_environment(session, "tests"), "-m", "pytest", "tests/test_hostile.py", "--hypothesis-profile=fuzz"),
+        *session.posargs,
     )
 
 
 @nox.session
 def growth(session: nox.Session) -> None:
     """Measure how time and memory grow with images, batch, threads, epochs, seeds and records (about 25 minutes)."""
-    session.run(_environment(session), "tests/growth.py", *session.posargs)
+    session.run(_environment(session, "bench"), "tests/growth.py", *session.posargs)
 
 
 @nox.session
@@ -71,7 +103,7 @@ def html(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Hold style, types, spelling and the floors."""
-    python = _environment(session)
+    python = _environment(session, "lint")
     session.run(python, "-m", "ruff", "format", "--check", ".")
     session.run(python, "-m", "ruff", "check", ".")
     session.run(python, "-m", "mypy")
@@ -79,14 +111,78 @@ def lint(session: nox.Session) -> None:
     session.run(str(Path(python).with_name("lint-imports")))
 
 
-def _environment(session: nox.Session) -> str:
-    """Make the shared environment, or bring it up to date, and return its Python."""
-    programs = ENVIRONMENT.absolute() / ("Scripts" if sys.platform == "win32" else "bin")
-    python = str(programs / "python")
-    quiet = ["--quiet"] if ENVIRONMENT.exists() else []
-    if not ENVIRONMENT.exists():
-        session.log("Making the environment; torch and torchvision are some 5.5 GB, so this takes a while.")
-        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT))
-    groups = nox.project.dependency_groups(PYPROJECT, "lint")
-    session.run(python, "-m", "pip", "install", *quiet, "--constraint", "constraints.txt", "--editable", ".", *groups)
-    return python
+def _environment(session: nox.Session, group: str) -> str:
+    """Make the shared environment, or add what the dependency group lacks, and return its Python.
+
+    The network is not used where the group is installed and the project's requirements have not changed.
+    """
+    wanted = set(nox.project.dependency_groups(PYPROJECT, group))
+    ENVIRONMENT.parent.mkdir(exist_ok=True)
+    with FileLock(ENVIRONMENT.with_suffix(".lock")):  # two terminals install one after the other
+        before = _read_stamp()
+        if ENVIRONMENT.exists() and (fault := _find_fault(before)):
+            session.warn(f"Making {ENVIRONMENT} again: {fault}.")
+            shutil.rmtree(ENVIRONMENT)
+            before = None
+        if before is None:
+            session.log("Making the environment. It takes some minutes: torch and torchvision are some 5.5 GB.")
+            session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT))
+        after = Installed(project=_digest_project(), requirements=sorted(wanted))
+        if before is None or before.project != after.project:
+            _install(session, "--editable", ".", *after.requirements, before=before, after=after)
+        elif missing := wanted.difference(before.requirements):
+            both = sorted(wanted.union(before.requirements))
+            _install(session, *sorted(missing), before=before, after=replace(after, requirements=both))
+    return str(_python())
+
+
+def _python() -> Path:
+    return ENVIRONMENT.absolute() / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def _digest_project() -> str:
+    """Digest what decides which packages are installed; the settings of linters and pytest do not."""
+    parts = {
+        "build": PYPROJECT["build-system"],
+        "project": PYPROJECT["project"],
+        "wheel": PYPROJECT["tool"]["hatch"],
+        "constraints": CONSTRAINTS.read_text(encoding="utf-8"),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _read_stamp() -> Installed | None:
+    try:
+        return Installed(**json.loads(STAMP.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):  # none, one that was cut, or one of another version's fields
+        return None
+
+
+def _find_fault(installed: Installed | None) -> str:
+    """Say why the environment cannot be used, or nothing."""
+    if installed is None:
+        return "its installation was not finished"
+    if installed.python != PYTHON_VERSION:
+        return f"it was made for Python {installed.python}, and this is {PYTHON_VERSION}"
+    if installed.checkout != str(Path.cwd()):
+        return f"it was made in {installed.checkout}"
+    return "" if _python().exists() else "the Python that it was made with is gone"
+
+
+def _install(session: nox.Session, *packages: str, before: Installed | None, after: Installed) -> None:
+    """Install with pip under the constraints; the stamp is absent meanwhile, so that an interrupt is noticed."""
+    STAMP.unlink(missing_ok=True)
+    try:
+        session.run(str(_python()), "-m", "pip", "install", "--constraint", str(CONSTRAINTS), *packages)
+    except CommandFailed:
+        if before is not None:  # pip fetches and builds everything before it changes anything
+            _write_stamp(before)
+        session.error(
+            "pip could not install the packages; its message is above. "
+            "Check the network connection and the free disk space, then run the same command again."
+        )
+    _write_stamp(after)
+
+
+def _write_stamp(installed: Installed) -> None:
+    STAMP.write_text(json.dumps(asdict(installed), indent=2), encoding="utf-8")
