@@ -14,9 +14,10 @@ from fashionbench.devices.runtime import synchronize
 from fashionbench.execution.fast import keep_memory, speed_up_inference
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, spread
+from fashionbench.models.description import describe
 from fashionbench.records.record import Execution, InferenceRecord, InferenceResult, Precision, Status
 from fashionbench.training.case import build_plain
-from fashionbench.training.measure import describe, now
+from fashionbench.training.measure import now
 
 __all__ = ["BATCH_SIZES", "measure_inference", "time_rounds"]
 
@@ -98,7 +99,7 @@ def measure_inference(  # noqa: PLR0913 - each named
         reason=reason,
         measured_at=now(),
         environment=describe_environment(device, command),
-        model_info=describe(model_name, dataset, model),
+        model_info=describe(model_name, dataset.task, model),
         batch_size=batch_size,
         result=result,
     )

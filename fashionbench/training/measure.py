@@ -17,7 +17,7 @@ from fashionbench.errors import CaseFailedError, InputError
 from fashionbench.execution.fast import keep_memory
 from fashionbench.execution.step import warm_up
 from fashionbench.models.baselines import Baseline
-from fashionbench.models.description import describe_model
+from fashionbench.models.description import describe
 from fashionbench.records.fields import Packed
 from fashionbench.records.record import (
     DataInfo,
@@ -28,14 +28,14 @@ from fashionbench.records.record import (
     TrainingRecord,
     TrainingResult,
 )
-from fashionbench.training.case import Case, build_for, build_plain
+from fashionbench.training.case import Case, build_for
 from fashionbench.training.checkpoint import Checkpoints
 from fashionbench.training.clock import TrainingClock
 from fashionbench.training.identity import identify
 from fashionbench.training.loop import Curves, Tick, train
 from fashionbench.training.scoring import pick_mistakes, predict, score
 
-__all__ = ["compare_repeats", "describe", "measure_training", "now", "record_absence", "record_failure"]
+__all__ = ["compare_repeats", "measure_training", "now", "record_absence", "record_failure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -202,7 +202,7 @@ def _finish(case: Case, dataset: Dataset, prepared: Prepared, curves: Curves, co
         peak_device_bytes=peak_device_bytes(torch.device(case.device.word)),
         resumed=curves.resumed,
     )
-    info = describe(case.model, dataset, prepared.model)
+    info = describe(case.model, dataset.task, prepared.model)
     return _record(case, dataset, command, status="finished", reason="", result=result, info=info)
 
 
@@ -254,14 +254,6 @@ def _record(  # noqa: PLR0913 - the parts that differ between finished and not
         ),
         result=result,
     )
-
-
-def describe(name: str, dataset: Dataset, model: nn.Module) -> ModelInfo:
-    """Tell what a model is; of a classical baseline, what ``model`` has learned."""
-    if isinstance(model, Baseline):
-        size = model.size
-        return ModelInfo(parameters=size, reachable_parameters=size, forward_flops=0, training_flops=0, layers=0)
-    return describe_model(lambda: build_plain(name, dataset, 0), dataset.task.shape)
 
 
 def _pack_classes(classes: Tensor) -> Packed:

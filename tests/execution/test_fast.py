@@ -13,14 +13,11 @@ from torch import nn
 from torch.nn import functional
 
 from fashionbench.data.dataset import Task
-from fashionbench.devices.precision import arithmetic
 from fashionbench.execution.fast import keep_memory, speed_up, speed_up_inference
 from fashionbench.execution.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
 from fashionbench.execution.step import make_optimizer, train_step
-from fashionbench.models.description import describe_model
 from fashionbench.models.registry import MODELS, build_model
 from fashionbench.models.taps import crop_convolutions
-from fashionbench.records.record import Precision
 
 SHAPE = (1, 28, 28)
 
@@ -210,53 +207,6 @@ def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
 
     assert losses["fast"][0] > 10 * losses["fast"][-1]
     assert torch.allclose(losses["fast"], losses["plain"], rtol=1e-5)
-
-
-def test_resnet18_reaches_38_percent_of_its_weights_at_28_pixels() -> None:
-    info = describe_model(partial(build_model, "resnet18", Task(shape=(1, 28, 28), classes=10), seed=0), SHAPE)
-
-    assert info.parameters == 11_175_370
-    assert info.reachable_parameters == 4_228_554
-    assert info.layers == 21
-    assert info.useful_training_flops == pytest.approx(0.105e9, rel=0.02)  # counted by hand elsewhere
-
-
-def test_fashioncnn_reaches_all_its_weights_and_its_work_is_the_sum_of_its_layers() -> None:
-    info = describe_model(partial(build_model, "fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=0), SHAPE)
-
-    convolutions = 2 * (28 * 28 * 32 * 9 + 12 * 12 * 64 * 32 * 9)
-    linear = 2 * (2304 * 600 + 600 * 120 + 120 * 10)
-    assert info.reachable_parameters == info.parameters
-    assert info.forward_flops == convolutions + linear
-    meeting = 2 * (82 * 82 * 32 + 12 * 12 * 64 * 32 * 9)  # 28 outputs by 3 taps, two of them on padding
-    assert info.useful_forward_flops == meeting + linear
-    assert info.layers == 5
-    outputs = 3 * 32 * 28 * 28 + 32 * 14 * 14 + 3 * 64 * 12 * 12 + 64 * 6 * 6 + 600 + 600 + 120 + 10
-    assert info.activations == outputs
-
-
-def test_useful_work_is_counted_tap_by_tap() -> None:
-    convolution = nn.Conv2d(4, 6, (3, 2), stride=2, padding=(2, 1), dilation=2, groups=2)
-
-    info = describe_model(lambda: nn.Sequential(convolution), (4, 5, 6))
-
-    met = functional.conv2d(
-        torch.ones(1, 4, 5, 6), torch.ones(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2
-    )
-    assert info.useful_forward_flops == 2 * int(met.sum())
-
-
-@pytest.mark.parametrize(("precision", "single"), [("fp32", "ieee"), ("tf32", "tf32")])
-def test_single_precision_is_ieee_on_nvidias_devices_unless_tf32_is_asked_for(
-    precision: Precision, single: str
-) -> None:
-    before = torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision
-
-    with arithmetic(torch.device("cuda"), precision):
-        inside = torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision
-    torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision = before
-
-    assert inside == (single, single)
 
 
 def test_memory_is_left_to_the_allocator_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
