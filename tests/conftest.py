@@ -4,14 +4,20 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it: other cores are for other tests
 
 import pytest
+import torch
 from hypothesis import settings
-from ray.cluster_utils import Cluster as RayCluster
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fashion_mnist import find_dataset
 from fashionbench.data.readers import IDX_NAMES
+
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster as RayCluster
 
 settings.register_profile("fuzz", max_examples=20_000, deadline=5_000)
 settings.register_profile("usual", max_examples=100, deadline=5_000)
@@ -19,9 +25,37 @@ settings.load_profile("usual")
 
 SAMPLE = Path(__file__).parent / "data"
 
+SINGLE: Final = {"nodes": "ray", "browser": "browser", "measured": "benchmark"}
+"""What exists once in all processes of ``pytest -n``: the fixture, and the group of the tests that use it."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-gold", action="store_true", help="write tests/gold anew from what the page is now")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Keep groups together with ``-n`` alone, too."""
+    if config.getoption("numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "loadgroup"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            for fixture in SINGLE.keys() & {*getattr(item, "fixturenames", ())}:
+                item.add_marker(pytest.mark.xdist_group(SINGLE[fixture]))
+
+
+@pytest.fixture(autouse=True)
+def _two_threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.node.get_closest_marker("threads") is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +83,10 @@ def folder(tmp_path: Path, sample_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def nodes() -> Iterator[RayCluster]:
+def nodes() -> Iterator["RayCluster"]:
     """Start a Ray cluster of three nodes on this machine: real processes, real sockets."""
+    from ray.cluster_utils import Cluster as RayCluster  # noqa: PLC0415 - Ray is an extra, and takes its time
+
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it, and the docs advise it
     memory = 100 * 1024**2
