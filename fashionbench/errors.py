@@ -1,43 +1,54 @@
-"""The errors a user can cause: one base class, each message saying found, expected, what to do."""
+"""The errors that a user can cause. Each message says what was found, what was expected and what to do."""
 
+import re
 from functools import partial
 
 __all__ = ["CaseFailedError", "FashionBenchError", "InputError", "SetupError"]
 
 
 class FashionBenchError(Exception):
-    """Base of every error that is the user's or the machine's, not a bug.
+    """Base of every error that is caused by the user or the machine, not by a bug.
+
+    The message is one line: ``Unknown device 'tpu9'. Expected cpu or cuda. Name one of those with --devices.``
 
     Args:
-        found: What was met.
-        expected: What would have been right.
-        remedy: What to do about it, as an instruction.
+        found: What was found; begin with a common word or an option, not with a file's or model's bare name.
+        expected: What would have been right, to follow the word "expected".
+        remedy: What to do about it, an instruction. A command comes last, after "run: ".
 
     """
 
     def __init__(self, found: str, *, expected: str, remedy: str) -> None:
-        super().__init__(_one_line(f"{found}; expected {expected}; {remedy}"))
+        super().__init__(_one_line(f"{_sentence(found)} {_sentence(f'expected {expected}')} {_sentence(remedy)}"))
         self.found = found
         self.expected = expected
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Travel between processes with its keyword arguments."""
+        """Pickle with the keyword arguments, so that the error crosses processes."""
         return partial(type(self), expected=self.expected, remedy=self.remedy), (self.found,)
 
 
+def _sentence(text: str) -> str:
+    """Return a text with a full stop, and with a capital letter unless it begins with an option, a name or a path."""
+    text = text.strip().removesuffix(".")
+    start = text[:1].upper() if re.match(r"[a-z]+:?( |$)", text) else text[:1]
+    end = "" if text.startswith("run: ") else "."  # a command is ready to paste
+    return f"{start}{text[1:]}{end}"
+
+
 def _one_line(text: str) -> str:
-    """Return a text without line ends and without what a terminal would obey: it may quote a stranger's file."""
+    """Return a text without line breaks and terminal control characters: it may quote a file of unknown origin."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 class InputError(FashionBenchError):
-    """A file, option or name that cannot be used."""
+    """A file, option or name cannot be used."""
 
 
 class SetupError(FashionBenchError):
-    """The machine lacks something that the run needs: a library, disk space, the data."""
+    """The machine lacks something that the run needs: a library, disk space or the data."""
 
 
 class CaseFailedError(FashionBenchError):
-    """One case could not be finished (its device failed, or its loss diverged); the others go on."""
+    """One case cannot be finished: its device failed, or its loss diverged. The other cases continue."""

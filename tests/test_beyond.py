@@ -193,17 +193,17 @@ def test_the_classical_baselines_alone_make_a_report(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--models", "mynets:make_wrong"], "model 'mynets:make_wrong' fails on images of 1 x 8 x 8 (RuntimeError: "),
-        (["--models", "mynets:make_tuple"], "gives tuple for 2 images of 1 x 8 x 8; expected a network that takes"),
+        (["--models", "mynets:make_wrong"], "Model 'mynets:make_wrong' fails on images of 1 x 8 x 8 (RuntimeError: "),
+        (["--models", "mynets:make_tuple"], "gives tuple for 2 images of 1 x 8 x 8. Expected a network that takes"),
         (["--models", "mynets:Shifty"], "cannot be rewritten for the fast execution (its logits differ)"),
         (["--models", "mynets:Listed"], "cannot be rewritten for the fast execution (other weights are trained)"),
         (["--models", "mynets:Picky"], "cannot be rewritten for the fast execution (TypeError: not my layer)"),
-        (["--models", "mynets:nothing"], "model 'mynets:nothing' cannot be loaded (AttributeError: "),
-        (["--models", "nowhere:make_net"], "model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),
-        (["--models", "broken"], "model 'broken' cannot be loaded (AttributeError: "),
-        (["--models", "torchvision:vgg"], "unknown model 'torchvision:vgg'; expected one of fashioncnn, resnet18, "),
-        (["--models", "torchvision:vgg11"], "model 'torchvision:vgg11' fails on images of 1 x 8 x 8 (RuntimeError"),
-        (["--dataset", "imagenet"], "unknown dataset 'imagenet'; expected fashion-mnist, mnist, "),
+        (["--models", "mynets:nothing"], "Model 'mynets:nothing' cannot be loaded (AttributeError: "),
+        (["--models", "nowhere:make_net"], "Model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),
+        (["--models", "broken"], "Model 'broken' cannot be loaded (AttributeError: "),
+        (["--models", "torchvision:vgg"], "Unknown model 'torchvision:vgg'. Expected one of fashioncnn, resnet18, "),
+        (["--models", "torchvision:vgg11"], "Model 'torchvision:vgg11' fails on images of 1 x 8 x 8 (RuntimeError"),
+        (["--dataset", "imagenet"], "Unknown dataset 'imagenet'. Expected fashion-mnist, mnist, "),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line_before_any_training(

@@ -239,7 +239,7 @@ def test_data_is_no_sample(
     assert call(monkeypatch, "data", "--data", sample_folder) == 2
 
     assert re.fullmatch(
-        r"fashionbench: .*data holds 400 training and 200 test images; expected 60,000 and 10,000; .*\n",
+        r"fashionbench: .*data holds 400 training and 200 test images\. Expected 60,000 and 10,000\. .*\n",
         capsys.readouterr().err,
     )
     assert not (tmp_path / "cache").exists()
@@ -291,12 +291,12 @@ def mix(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (shutil.rmtree, r"data is not there; expected a folder of .*; check the path"),
-        (cut_short, r"train-images-idx3-ubyte\.gz .*; expected .*; fetch"),
-        (put_mnist, r"has SHA-256 .*; expected .*another data set \(MNIST has the same names.*; fetch Fashion-MNIST"),
-        (put_label_ten, r"test label 200 is 10; expected 0 to 9; fetch"),
-        (lambda folder: keep_csv(folder, header=CSV_HEADER.replace(",pixel784", "")), r"expected .*pixel784.*; "),
-        (lambda folder: keep_csv(folder, label=10), r"10.*; expected .*; "),
+        (shutil.rmtree, r"data is not there\. Expected a folder of .*\. Check the path"),
+        (cut_short, r"train-images-idx3-ubyte\.gz .*\. Expected .*\. Fetch"),
+        (put_mnist, r"has SHA-256 .*\. Expected .*another data set \(MNIST has the same names.*\. Fetch Fashion-MNIST"),
+        (put_label_ten, r"test label 200 is 10\. Expected 0 to 9\. Fetch"),
+        (lambda folder: keep_csv(folder, header=CSV_HEADER.replace(",pixel784", "")), r"Expected .*pixel784.*\. "),
+        (lambda folder: keep_csv(folder, label=10), r"10.*\. Expected .*\. "),
         (
             mix,
             r"3 of the 4 IDX files and 2 of the 2 CSV",
@@ -329,19 +329,23 @@ def test_wrong_data_is_refused_in_one_line(
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--models", "vgg", r"unknown model 'vgg'; expected one of fashioncnn, resnet18, dummy, "),
+        ("--models", "vgg", r"Unknown model 'vgg'\. Expected one of fashioncnn, resnet18, dummy, "),
         (
             "--recipe",
             "long",
-            r"unknown recipe 'long'; expected one of study, swift, smoke or the path of a",
+            r"Unknown recipe 'long'\. Expected one of study, swift, smoke or the path of a",
         ),
-        ("--recipe", "gone.toml", r"recipe file gone\.toml cannot be read \(No such file or directory\); expected"),
-        ("--devices", "tpu", r"unknown device 'tpu'; expected cpu, cuda, cuda:N, mps, xpu"),
-        ("--seeds", "many", r"seeds 'many'; expected how many, as 3, or which, as 0,1,2; mend the value of --seeds"),
-        ("--margin", "wide", r"margin 'wide'; expected a number, 0 or more; mend the value of --margin"),
-        ("--price", "-1", r"price '-1'; expected a number, 0 or more; mend the value of --price"),
-        ("--recipe", "study", r"holds 400 training and 200 test images; expected 60,000 and 10,000; "),
-        ("--recipe", "smoke", r"train_images 6000 of 400 images; expected fewer than there are.*; change train_images"),
+        ("--recipe", "gone.toml", r"Recipe file gone\.toml cannot be read \(No such file or directory\)\. Expected"),
+        ("--devices", "tpu", r"Unknown device 'tpu'\. Expected cpu, cuda, cuda:N, mps, xpu"),
+        ("--seeds", "many", r"Seeds 'many'\. Expected how many, as 3, or which, as 0,1,2\. Mend the value of --seeds"),
+        ("--margin", "wide", r"Margin 'wide'\. Expected a number, 0 or more\. Mend the value of --margin"),
+        ("--price", "-1", r"Price '-1'\. Expected a number, 0 or more\. Mend the value of --price"),
+        ("--recipe", "study", r"holds 400 training and 200 test images\. Expected 60,000 and 10,000\. "),
+        (
+            "--recipe",
+            "smoke",
+            r"train_images 6000 of 400 images\. Expected fewer than there are.*\. Change train_images",
+        ),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_line(
@@ -369,7 +373,7 @@ def test_a_file_that_holds_no_records_is_refused_in_one_line(
 
     assert call(monkeypatch, "report", tmp_path / "x.json", "--out", tmp_path / "out") == 2
 
-    assert re.fullmatch(r"fashionbench: .*x\.json: .*; expected .*; make it anew .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"fashionbench: .*x\.json: .*\. Expected .*\. Make it anew .*\n", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 

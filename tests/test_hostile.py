@@ -92,7 +92,7 @@ def check_reading(read: Callable[[], object]) -> bool:
     except FashionBenchError as error:
         message = str(error)
         assert message.isprintable()
-        assert "; expected " in message
+        assert ". Expected " in message
         return False
     return True
 

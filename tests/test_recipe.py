@@ -62,15 +62,18 @@ def test_every_field_of_a_recipe_is_in_the_docs() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs = 0", r"field 'epochs' is 0; expected Input should be greater than or equal to 1; mend or remove 'ep"),
-        ("epochs = 'ten'", r"field 'epochs' is 'ten'; expected Input should be a valid integer"),
-        ("epocs = 3", r"field 'epocs' is 3; expected Extra inputs are not permitted; .*fields: name, epochs"),
+        (
+            "epochs = 0",
+            r"field 'epochs' is 0\. Expected Input should be greater than or equal to 1\. Mend or remove 'ep",
+        ),
+        ("epochs = 'ten'", r"field 'epochs' is 'ten'\. Expected Input should be a valid integer"),
+        ("epocs = 3", r"field 'epocs' is 3\. Expected Extra inputs are not permitted\. .*fields: name, epochs"),
         ("batch_size_by_model = 3", r"field 'batch_size_by_model' is 3"),
         ("gamma = nan", r"field 'gamma' is nan"),
         ("[batch_size_by_model]\nresnet18 = -1", r"field 'batch_size_by_model.resnet18' is -1"),
         ("epochs = ", r"is no TOML"),
         ("a = " + "[" * 5_000, r"is no TOML"),
-        ("#" * 70_000, r"of 70000 bytes; expected at most 65536 bytes"),
+        ("#" * 70_000, r"of 70000 bytes\. Expected at most 65536 bytes"),
     ],
 )
 def test_a_bad_recipe_is_refused_with_its_field_named(tmp_path: Path, text: str, message: str) -> None:
@@ -90,12 +93,12 @@ def test_a_recipe_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_recipe_file_is_refused() -> None:
-    with pytest.raises(InputError, match=r"recipe file nowhere\.toml cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"Recipe file nowhere\.toml cannot be read \(No such file"):
         load_recipe("nowhere.toml")
 
 
 def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"unknown recipe 'fast'; expected one of study, swift, smoke or the path"):
+    with pytest.raises(InputError, match=r"Unknown recipe 'fast'\. Expected one of study, swift, smoke or the path"):
         load_recipe("fast")
 
 

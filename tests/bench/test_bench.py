@@ -137,8 +137,8 @@ def test_the_report_is_made_again_without_torch(environ: dict[str, str], out: Pa
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--models", "vgg"), r"unknown model 'vgg'; expected one of fashioncnn, resnet18, dummy, "),
-        (("--data", "gone"), r"gone is not there; expected a folder of"),
+        (("--models", "vgg"), r"Unknown model 'vgg'\. Expected one of fashioncnn, resnet18, dummy, "),
+        (("--data", "gone"), r"gone is not there\. Expected a folder of"),
     ],
 )
 def test_a_wrong_option_ends_the_session_with_one_line(

@@ -33,7 +33,7 @@ def test_a_test_subset_is_the_same_for_every_seed(sample: Dataset) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"train_images": 500}, "train_images 500 of 400 images; expected fewer"),
+        ({"train_images": 500}, r"train_images 500 of 400 images\. Expected fewer"),
         ({"test_images": 5}, "test_images 5 of 200 images"),
         ({"validation_fraction": 0.001}, "validation_fraction 0.001 of 400 training images"),
     ],

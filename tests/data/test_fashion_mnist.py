@@ -85,7 +85,7 @@ def test_the_folder_named_in_the_environment_comes_before_the_cache(folder: Path
 
 
 def test_a_bad_folder_given_is_an_error_and_never_passed_over(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere is not there; expected a folder of train-images.*check the path"):
+    with pytest.raises(InputError, match=r"nowhere is not there\. Expected a folder of train-images.*Check the path"):
         find(tmp_path / "nowhere", cache)
     with pytest.raises(InputError, match="nowhere is not there"):
         find(None, cache, environ={"FASHIONBENCH_DATA": str(tmp_path / "nowhere")})
@@ -102,7 +102,7 @@ def test_a_file_in_place_of_a_folder_is_said_so(tmp_path: Path, cache: Path) -> 
 def test_a_folder_without_the_files_says_which_are_there(folder: Path, cache: Path) -> None:
     (folder / TEST_IMAGES).unlink()
 
-    with pytest.raises(InputError, match=rf"holds only {TRAIN_IMAGES}, {TRAIN_LABELS}, {TEST_LABELS}; expected"):
+    with pytest.raises(InputError, match=rf"holds only {TRAIN_IMAGES}, {TRAIN_LABELS}, {TEST_LABELS}\. Expected"):
         find(folder, cache)
 
 
@@ -127,7 +127,7 @@ def test_a_truncated_gz_is_refused_and_nothing_is_written(folder: Path, cache: P
     (folder / TRAIN_IMAGES).unlink()
     (folder / f"{TRAIN_IMAGES}.gz").write_bytes(whole[: len(whole) // 2])
 
-    with pytest.raises(InputError, match=r"gz is a broken gz file \(Compressed file ended.*fetch it again"):
+    with pytest.raises(InputError, match=r"gz is a broken gz file \(Compressed file ended.*Fetch it again"):
         find(folder, cache)
     assert not cache.exists()
 
@@ -139,7 +139,7 @@ def test_a_gz_bomb_is_refused_without_being_unpacked(
     (folder / TRAIN_IMAGES).unlink()
     (folder / f"{TRAIN_IMAGES}.gz").write_bytes(gzip.compress(bytes(10_000)))
 
-    with pytest.raises(InputError, match="holds over 1,000 bytes; expected at most that"):
+    with pytest.raises(InputError, match=r"holds over 1,000 bytes\. Expected at most that"):
         find(folder, cache)
 
 
@@ -158,7 +158,7 @@ def test_a_file_that_vanished_is_refused(tmp_path: Path, reader: object) -> None
     assert callable(reader)
 
     with pytest.raises(
-        InputError, match=r"gone cannot be read \(No such file or directory\); expected a readable file"
+        InputError, match=r"gone cannot be read \(No such file or directory\)\. Expected a readable file"
     ):
         reader(tmp_path / "gone")
 
@@ -166,11 +166,14 @@ def test_a_file_that_vanished_is_refused(tmp_path: Path, reader: object) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "begins with the bytes none; expected 00 00 08 03, an IDX file of images"),
+        (b"", r"begins with the bytes none\. Expected 00 00 08 03, an IDX file of images"),
         (b"\x00\x00\x08\x01" + bytes(8), "begins with the bytes 00 00 08 01"),
-        (b"\x00\x00\x08\x03" + struct.pack(">3I", 2, 28, 28) + bytes(10), r"holds 10 values; expected 1,568, .*2 x 28"),
+        (
+            b"\x00\x00\x08\x03" + struct.pack(">3I", 2, 28, 28) + bytes(10),
+            r"holds 10 values\. Expected 1,568, .*2 x 28",
+        ),
         (b"\x00\x00\x08\x03" + struct.pack(">3I", 2**32 - 1, 2**32 - 1, 2**32 - 1), "holds 0 values"),
-        (encode_idx(np.zeros((400, 28, 28), np.uint8)) + b"\x00", "holds 313,601 values; expected 313,600"),
+        (encode_idx(np.zeros((400, 28, 28), np.uint8)) + b"\x00", r"holds 313,601 values\. Expected 313,600"),
         (encode_idx(np.zeros((400, 27, 28), np.uint8)), "training images of shape 400 x 27 x 28 with 400 labels"),
         (encode_idx(np.zeros((399, 28, 28), np.uint8)), "training images of shape 399 x 28 x 28 with 400 labels"),
     ],
@@ -190,7 +193,7 @@ def test_a_label_of_ten_is_refused_with_its_place(folder: Path, cache: Path) -> 
     labels[6] = 10
     (folder / TEST_LABELS).write_bytes(encode_idx(labels))
 
-    with pytest.raises(InputError, match="test label 7 is 10; expected 0 to 9"):
+    with pytest.raises(InputError, match=r"test label 7 is 10\. Expected 0 to 9"):
         find(folder, cache)
 
 
@@ -222,19 +225,21 @@ def test_the_older_draw_is_recognised_by_its_labels(folder: Path, cache: Path) -
 
 
 def test_a_sample_is_refused_for_a_result(folder: Path, cache: Path) -> None:
-    with pytest.raises(InputError, match=r"400 training and 200 test images; expected 60,000 and 10,000; .*is_result"):
+    with pytest.raises(
+        InputError, match=r"400 training and 200 test images\. Expected 60,000 and 10,000\. .*is_result"
+    ):
         find(folder, cache, sample=False)
 
 
 @pytest.mark.parametrize(
     ("header", "labels", "pixel", "message"),
     [
-        (CSV_HEADER.removesuffix(",pixel784"), [1], "7", "has 784 columns, 'pixel784' missing; expected 785"),
+        (CSV_HEADER.removesuffix(",pixel784"), [1], "7", r"has 784 columns, 'pixel784' missing\. Expected 785"),
         (CSV_HEADER.replace("label,pixel1,", "pixel1,label,"), [1], "7", "785 columns, in another order"),
-        (CSV_HEADER, [1, 10], "7", "has a label of 10 in row 2; expected 0 to 9"),
-        (CSV_HEADER, [1], "256", "has a pixel of 256 in row 1; expected 0 to 255"),
+        (CSV_HEADER, [1, 10], "7", r"has a label of 10 in row 2\. Expected 0 to 9"),
+        (CSV_HEADER, [1], "256", r"has a pixel of 256 in row 1\. Expected 0 to 255"),
         (CSV_HEADER, [1], "-1", "has a pixel of -1 in row 1"),
-        (CSV_HEADER, [1], "x", "could not convert string 'x'.*; expected 785 whole numbers in each row"),
+        (CSV_HEADER, [1], "x", r"could not convert string 'x'.*\. Expected 785 whole numbers in each row"),
         (CSV_HEADER, [1], "7,7", "has 1 rows of 1569 columns"),
         (CSV_HEADER, [1], "7" * 30, "has more than 16,384 bytes in a line"),
     ],
@@ -260,7 +265,7 @@ def test_a_csv_with_a_row_too_short_is_refused(csv_folder: Path, cache: Path) ->
 def test_a_csv_of_too_many_rows_is_refused(csv_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "MAX_CSV_ROWS", 20)
 
-    with pytest.raises(InputError, match="has more rows; expected at most 20 rows"):
+    with pytest.raises(InputError, match=r"has more rows\. Expected at most 20 rows"):
         find(csv_folder, cache)
 
 

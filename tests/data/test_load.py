@@ -56,7 +56,7 @@ def test_images_of_several_sizes_are_refused_by_name(tmp_path: Path) -> None:
     write_images(tmp_path / "pets")
     Image.new("RGB", (7, 5)).save(tmp_path / "pets" / "test" / "dog" / "wide.png")
 
-    with pytest.raises(InputError, match=r"wide\.png is 5 x 7 x 3, the first image 5 x 6 x 3; expected images of one"):
+    with pytest.raises(InputError, match=r"wide\.png is 5 x 7 x 3, the first image 5 x 6 x 3\. Expected images of one"):
         load(tmp_path / "pets", tmp_path)
 
 
@@ -97,8 +97,8 @@ def test_labels_become_places_and_channels_come_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda given: given.pop("y_test"), "has no array 'y_test'; expected x_train, y_train, x_test, y_test"),
-        (lambda given: given.update(x_train=given["x_train"] / 2), "x_train is float64 of 3 axes; expected uint8"),
+        (lambda given: given.pop("y_test"), r"has no array 'y_test'\. Expected x_train, y_train, x_test, y_test"),
+        (lambda given: given.update(x_train=given["x_train"] / 2), r"x_train is float64 of 3 axes\. Expected uint8"),
         (lambda given: given.update(y_train=given["y_train"] / 2), "labels are float64 of shape"),
         (lambda given: given.update(y_train=np.int64(3)), r"labels are int64 of shape \(\)|20 training images"),
         (lambda given: given.update(y_train=given["y_train"][:-1]), "20 training images of 1 x 4 x 3 with 19 labels"),
@@ -128,10 +128,10 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("label,a,b\n1,2,3\n", r"has 1 rows of 3 columns \('label' first\); expected a label, then the pixels"),
+        ("label,a,b\n1,2,3\n", r"has 1 rows of 3 columns \('label' first\)\. Expected a label, then the pixels"),
         ("label,a\n1,x\n", "could not convert"),
-        ("label,a\n1,256\n", "has pixels of 256 to 256; expected 0 to 255"),
-        ("label,a\n1,25\n2,7\n", "2 images .*; expected enough of each class to part"),
+        ("label,a\n1,256\n", r"has pixels of 256 to 256\. Expected 0 to 255"),
+        ("label,a\n1,25\n2,7\n", r"2 images .*\. Expected enough of each class to part"),
     ],
 )
 def test_a_csv_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -161,5 +161,5 @@ def test_a_set_that_cannot_be_fetched_says_so(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(datasets_module, "NAMED", {"cifar10": ("CIFAR-10", refuse)})
 
-    with pytest.raises(SetupError, match=r"no CIFAR-10 \(Error downloading\); expected torchvision to find or fetch"):
+    with pytest.raises(SetupError, match=r"No CIFAR-10 \(Error downloading\)\. Expected torchvision to find or fetch"):
         load("cifar10", tmp_path)

@@ -57,7 +57,7 @@ def test_a_device_that_is_not_there_comes_back_as_absent(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["gpu", "", "cuda:", "cpu:0", "cuda:one", "tpu"])
 def test_a_word_that_is_no_device_is_refused(word: str) -> None:
-    with pytest.raises(InputError, match=rf"unknown device '{word}'; expected cpu, cuda, cuda:N, mps, xpu"):
+    with pytest.raises(InputError, match=rf"Unknown device '{word}'\. Expected cpu, cuda, cuda:N, mps, xpu"):
         select_devices(word)
 
 

@@ -96,7 +96,7 @@ def test_other_versions_are_flagged_and_compared() -> None:
 def test_a_run_of_several_recipes_is_not_compared_as_one() -> None:
     mixed = [*runs_of(100), *runs_of(50, recipe=Recipe(name="swift"))]
 
-    with pytest.raises(InputError, match=r"fashioncnn on cpu in more than one way in one run \(study on .*, swift on"):
+    with pytest.raises(InputError, match=r"Fashioncnn on cpu in more than one way in one run \(study on .*, swift on"):
         set_against(runs_of(100), mixed)
 
 
@@ -148,5 +148,5 @@ def test_a_gate_is_read(text: str, gate: Gate) -> None:
 
 @pytest.mark.parametrize("text", ["", "slower", "slower=10", "worse=1%", "slower=-1%", "faster=1%"])
 def test_a_gate_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"--fail-if .*; expected slower=10%, worse=0.5pp or verdict"):
+    with pytest.raises(InputError, match=r"--fail-if .*\. Expected slower=10%, worse=0.5pp or verdict"):
         parse_gate(text)

@@ -25,10 +25,10 @@ def test_prices_are_read_and_a_kinds_price_holds_for_each_of_its_devices() -> No
 @pytest.mark.parametrize(
     ("per_hour", "per_pp", "words"),
     [
-        ("cpu", "", r"price-per-hour 'cpu'; expected a number, 0 or more, behind a device's word, as cpu=0\.05"),
+        ("cpu", "", r"price-per-hour 'cpu'\. Expected a number, 0 or more, behind a device's word, as cpu=0\.05"),
         ("cpu=-1", "", "price-per-hour 'cpu=-1'"),
-        ("cpu=1", "much", "price-money 'much'; expected a number, 0 or more; mend"),
-        ("", "1", "price-money 1 without a price per hour; expected both; add --price-per-hour"),
+        ("cpu=1", "much", r"price-money 'much'\. Expected a number, 0 or more\. Mend"),
+        ("", "1", r"price-money 1 without a price per hour\. Expected both\. Add --price-per-hour"),
     ],
 )
 def test_what_is_no_price_is_refused(per_hour: str, per_pp: str, words: str) -> None:
@@ -37,7 +37,7 @@ def test_what_is_no_price_is_refused(per_hour: str, per_pp: str, words: str) -> 
 
 
 def test_a_device_without_a_price_is_refused_where_a_point_has_one() -> None:
-    with pytest.raises(InputError, match=r"price-money 1 and no price of an hour on cpu; .*; add cpu=\.\.\. to"):
+    with pytest.raises(InputError, match=r"price-money 1 and no price of an hour on cpu\. .*\. Add cpu=\.\.\. to"):
         decide(make_study(3), money=Money.parse("cuda=1", "1"))
 
 

@@ -167,9 +167,9 @@ def test_there_is_no_verdict_without_a_pair(records: list[TrainingRecord | Infer
     [
         (
             make_training("resnet18", recipe=RECIPES["study"].model_copy(update={"epochs": 3})),
-            "records of several recipes of the name 'study'; expected one recipe of a name",
+            r"Records of several recipes of the name 'study'\. Expected one recipe of a name",
         ),
-        (make_training("resnet18", images=1_000), "records of several sets of test images; expected one"),
+        (make_training("resnet18", images=1_000), r"Records of several sets of test images\. Expected one"),
     ],
 )
 def test_unlike_records_are_refused(other: TrainingRecord, message: str) -> None:

@@ -53,7 +53,7 @@ def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> Non
 
 
 def test_unknown_model_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(InputError, match=r"unknown model 'resnet19'; expected one of fashioncnn, resnet18, dummy, "):
+    with pytest.raises(InputError, match=r"Unknown model 'resnet19'\. Expected one of fashioncnn, resnet18, dummy, "):
         build_model("resnet19", Task(shape=(1, 28, 28), classes=10), seed=0)
 
 

@@ -94,14 +94,14 @@ def test_benchmarks_of_others_in_the_same_file_are_passed_over(tmp_path: Path) -
     ("content", "message"),
     [
         ("", "line 1 column 1"),
-        ("{", "expected a pytest-benchmark JSON of FashionBench or a record, schema 1; make it anew"),
+        ("{", r"Expected a pytest-benchmark JSON of FashionBench or a record, schema 1\. Make it anew"),
         ("[]", "pytest-benchmark JSON"),
         ('{"benchmarks": []}', "fashionbench: Field required"),
         ('{"sha256": "", "record": {"kind": "training"}}', "Field required"),
         ('{"sha256": "", "record": {"kind": "poem"}}', "poem"),
         ('{"benchmarks": [], "fashionbench": {"schema_version": 2, "records": []}}', "schema_version"),
-        ("[" * 100_000, "expected a pytest-benchmark JSON"),
-        ('{"kind": 1' + "0" * 5_000 + "}", "expected a pytest-benchmark JSON"),
+        ("[" * 100_000, "Expected a pytest-benchmark JSON"),
+        ('{"kind": 1' + "0" * 5_000 + "}", "Expected a pytest-benchmark JSON"),
     ],
 )
 def test_a_file_that_is_no_record_is_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -116,7 +116,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(InputError, match="make it anew with nox -s bench"):
+    with pytest.raises(InputError, match="Make it anew with nox -s bench"):
         read_records([path])
 
 
@@ -126,7 +126,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no record in"):
+    with pytest.raises(InputError, match="No record in"):
         read_records([tmp_path])
 
 
@@ -143,7 +143,7 @@ def test_an_oversized_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "x.json"
     path.write_text("x" * 11)
 
-    with pytest.raises(InputError, match="has 11 bytes; expected at most 10"):
+    with pytest.raises(InputError, match=r"has 11 bytes\. Expected at most 10"):
         read_records([path])
 
 
@@ -187,7 +187,7 @@ def test_a_flipped_bit_is_never_believed(tmp_path: Path, seed: int) -> None:
     content[place] ^= 1 << (seed % 8)
     path.write_bytes(content)
 
-    with pytest.raises(InputError, match=r"training-.*; expected .*; make it anew"):
+    with pytest.raises(InputError, match=r"training-.*\. Expected .*\. Make it anew"):
         read_records([path])
 
 
@@ -202,7 +202,7 @@ def test_a_write_that_fails_leaves_the_earlier_records_and_nothing_half(
 
     monkeypatch.setattr(store.os, "fsync", fill)  # type: ignore[attr-defined]  # the module's own name
 
-    with pytest.raises(SetupError, match=r"cannot be written \(No space left on device\); expected .*; make room"):
+    with pytest.raises(SetupError, match=r"cannot be written \(No space left on device\)\. Expected .*\. Make room"):
         write_record(tmp_path, make_training(seed=2))
     assert read_records([tmp_path]) == (earlier,)
     assert len([*tmp_path.iterdir()]) == 1
@@ -236,7 +236,7 @@ except SetupError as error:
         timeout=120,
     )
 
-    assert "cannot be written (File too large); expected room for a record" in ended.stdout, ended.stderr
+    assert "cannot be written (File too large). Expected room for a record" in ended.stdout, ended.stderr
     assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["training-fashioncnn-cpu-seed1"]
     assert len(read_records([tmp_path])) == 1
 
@@ -245,7 +245,7 @@ def test_a_folder_is_held_by_one_run_at_a_time_and_the_other_is_told_by_whom(tmp
     with (
         hold_folder(tmp_path, "process 1, the first"),
         pytest.raises(
-            SetupError, match=r"in use by another run \(process 1, the first\); expected one .*; wait for it"
+            SetupError, match=r"in use by another run \(process 1, the first\)\. Expected one .*\. Wait for it"
         ),
         hold_folder(tmp_path, "process 2"),
     ):

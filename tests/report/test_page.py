@@ -105,12 +105,12 @@ def test_the_same_records_in_any_order_make_the_same_bytes(study: Report, tmp_pa
 
 
 def test_no_records_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no records; expected at least one; run a case first"):
+    with pytest.raises(InputError, match=r"No records\. Expected at least one\. Run a case first"):
         write_report([], tmp_path)
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"unknown format 'docx'; expected some of html, pdf, md, json"):
+    with pytest.raises(InputError, match=r"Unknown format 'docx'\. Expected some of html, pdf, md, json"):
         write_report(make_study(1), tmp_path, formats=("html", "docx"))
 
     assert not list(tmp_path.iterdir())

@@ -195,7 +195,7 @@ def test_what_a_case_or_a_call_refuses_is_raised_here(cluster: Cluster, sample: 
 
     with pytest.raises(InputError, match=r"train_images 401 of 400 images"):
         collect(cluster, [greedy])
-    with pytest.raises(InputError, match="unknown model 'nothing'"):
+    with pytest.raises(InputError, match="Unknown model 'nothing'"):
         cluster.call(greedy.case.device, describe_node, ["nothing"])
 
 
@@ -208,9 +208,9 @@ def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
     records = collect(cluster, [make_job(0, tmp_path, sample, device=elsewhere), make_job(1, tmp_path, sample)])
 
     assert records[0].status == "failed"
-    assert records[0].reason.startswith("no node with cuda (Some GPU) is left in the cluster; expected")
+    assert records[0].reason.startswith("No node with cuda (Some GPU) is left in the cluster. Expected")
     assert records[1].status == "finished"
-    with pytest.raises(SetupError, match="no node with cuda"):
+    with pytest.raises(SetupError, match="No node with cuda"):
         cluster.call(elsewhere, os.getpid)
 
 
@@ -221,10 +221,10 @@ def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
     monkeypatch.setattr(worker_module, "code_digest", lambda: "newer here")
     assert cluster.nodes
 
-    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*: another fashionbench than here"):
+    with pytest.raises(SetupError, match=r"No node of the cluster can measure \(.*: another fashionbench than here"):
         cluster_module._find_nodes(MODELS)  # noqa: SLF001 - within the open cluster
     monkeypatch.setattr(cluster_module, "describe_node", _describe_nothing)
-    with pytest.raises(SetupError, match=r"no node of the cluster can measure \(.*unknown model 'nothing'"):
+    with pytest.raises(SetupError, match=r"No node of the cluster can measure \(.*Unknown model 'nothing'"):
         cluster_module._find_nodes(["nothing"])  # noqa: SLF001 - the same
 
 
@@ -234,7 +234,9 @@ def _describe_nothing(models: list[str]) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:port", ":"])
 def test_an_address_where_no_cluster_answers_is_told_in_one_line(address: str) -> None:
-    with pytest.raises(SetupError, match=rf"no Ray cluster answers at {address} \(.*\); .*; start one with ray start"):
+    with pytest.raises(
+        SetupError, match=rf"No Ray cluster answers at {address} \(.*\)\. .*\. Start one with ray start"
+    ):
         open_cluster(address, MODELS).__enter__()
 
 
@@ -245,7 +247,7 @@ def test_without_an_address_it_is_this_machines_cluster_that_is_asked(monkeypatc
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr("ray.init", refuse)
 
-    with pytest.raises(SetupError, match=r"no Ray cluster answers at this machine \(address None\)"):
+    with pytest.raises(SetupError, match=r"No Ray cluster answers at this machine \(address None\)"):
         open_cluster(None, MODELS).__enter__()
 
 
@@ -261,7 +263,7 @@ def test_without_ray_the_command_that_brings_it_is_told(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "ray", None)
 
     with pytest.raises(
-        SetupError, match=r"Ray is not installed; .*; run: python -m pip install \"fashionbench\[ray\]\""
+        SetupError, match=r"Ray is not installed\. .*\. Run: python -m pip install \"fashionbench\[ray\]\""
     ):
         open_cluster(None, MODELS).__enter__()
 
@@ -294,7 +296,7 @@ def test_a_call_goes_to_the_next_node_where_one_is_gone(cluster: Cluster) -> Non
 
     assert cluster.call(device, os.getpid) != os.getpid()
     assert gone not in cluster.nodes
-    with pytest.raises(SetupError, match=r"no node with cpu \(.*\) is left in the cluster; lost on gone: "):
+    with pytest.raises(SetupError, match=r"No node with cpu \(.*\) is left in the cluster; lost on gone: "):
         Cluster(nodes=[gone]).call(device, os.getpid)
 
 
@@ -332,7 +334,7 @@ def test_devices_of_a_cluster_are_picked_by_word_and_unlike_hardware_stands_apar
     assert cluster.select("all") == (one, other)
     assert [each.name for each in cluster.select("cpu,xpu:0")] == ["One", "Other", ""]
     assert cluster.select("mps")[0].absence == "not found on any node of the cluster"
-    with pytest.raises(InputError, match="unknown device 'tpu'"):
+    with pytest.raises(InputError, match="Unknown device 'tpu'"):
         cluster.select("tpu")
 
 

@@ -45,7 +45,7 @@ def test_cases_have_names_of_their_own() -> None:
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"unknown model 'vgg'; expected one of fashioncnn, resnet18, dummy, "):
+    with pytest.raises(InputError, match=r"Unknown model 'vgg'\. Expected one of fashioncnn, resnet18, dummy, "):
         plan_of(models="fashioncnn,vgg")
 
 
@@ -60,7 +60,7 @@ def test_a_number_says_how_many_and_a_list_says_which(text: str, seeds: tuple[in
     "text", ["", "x", "-1", "1.5", "0", "1001", "0,,1", "4294967296,", "9" * 50, "\u0663", "1" * 20_000]
 )
 def test_seeds_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"seeds .*; expected .*; mend the value of --seeds"):
+    with pytest.raises(InputError, match=r"Seeds .*\. Expected .*\. Mend the value of --seeds"):
         parse_seeds(text)
 
 
@@ -73,7 +73,9 @@ def test_margin_and_price_are_read_as_numbers() -> None:
 @pytest.mark.parametrize("name", ["margin", "price"])
 @pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5"])
 def test_amounts_that_are_none_are_refused(name: str, text: str) -> None:
-    with pytest.raises(InputError, match=rf"{name} '{text}'; expected a number, 0 or more; mend the value of --{name}"):
+    with pytest.raises(
+        InputError, match=rf"{name.capitalize()} '{text}'\. Expected a number, 0 or more\. Mend the value of --{name}"
+    ):
         plan_of(**{name: text})
 
 
@@ -86,9 +88,12 @@ def test_execution_and_precision_reach_every_case() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"execution": "slow"}, "unknown execution 'slow'; expected one of fast, plain; mend the value of --execution"),
-        ({"precision": "fp8"}, "unknown precision 'fp8'; expected one of fp32, bf16, tf32; mend"),
-        ({"precision": "tf32"}, "precision 'tf32' on cpu; expected fp32 or bf16 there"),
+        (
+            {"execution": "slow"},
+            r"Unknown execution 'slow'\. Expected one of fast, plain\. Mend the value of --execution",
+        ),
+        ({"precision": "fp8"}, r"Unknown precision 'fp8'\. Expected one of fp32, bf16, tf32\. Mend"),
+        ({"precision": "tf32"}, r"Precision 'tf32' on cpu\. Expected fp32 or bf16 there"),
     ],
 )
 def test_executions_and_precisions_that_are_none_are_refused(options: dict[str, str], message: str) -> None:

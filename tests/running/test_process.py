@@ -129,7 +129,7 @@ def test_a_child_ends_at_once_when_its_parent_is_gone(monkeypatch: pytest.Monkey
 
 
 def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
-    with pytest.raises(InputError, match=r"train_images 401 of 400 images; expected fewer .*; change train_images"):
+    with pytest.raises(InputError, match=r"train_images 401 of 400 images\. Expected fewer .*\. Change train_images"):
         measure(job(sample, Recipe(name="greedy", train_images=401)))
 
 

@@ -87,9 +87,9 @@ def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
         measure_peak_of(opened, plan.devices[0])
         run_inferences(opened)
 
-    assert "fashioncnn fails on cpu: no node with cpu" in said.getvalue()
-    assert "The peak of cpu was not measured: no node with cpu" in said.getvalue()
-    assert "resnet18 on cpu, batch 256, not timed: no node with cpu" in said.getvalue()
+    assert "fashioncnn fails on cpu: No node with cpu" in said.getvalue()
+    assert "The peak of cpu was not measured: No node with cpu" in said.getvalue()
+    assert "resnet18 on cpu, batch 256, not timed: No node with cpu" in said.getvalue()
 
 
 def test_in_another_thread_sigterm_is_left_as_it_is(opening: Opening, sample_folder: Path) -> None:
@@ -175,7 +175,7 @@ def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(
 
 @pytest.mark.parametrize("most", ["2", "0", "-3", "many", "1001", "9" * 30])
 def test_a_number_of_seeds_that_no_look_fits_is_refused(sample_folder: Path, most: str) -> None:
-    with pytest.raises(InputError, match=r"until-decided .*; expected the most seeds to train, 3 to 1,000; mend"):
+    with pytest.raises(InputError, match=r"until-decided .*\. Expected the most seeds to train, 3 to 1,000\. Mend"):
         plan_for(sample_folder, until_decided=most)
 
 
@@ -184,18 +184,18 @@ def test_looks_grow_by_half_up_to_the_most_and_begin_with_the_seeds_given(sample
     assert plan_for(sample_folder, until_decided="9", seeds="6").looks == (6, 9)
     assert plan_for(sample_folder, until_decided="3").seeds == (0, 1, 2)
     assert plan_for(sample_folder, until_decided="4").looks == (3, 4)
-    with pytest.raises(InputError, match=r"until-decided with the model dummy alone; expected two models or more"):
+    with pytest.raises(InputError, match=r"until-decided with the model dummy alone\. Expected two models or more"):
         plan_for(sample_folder, until_decided="4", models="dummy")
 
 
 def test_an_engine_that_is_none_or_does_not_do_what_is_asked_is_refused(sample_folder: Path) -> None:
     plan = plan_for(sample_folder)
 
-    with pytest.raises(InputError, match="unknown engine 'slurm'; expected local or ray"):
+    with pytest.raises(InputError, match=r"Unknown engine 'slurm'\. Expected local or ray"):
         open_engine("slurm", None, plan).__enter__()
-    with pytest.raises(InputError, match="--address here:1 without --engine ray; expected both or neither"):
+    with pytest.raises(InputError, match=r"--address here:1 without --engine ray\. Expected both or neither"):
         open_engine("local", "here:1", plan).__enter__()
-    with pytest.raises(InputError, match="--self-check with --engine ray; expected one of the two"):
+    with pytest.raises(InputError, match=r"--self-check with --engine ray\. Expected one of the two"):
         open_engine("ray", None, replace(plan, self_check=True)).__enter__()
 
 
@@ -208,7 +208,7 @@ def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
     plan = plan_for(sample_folder, until_decided="9")
     console = Console(file=io.StringIO())
 
-    with pytest.raises(InputError, match=r"-0 of an earlier run until decided, with at most 5 seeds; .*--out"):
+    with pytest.raises(InputError, match=r"-0 of an earlier run until decided, with at most 5 seeds\. .*--out"):
         open_run(
             plan, plan.cases(), data=sample_folder, out=tmp_path, command="x", environ={}, console=console
         ).__enter__()
@@ -222,7 +222,7 @@ class FakeCluster:
 
     def call(self, _: Device, function: Callable[..., object], *arguments: object, **named: object) -> object:
         if function is measure_inference:
-            raise SetupError("no node is left", expected="one", remedy="start one")
+            raise SetupError("No node is left", expected="one", remedy="start one")
         return function(*arguments, **named)
 
     def measure(self, jobs: list[Job], *, limit_seconds: float | None) -> Iterator[tuple[Job, object]]:
@@ -248,6 +248,6 @@ def test_what_a_cluster_tells_is_shown_and_kept(
 
     assert "[1/2] fashioncnn on cpu, seed 0: 50%, epoch 1/1" in said.getvalue()
     assert "resnet18-cpu-0: a line\n" in said.getvalue()
-    assert "fashioncnn on cpu, batch 1, not timed: no node is left; expected one; start one" in said.getvalue()
+    assert "fashioncnn on cpu, batch 1, not timed: No node is left. Expected one. Start one" in said.getvalue()
     assert len(read_records([tmp_path / "records"])) == len(opened.records) == 2
     assert not (tmp_path / "checkpoints").exists()

@@ -242,5 +242,5 @@ def test_a_loss_that_is_no_number_fails_the_case_and_says_where() -> None:
     with torch.no_grad():
         next(outcome.model.parameters()).fill_(float("nan"))
 
-    with pytest.raises(CaseFailedError, match=r"became nan in epoch 1, step 1; .*lower the recipe's learning_rate"):
+    with pytest.raises(CaseFailedError, match=r"became nan in epoch 1, step 1\. .*Lower the recipe's learning_rate"):
         outcome.train(wild)

@@ -119,7 +119,7 @@ def test_a_diverged_loss_becomes_a_failed_record_with_its_reason(
     record = measure(tiny_case(), sample)
 
     assert record.status == "failed"
-    assert record.reason.startswith("the training loss became nan in epoch 1, step 1")
+    assert record.reason.startswith("The training loss became nan in epoch 1, step 1")
     assert record.result is None
 
 

@@ -1,0 +1,52 @@
+"""A user's mistake is one line: what was found, what was expected, what to do."""
+
+import pickle
+
+import pytest
+
+from fashionbench.errors import InputError, SetupError
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "remedy", "message"),
+    [
+        (
+            "unknown device 'tpu9'",
+            "cpu or cuda",
+            "name one with --devices",
+            "Unknown device 'tpu9'. Expected cpu or cuda. Name one with --devices.",
+        ),
+        (
+            "pixels.csv, row 12: label 10.",
+            "0 to 9.",
+            "correct the row.",
+            "pixels.csv, row 12: label 10. Expected 0 to 9. Correct the row.",
+        ),
+        ("--margin 'wide'", "a number", "add one", "--margin 'wide'. Expected a number. Add one."),
+        (
+            "Ray is not installed",
+            "Ray",
+            "run: python -m pip install ray",
+            "Ray is not installed. Expected Ray. Run: python -m pip install ray",
+        ),
+    ],
+)
+def test_a_message_is_made_of_sentences(found: str, expected: str, remedy: str, message: str) -> None:
+    assert str(InputError(found, expected=expected, remedy=remedy)) == message
+
+
+def test_a_message_is_one_printable_line_whatever_it_quotes() -> None:
+    message = str(InputError("field '\x1b[2J\n\u202e'", expected="a\r\nnumber", remedy="change it"))
+
+    assert message == "Field '?[2J ?'. Expected a number. Change it."
+
+
+def test_an_error_comes_back_from_another_process_as_it_was() -> None:
+    error = SetupError("no disk space", expected="200 MiB", remedy="free some space")
+
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+
+    assert type(again) is SetupError
+    assert (str(again), again.found, again.expected, again.remedy) == (
+        str(error), "no disk space", "200 MiB", "free some space",
+    )  # fmt: skip
