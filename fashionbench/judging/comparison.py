@@ -11,8 +11,8 @@ import numpy as np
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.errors import InputError
-from fashionbench.judging.decide import decide
 from fashionbench.judging.intervals import Interval, gain_interval, slowdown_interval
+from fashionbench.judging.verdict import decide
 from fashionbench.records.grouping import in_order, machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 

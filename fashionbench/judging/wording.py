@@ -3,7 +3,7 @@
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.intervals import Interval
-from fashionbench.judging.verdict import TIE_SLOWDOWN, DeviceVerdict, Recommendation, State, Thresholds
+from fashionbench.judging.rule import TIE_SLOWDOWN, DeviceVerdict, Recommendation, State, Thresholds
 
 __all__ = ["advise_on_accuracy", "advise_on_cost", "describe_changes", "describe_finding"]
 

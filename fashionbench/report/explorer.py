@@ -3,7 +3,7 @@
 from typing import Final
 
 from fashionbench.judging.intervals import seed_allowance
-from fashionbench.judging.verdict import Thresholds
+from fashionbench.judging.rule import Thresholds
 from fashionbench.report.context import Context
 from fashionbench.report.view import Explorer
 

@@ -10,7 +10,7 @@ import numpy as np
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.claims import check_bands
-from fashionbench.judging.verdict import State
+from fashionbench.judging.rule import State
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import Context, accuracy_interval, cell, mean_minutes, results_of, seed_words
 from fashionbench.report.view import Advice, Card, Cell, Note, Table, Tone

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import Final
 
 from fashionbench.errors import InputError
-from fashionbench.judging.decide import decide
 from fashionbench.judging.prices import Money
-from fashionbench.judging.verdict import DEFAULT_MARGIN_PP, NO_MONEY, Verdict
+from fashionbench.judging.rule import DEFAULT_MARGIN_PP, NO_MONEY
+from fashionbench.judging.verdict import Verdict, decide
 from fashionbench.records.grouping import in_order
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.records.store import write_whole

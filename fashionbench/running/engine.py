@@ -185,7 +185,7 @@ def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -
 
 
 def _judge(run: Run, records: list[TrainingRecord]) -> "Verdict | None":
-    from fashionbench.judging.decide import decide  # noqa: PLC0415 - judging loads much that measuring must not carry
+    from fashionbench.judging.verdict import decide  # noqa: PLC0415 - judging loads much that measuring must not carry
 
     return decide(
         records,

@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from synthetic import CLASSES, make_inference, make_study, make_training
 
-from fashionbench.judging.decide import decide
+from fashionbench.judging.verdict import decide
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.page import write_report
 

@@ -4,7 +4,7 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench.judging.claims import Claim, check_bands, check_claims
-from fashionbench.judging.decide import decide
+from fashionbench.judging.verdict import decide
 from fashionbench.recipe import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 

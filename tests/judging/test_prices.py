@@ -5,8 +5,8 @@ from synthetic import make_inference, make_study
 
 from fashionbench import units
 from fashionbench.errors import InputError
-from fashionbench.judging.decide import decide
 from fashionbench.judging.prices import Money, predictions_cost
+from fashionbench.judging.verdict import decide
 from fashionbench.report.page import make_view
 from fashionbench.report.render import render_markdown
 from fashionbench.report.view import Table

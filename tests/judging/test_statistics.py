@@ -28,7 +28,7 @@ from fashionbench.judging.intervals import (
     slowdown_interval,
     wilson_interval,
 )
-from fashionbench.judging.verdict import State, Thresholds, judge
+from fashionbench.judging.rule import State, Thresholds, judge
 
 IMAGES = 10_000
 MARGIN = 0.005

@@ -6,9 +6,9 @@ import pytest
 from synthetic import make_inference, make_study, make_training
 
 from fashionbench.errors import InputError
-from fashionbench.judging.decide import decide
 from fashionbench.judging.intervals import Interval, seed_allowance
-from fashionbench.judging.verdict import Thresholds, Verdict, judge
+from fashionbench.judging.rule import Thresholds, judge
+from fashionbench.judging.verdict import Verdict, decide
 from fashionbench.recipe import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 

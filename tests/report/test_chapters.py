@@ -7,7 +7,7 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import units
-from fashionbench.judging.decide import decide
+from fashionbench.judging.verdict import decide
 from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingRecord
 from fashionbench.report import front
 from fashionbench.report.chapters import classes, cost, images, method, models

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from synthetic import make_inference, make_study, make_training
 
-from fashionbench.judging.decide import decide
+from fashionbench.judging.verdict import decide
 from fashionbench.recipe import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.page import make_view

@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from synthetic import make_environment, make_inference, make_study, make_training
 
 from fashionbench.errors import InputError
-from fashionbench.judging.decide import decide
+from fashionbench.judging.verdict import decide
 from fashionbench.recipe import RECIPES
 from fashionbench.records.record import InferenceRecord, ModelInfo, TrainingRecord
 from fashionbench.report.page import Report, make_view, write_report

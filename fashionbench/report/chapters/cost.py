@@ -4,7 +4,8 @@ import pandas as pd
 
 from fashionbench import units
 from fashionbench.judging.prices import predictions_cost
-from fashionbench.judging.verdict import NO_MONEY, DeviceVerdict
+from fashionbench.judging.rule import NO_MONEY
+from fashionbench.judging.verdict import DeviceVerdict
 from fashionbench.records.record import InferenceRecord
 from fashionbench.report.context import (
     Context,
