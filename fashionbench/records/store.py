@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -199,28 +199,34 @@ def bundle(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, obj
     return {"schema_version": SCHEMA, "records": [seal(record) for record in records]}
 
 
-def read_records(paths: Sequence[Path]) -> tuple[TrainingRecord | InferenceRecord, ...]:
-    """Read records from benchmark JSONs, record files and folders of record files, in that order.
+def read_records(paths: str | Path | Iterable[str | Path]) -> tuple[TrainingRecord | InferenceRecord, ...]:
+    """Read the records of benchmark JSONs, record files and folders of record files, in the given order.
 
-    A folder that a run wrote to stands for the folder ``records`` in it.
+    Args:
+        paths: One or several. If a folder contains a folder ``records``, as the output of a run does, that one is read.
 
     Raises:
-        InputError: A path that is not there, cannot be read, or holds anything but records of this schema.
+        InputError: A path does not exist, cannot be read, or contains something other than records of this schema.
 
     """
+    given = [Path(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
     records: list[TrainingRecord | InferenceRecord] = []
-    for path in paths:
+    for path in given:
         folder = path / "records" if (path / "records").is_dir() else path
         files = sorted(folder.glob("*.json")) if folder.is_dir() else [path]
         if not files:
-            raise InputError(f"no record in {path}", expected="record files (*.json)", remedy="check the folder's name")
+            raise InputError(
+                f"no record in {path}",
+                expected="record files (*.json)",
+                remedy="check the path, or measure first with nox -s bench or fashionbench run",
+            )
         for file in files:
             records.extend(_read_file(file))
     if not records:
         raise InputError(
-            f"no record in {', '.join(map(str, paths))}",
+            f"no record in {', '.join(map(str, given)) or 'an empty list of paths'}",
             expected="a benchmark JSON with at least one case",
-            remedy="run nox -s bench first",
+            remedy="measure first with nox -s bench or fashionbench run",
         )
     return tuple(records)
 

@@ -51,6 +51,7 @@ def test_records_come_back_from_a_folder_of_files(tmp_path: Path) -> None:
     ]
     assert paths[0].name.startswith("inference-fashioncnn-cpu-batch1-")
     assert read_records([tmp_path]) == tuple(written)
+    assert read_records(str(tmp_path)) == read_records(tmp_path) == tuple(written)
 
 
 def test_the_folder_of_a_run_stands_for_its_records(tmp_path: Path) -> None:
