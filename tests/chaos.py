@@ -17,9 +17,9 @@ from fashionbench.records.record import TrainingRecord
 from fashionbench.records.store import UNFINISHED_SUFFIX, find_finished, write_whole
 
 RUN = """
-import fashionbench.engine
+import fashionbench.running.engine
 
-fashionbench.engine.SECONDS_BETWEEN_CHECKPOINTS = 0.25  # a smoke case is too short for the usual minute
+fashionbench.running.engine.SECONDS_BETWEEN_CHECKPOINTS = 0.25  # a smoke case is too short for the usual minute
 
 if __name__ == "__main__":
     from fashionbench.cli import main
