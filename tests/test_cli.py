@@ -11,12 +11,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import cli
-from fashionbench.data import fashion_mnist as data_module
-from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
+from fashionbench.data.fashion_mnist import OLDER_LABELS
+from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
 from fashionbench.records.record import TrainingRecord
 from fashionbench.records.store import write_record
 from fashionbench.report import page as page_module
@@ -218,17 +219,23 @@ def test_a_model_that_does_not_run_is_told_before_anything_is_trained(
 
 
 def test_data_says_what_was_found_with_its_digests(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sample_folder: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    digests = {name: hashlib.sha256((sample_folder / name).read_bytes()).hexdigest() for name in IDX_NAMES}
-    monkeypatch.setattr(data_module, "DIGESTS", digests)
+    for name, count, first_labels in zip(
+        IDX_NAMES, (60_000, 60_000, 10_000, 10_000), (b"", OLDER_LABELS[0], b"", OLDER_LABELS[1]), strict=True
+    ):
+        shape = (count, 28, 28) if "images" in name else (count,)
+        array = np.zeros(shape, np.uint8)
+        array.reshape(-1)[: len(first_labels)] = [*first_labels]
+        (folder / name).write_bytes(encode_idx(array))
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in IDX_NAMES}
 
-    assert call(monkeypatch, "data", "--data", sample_folder) == 0
+    assert call(monkeypatch, "data", "--data", folder) == 0
 
     said = capsys.readouterr().out
     assert (
-        "Fashion-MNIST, current (31 Aug 2017), from the folder given with --data\n400 training and 200 test images\n"
-        in said
+        "Fashion-MNIST, older draw (26 Aug 2017), from the folder given with --data\n"
+        "60,000 training and 10,000 test images\n" in said
     )
     assert all(f"{name}  sha256 {digest}\n" in said for name, digest in digests.items())
 
@@ -239,7 +246,7 @@ def test_data_is_no_sample(
     assert call(monkeypatch, "data", "--data", sample_folder) == 2
 
     assert re.fullmatch(
-        r"fashionbench: .*data holds 400 training and 200 test images\. Expected 60,000 and 10,000\. .*\n",
+        r"fashionbench: .*data contains 400 training and 200 test images\. Expected 60,000 and 10,000\. .*\n",
         capsys.readouterr().err,
     )
     assert not (tmp_path / "cache").exists()
@@ -291,10 +298,10 @@ def mix(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (shutil.rmtree, r"data is not there\. Expected a folder of .*\. Check the path"),
-        (cut_short, r"train-images-idx3-ubyte\.gz .*\. Expected .*\. Fetch"),
-        (put_mnist, r"has SHA-256 .*\. Expected .*another data set \(MNIST has the same names.*\. Fetch Fashion-MNIST"),
-        (put_label_ten, r"test label 200 is 10\. Expected 0 to 9\. Fetch"),
+        (shutil.rmtree, r"data does not exist\. Expected a folder with .*\. Check the path"),
+        (cut_short, r"train-images-idx3-ubyte\.gz .*\. Expected .*\. Download"),
+        (put_mnist, r"has SHA-256 .*\. Expected .*another data set \(MNIST has the same names.*\. Download"),
+        (put_label_ten, r"test label 200 is 10\. Expected 0 to 9\. Download"),
         (lambda folder: keep_csv(folder, header=CSV_HEADER.replace(",pixel784", "")), r"Expected .*pixel784.*\. "),
         (lambda folder: keep_csv(folder, label=10), r"10.*\. Expected .*\. "),
         (
@@ -340,7 +347,7 @@ def test_wrong_data_is_refused_in_one_line(
         ("--seeds", "many", r"Seeds 'many'\. Expected how many, as 3, or which, as 0,1,2\. Mend the value of --seeds"),
         ("--margin", "wide", r"Margin 'wide'\. Expected a number, 0 or more\. Mend the value of --margin"),
         ("--price", "-1", r"Price '-1'\. Expected a number, 0 or more\. Mend the value of --price"),
-        ("--recipe", "study", r"holds 400 training and 200 test images\. Expected 60,000 and 10,000\. "),
+        ("--recipe", "study", r"contains 400 training and 200 test images\. Expected 60,000 and 10,000\. "),
         (
             "--recipe",
             "smoke",

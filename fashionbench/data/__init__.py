@@ -1,1 +1,1 @@
-"""Data: images found, fetched, verified, read and split. May import devices and records."""
+"""Data: find, fetch, verify, read and split the images. May import devices, records, recipe and errors."""

@@ -1,4 +1,4 @@
-"""Arrays of images and labels checked and made into a data set."""
+"""Arrays of images and labels: checked, split into training and test, and made into a data set."""
 
 import hashlib
 from typing import Final
@@ -13,8 +13,10 @@ from fashionbench.errors import InputError
 
 __all__ = ["channels_first", "draw_test_images", "make_dataset"]
 
+FEWEST_CLASSES: Final = 2
+
 MOST_CLASSES: Final = 256
-"""A prediction is kept in a byte."""
+"""A record stores each prediction in one byte."""
 
 TEST_FRACTION: Final = 0.2
 
@@ -22,44 +24,65 @@ SPLIT_SEED: Final = 0
 
 CHANNELS: Final = (1, 3)
 
+AXES_WITHOUT_CHANNELS: Final = 3
+
 Half = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """Images (N, C, H, W) and labels (N,)."""
 
 
 def channels_first(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return (N, H, W) or (N, H, W, C) as (N, C, H, W)."""
-    return images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)  # noqa: PLR2004 - no axis of channels
+    return images[:, None] if images.ndim == AXES_WITHOUT_CHANNELS else np.moveaxis(images, 3, 1)
 
 
 def draw_test_images(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[Half, Half]:
-    """Draw the test images, a fifth, stratified and the same each time."""
+    """Split images into training and test: a fifth of each class is for the test, the same each time.
+
+    Raises:
+        InputError: A class has too few images.
+
+    """
     try:
         train, test = train_test_split(
             np.arange(len(labels)), test_size=TEST_FRACTION, stratify=labels, random_state=SPLIT_SEED
         )
     except ValueError as error:
         raise InputError(
-            f"{len(labels)} images ({error})", expected="enough of each class to part", remedy="bring more images"
+            f"{len(labels)} images ({error})",
+            expected="at least two images of each class, and five images for each class on average",
+            remedy="add images",
         ) from error
     return (images[train], labels[train]), (images[test], labels[test])
 
 
 def make_dataset(name: str, source: str, classes: tuple[str, ...] | None, train: Half, test: Half) -> Dataset:
-    """Check two halves against each other and return the data set; classes without names get their labels'."""
+    """Check the training and the test half against each other and return the data set.
+
+    Args:
+        name: The data set's name, for readers.
+        source: Where it comes from, for readers.
+        classes: A name for each class in the order of the labels; None: the labels themselves.
+        train: Images (N, channels, height, width) and labels (N,) to train with. Labels may be any integers.
+        test: The same to test with.
+
+    Raises:
+        InputError: The halves do not fit each other, or the number of channels or classes is out of range.
+
+    """
     for what, (images, labels) in (("training", train), ("test", test)):
         if len(images) != len(labels) or images.shape[1:] != train[0].shape[1:] or images.shape[1] not in CHANNELS:
             shape = " x ".join(map(str, images.shape[1:]))
             raise InputError(
-                f"{name}: {len(images):,} {what} images of {shape} with {len(labels):,} labels",
-                expected="as many labels as images, of one size in both halves, with 1 or 3 channels",
-                remedy="mend the data",
+                f"data set {name}: {len(images):,} {what} images of {shape} with {len(labels):,} labels",
+                expected="one label for each image, one image size in both halves, and 1 or 3 channels",
+                remedy="correct the data",
             )
     present, test_present = np.unique(train[1]), np.unique(test[1])
-    if len(present) > MOST_CLASSES or len(present) < 2 or set(present.tolist()) != set(test_present.tolist()):  # noqa: PLR2004 - a choice
+    if len(present) > MOST_CLASSES or len(present) < FEWEST_CLASSES or {*present.tolist()} != {*test_present.tolist()}:
         raise InputError(
-            f"{name}: {len(present)} classes in the training images, {len(test_present)} in the test images",
-            expected=f"the same in both, 2 to {MOST_CLASSES}",
-            remedy="mend the labels",
+            f"data set {name}: {len(present)} classes in the training images, {len(test_present)} in the test images",
+            expected=f"the same classes in both, {FEWEST_CLASSES} to {MOST_CLASSES}",
+            remedy="correct the labels",
         )
     names = tuple(map(str, present.tolist())) if classes is None else classes
     arrays: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {

@@ -14,7 +14,7 @@ from torch import Tensor
 from fashionbench.errors import InputError
 from fashionbench.recipe import Recipe
 
-__all__ = ["Dataset", "Split", "Task", "draw_split", "split_dataset"]
+__all__ = ["Dataset", "Split", "Task", "draw_split"]
 
 TEST_SUBSET_SEED: Final = 0
 
@@ -30,15 +30,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """All images, in memory, on the CPU."""
+    """All images and labels, in memory, on the CPU."""
 
     name: str
     release: str
+    """Which edition of a data set that has several; else empty."""
     source: str
-    """For people, without a path of the machine."""
+    """Where it comes from, for readers; without a path of this machine."""
     digests: Mapping[str, str]
-    """SHA-256 of each decompressed IDX file, or of each array of another set."""
+    """SHA-256 of each decompressed IDX file of Fashion-MNIST, or of each array of another data set."""
     classes: tuple[str, ...]
+    """Their names, in the order of the labels."""
     train_images: Tensor
     """(N, channels, height, width), uint8."""
     train_labels: Tensor
@@ -46,21 +48,21 @@ class Dataset:
     test_images: Tensor
     test_labels: Tensor
     read_seconds: float = 0.0
-    """Finding, fetching, verifying and decoding."""
+    """Time to find, fetch, verify and decode it."""
 
     @property
     def task(self) -> Task:
-        """What a network for these images is built for."""
+        """The task of a network for these images."""
         _, channels, height, width = self.train_images.shape
         return Task(shape=(channels, height, width), classes=len(self.classes))
 
     @property
     def described(self) -> str:
-        """Its name, release and source in a line."""
+        """Name, release and source in one line."""
         return ", ".join(word for word in (self.name, self.release, f"from {self.source}") if word)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Travel to another process by value: torch's own way takes shared memory, of which containers have little."""
+        """Pickle the tensors by value: PyTorch would use shared memory, of which containers have little."""
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         return _unpack_dataset, (
             {name: value.numpy() if isinstance(value, Tensor) else value for name, value in fields.items()},
@@ -74,7 +76,7 @@ def _unpack_dataset(fields: dict[str, Any]) -> Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """The images of one training: uint8 (N, 1, 28, 28), and labels int64 (N,)."""
+    """The images of one training, uint8 (N, channels, height, width), and their labels, int64 (N,)."""
 
     train_images: Tensor
     train_labels: Tensor
@@ -84,45 +86,45 @@ class Split:
     test_labels: Tensor
 
 
-def split_dataset(
-    dataset: Dataset, *, validation_fraction: float, seed: int, train_images: int | None, test_images: int | None
-) -> Split:
-    """Draw the training and validation images by ``seed``, stratified by class (scikit-learn's train_test_split).
+def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
+    """Draw the images that a recipe asks for, stratified by class (scikit-learn's train_test_split).
 
     Args:
         dataset: All images.
-        validation_fraction: Part of the training images that is kept for validation, in (0, 1).
-        seed: Decides which.
-        train_images: Draw only so many before the validation split; None takes all.
-        test_images: Draw only so many test images, the same for every seed; None takes all.
+        recipe: How many images to train and test with, and which fraction of the former is for validation.
+        seed: Decides which images train and which validate; the test images are the same for every seed.
 
     Raises:
-        InputError: More images asked for than there are, or too few for the classes.
+        InputError: The recipe asks for more images than there are, or for too few to have some of each class.
 
     """
-    train = _draw(dataset.train_labels, train_images, seed, "train_images")
-    test = _draw(dataset.test_labels, test_images, TEST_SUBSET_SEED, "test_images")
+    train = _draw(dataset.train_labels, recipe.train_images, seed, "train_images")
+    test = _draw(dataset.test_labels, recipe.test_images, TEST_SUBSET_SEED, "test_images")
     try:
-        kept, held_out = train_test_split(
-            train, test_size=validation_fraction, stratify=dataset.train_labels[train].numpy(), random_state=seed
+        trained, validated = train_test_split(
+            train,
+            test_size=recipe.validation_fraction,
+            stratify=dataset.train_labels[train].numpy(),
+            random_state=seed,
         )
     except ValueError as error:
         raise InputError(
-            f"validation_fraction {validation_fraction} of {len(train)} training images ({error})",
-            expected="a part that holds each class",
+            f"validation_fraction {recipe.validation_fraction} of {len(train)} training images ({error})",
+            expected="a fraction that leaves images of each class on both sides",
             remedy="change validation_fraction in the recipe",
         ) from error
     return Split(
-        train_images=dataset.train_images[kept],
-        train_labels=dataset.train_labels[kept],
-        validation_images=dataset.train_images[held_out],
-        validation_labels=dataset.train_labels[held_out],
+        train_images=dataset.train_images[trained],
+        train_labels=dataset.train_labels[trained],
+        validation_images=dataset.train_images[validated],
+        validation_labels=dataset.train_labels[validated],
         test_images=dataset.test_images[test],
         test_labels=dataset.test_labels[test],
     )
 
 
 def _draw(labels: Tensor, count: int | None, seed: int, field: str) -> NDArray[np.int64]:
+    """Return the indices of ``count`` images, stratified by class; None: of all."""
     every = np.arange(len(labels))
     if count is None or count == len(labels):
         return every
@@ -135,19 +137,3 @@ def _draw(labels: Tensor, count: int | None, seed: int, field: str) -> NDArray[n
             remedy=f"change {field} in the recipe",
         ) from error
     return np.asarray(drawn)
-
-
-def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
-    """Draw the images that a recipe asks for.
-
-    Raises:
-        InputError: It asks for more than there are, or for too few to hold each class.
-
-    """
-    return split_dataset(
-        dataset,
-        validation_fraction=recipe.validation_fraction,
-        seed=seed,
-        train_images=recipe.train_images,
-        test_images=recipe.test_images,
-    )

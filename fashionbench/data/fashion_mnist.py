@@ -1,6 +1,7 @@
-"""Fashion-MNIST: found, fetched, verified, and read."""
+"""Fashion-MNIST: found or fetched, verified by SHA-256, and decoded once."""
 
 import hashlib
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -11,22 +12,31 @@ from typing import Final
 
 import numpy as np
 import platformdirs
+import torch
 from numpy.typing import NDArray
-from torchvision.datasets import FashionMNIST
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.data.fetch import PACKAGE, download_from_mirror, download_package, find_installed_package
-from fashionbench.data.readers import IDX_NAMES, decode_idx, encode_idx, find_csv, find_idx, read_csv, read_idx_bytes
+from fashionbench.data.fetch import PACKAGE, SOURCES, Source
+from fashionbench.data.readers import (
+    CSV_NAMES,
+    IDX_NAMES,
+    decode_idx,
+    encode_idx,
+    find_csv,
+    find_idx,
+    read_csv,
+    read_idx_bytes,
+)
 from fashionbench.errors import FashionBenchError, InputError, SetupError
 from fashionbench.records.store import write_whole
 
-__all__ = ["CURRENT", "OLDER", "SAMPLE", "cache_folder", "find_dataset"]
+__all__ = ["CLASSES", "CURRENT", "OLDER", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset"]
 
 CURRENT: Final = "current (31 Aug 2017)"
-"""zalandoresearch/fashion-mnist commit 658ec8c: what torchvision, Keras, Hugging Face and Debian carry."""
+"""zalandoresearch/fashion-mnist commit 658ec8c: what torchvision, Keras, Hugging Face and Debian distribute."""
 
 OLDER: Final = "older draw (26 Aug 2017)"
-"""Commit 9490065: what Kaggle's CSV carries. Its training images are partly test images of the current release."""
+"""Commit 9490065: Kaggle's CSV. Some of its training images are test images of the current release."""
 
 SAMPLE: Final = "sample, not verified"
 
@@ -41,15 +51,20 @@ DIGESTS: Final[Mapping[str, str]] = MappingProxyType(
 """SHA-256 of the current release's decompressed files."""
 
 OLDER_LABELS: Final = ((2, 9, 6, 0, 3, 4, 4, 5), (0, 1, 2, 2, 3, 2, 8, 6))
-"""How the older draw's training and test labels begin."""
+"""The first training and test labels of the older draw."""
 
 FULL_SIZES: Final = (60_000, 10_000)
+
+CLASSES: Final = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 
 ENVIRONMENT_NAME: Final = "FASHIONBENCH_DATA"
 
 
 def cache_folder() -> Path:
-    """Return this user's cache folder for FashionBench (it need not exist)."""
+    """Return this user's cache folder for FashionBench; it may not exist yet."""
     return Path(platformdirs.user_cache_path("fashionbench"))
 
 
@@ -61,162 +76,204 @@ def find_dataset(
     announce: Callable[[str], None],
     allow_sample: bool = False,
 ) -> Dataset:
-    """Find the data, fetch it if need be, verify it and read it.
+    """Find Fashion-MNIST, fetch it if necessary, verify it and read it.
 
-    The order: ``data``, the folder that ``FASHIONBENCH_DATA`` names, the cache, Debian's package where installed,
-    torchvision's mirror, the same package downloaded and unpacked without root.
+    The first of these that is given or has it: ``data``, the folder that ``FASHIONBENCH_DATA`` names, the cache, and
+    the sources of ``fetch.py``.
 
     Args:
         data: A folder of the four IDX files, gzipped or not, or of the Kaggle CSV pair.
         environ: The environment variables.
-        cache: Where verified files are kept, in torchvision's layout.
-        announce: Is told what is being done.
-        allow_sample: Accept a folder with fewer images than any release has, for checking an installation.
+        cache: The folder where fetched files are kept.
+        announce: Called with a line about each download.
+        allow_sample: Accept a folder with fewer images than any release, to check an installation.
 
     Raises:
-        InputError: The folder given holds no, broken or other data.
-        SetupError: No folder was given and no source has the data.
+        InputError: The folder given contains no data, damaged data or other data.
+        SetupError: No folder was given, and no source has the data.
 
     """
     started = time.perf_counter()
-    dataset = _find(data, environ=environ, cache=cache, announce=announce, allow_sample=allow_sample)
+    if data is not None:
+        dataset = _read_folder(data, "the folder given with --data", allow_sample=allow_sample)
+    elif environ.get(ENVIRONMENT_NAME):
+        named = f"the folder that {ENVIRONMENT_NAME} names"
+        dataset = _read_folder(Path(environ[ENVIRONMENT_NAME]), named, allow_sample=allow_sample)
+    else:
+        dataset = fetch_dataset(cache, announce)
     return replace(dataset, read_seconds=time.perf_counter() - started)
 
 
-def _find(
-    data: Path | None, *, environ: Mapping[str, str], cache: Path, announce: Callable[[str], None], allow_sample: bool
+def fetch_dataset(
+    cache: Path,
+    announce: Callable[[str], None],
+    *,
+    sources: tuple[Source, ...] = SOURCES,
+    digests: Mapping[str, str] = DIGESTS,
 ) -> Dataset:
-    if data is not None:
-        return _from_folder(data, "the folder given with --data", cache, allow_sample=allow_sample)
-    if environ.get(ENVIRONMENT_NAME):
-        folder = Path(environ[ENVIRONMENT_NAME])
-        return _from_folder(folder, f"the folder that {ENVIRONMENT_NAME} names", cache, allow_sample=allow_sample)
-    if find_idx(cache / "current"):
+    """Return the current release from the cache, or else from the first source that has it, and keep it in the cache.
+
+    Args:
+        cache: The folder where the verified IDX files are kept, in torchvision's layout.
+        announce: Called with a line about each download.
+        sources: Where to fetch from, in order.
+        digests: SHA-256 of each decompressed file; others are refused.
+
+    Raises:
+        SetupError: No source has the files, or the cache cannot be written.
+
+    """
+    kept = cache / "current"
+    if find_idx(kept):
         try:
-            return _from_folder(cache / "current", "the cache", cache)
+            return _decode(_read_verified(kept, digests), digests, "the cache")
         except InputError as error:
-            announce(f"The cache is damaged and will be made anew: {error}")
+            announce(f"The cache is damaged and will be replaced: {error}")
     failures = []
-    for source, fetch in (
-        (f"Debian package {PACKAGE}", find_installed_package),
-        ("torchvision's mirror", download_from_mirror),
-        (f"Debian package {PACKAGE}, downloaded", download_package),
-    ):
+    for source in sources:
         with tempfile.TemporaryDirectory(prefix="fashionbench-") as work:
             try:
-                found = fetch(Path(work), announce)
-                return _from_folder(found, source, cache)
+                files = _read_verified(source.fetch(Path(work), announce), digests)
             except FashionBenchError as error:
-                failures.append(f"{source}: {error.found}")
+                failures.append(f"{source.name}: {error.found}")
+                continue
+        _keep(files, kept / "FashionMNIST" / "raw")
+        return _decode(files, digests, source.name)
     raise SetupError(
         f"no Fashion-MNIST found ({'; '.join(failures)})",
-        expected="one of these sources to have it",
-        remedy=f"run: sudo apt-get install {PACKAGE}, or give a folder with --data PATH",
+        expected="one of these sources to have it, or a folder given with --data PATH",
+        remedy=f"run: sudo apt-get install {PACKAGE}" if shutil.which("apt-get") else "check the network",
     )
 
 
-def _from_folder(folder: Path, source: str, cache: Path, *, allow_sample: bool = False) -> Dataset:
-    """Read a folder, verify what it holds, keep it in the cache as IDX and let torchvision read it from there."""
-    files = _read_folder(folder)
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    release = _recognise(folder, files, digests, allow_sample=allow_sample)
-    place = "current" if release == CURRENT else hashlib.sha256("".join(digests.values()).encode()).hexdigest()[:16]
-    raw = cache / place / "FashionMNIST" / "raw"
+def _read_verified(folder: Path, digests: Mapping[str, str]) -> dict[str, bytes]:
+    files = _read_idx(folder)
+    _check_digests(folder, {name: _digest(content) for name, content in files.items()}, digests)
+    return files
+
+
+def _decode(files: Mapping[str, bytes], digests: Mapping[str, str], source: str) -> Dataset:
+    arrays = {name: decode_idx(name, content) for name, content in files.items()}
+    return _make_dataset(arrays, digests, CURRENT, source)
+
+
+def _keep(files: Mapping[str, bytes], folder: Path) -> None:
     try:
         for name, content in files.items():
-            if not (folder == cache / place or _holds(raw / name, digests[name])):
-                write_whole(raw / name, content)
+            write_whole(folder / name, content)
     except OSError as error:
         raise SetupError(
-            f"the cache folder {raw} cannot be written ({error.strerror})",
-            expected="a writable cache folder with some 60 MB free",
+            f"the cache folder {folder} cannot be written ({error.strerror})",
+            expected="a writable folder with 60 MB of free space",
             remedy="make room, or set XDG_CACHE_HOME to another folder",
         ) from error
-    train, test = (FashionMNIST(cache / place, train=part, download=False) for part in (True, False))
-    return Dataset(
-        name="Fashion-MNIST",
-        release=release,
-        source=source,
-        digests=digests,
-        classes=tuple(FashionMNIST.classes),
-        train_images=train.data.unsqueeze(1),
-        train_labels=train.targets,
-        test_images=test.data.unsqueeze(1),
-        test_labels=test.targets,
-    )
 
 
-def _holds(path: Path, digest: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+def _read_folder(folder: Path, source: str, *, allow_sample: bool) -> Dataset:
+    """Read a user's folder, and find out which release it contains."""
+    csv = find_csv(folder)
+    if len(csv) == len(CSV_NAMES) and not find_idx(folder):
+        arrays = dict(zip(IDX_NAMES, (array for path in csv for array in read_csv(path)), strict=True))
+        digests = {name: _digest(encode_idx(array)) for name, array in arrays.items()}
+    else:
+        files = _read_idx(folder)
+        arrays = {name: decode_idx(name, content) for name, content in files.items()}
+        digests = {name: _digest(content) for name, content in files.items()}
+    release = _recognise(folder, arrays, digests, allow_sample=allow_sample)
+    return _make_dataset(arrays, digests, release, source)
 
 
-def _read_folder(folder: Path) -> dict[str, bytes]:
-    """Return the four IDX files' bytes, from IDX or converted from CSV."""
+def _read_idx(folder: Path) -> dict[str, bytes]:
+    """Return the four IDX files' decompressed bytes."""
     idx, csv = find_idx(folder), find_csv(folder)
     if len(idx) == len(IDX_NAMES):
         return {name: read_idx_bytes(idx[name]) for name in IDX_NAMES}
     if idx and csv:
         raise InputError(
-            f"{folder} holds {len(idx)} of the 4 IDX files and {len(csv)} of the 2 CSV files",
-            expected="one kind, whole: the CSV is an older draw, and mixing them puts test images into training",
-            remedy="remove the one or complete the other",
+            f"folder {folder} contains {len(idx)} of the 4 IDX files and {len(csv)} of the 2 CSV files",
+            expected="either all IDX files or both CSV files: the CSV files are an older draw, and mixing them puts "
+            "test images into the training images",
+            remedy="complete one kind and remove the other",
         )
-    if len(csv) == 2:  # noqa: PLR2004 - the pair
-        arrays = [array for path in csv for array in read_csv(path)]
-        return {name: encode_idx(array) for name, array in zip(IDX_NAMES, arrays, strict=True)}
     if not folder.is_dir():
-        found = f"{folder} is {'a file' if folder.exists() else 'not there'}"
+        found = f"path {folder} {'is a file' if folder.exists() else 'does not exist'}"
     else:
         there = [*idx, *(path.name for path in csv)]
-        found = f"{folder} holds {'only ' + ', '.join(there) if there else 'none of the files'}"
+        found = f"folder {folder} contains {'only ' + ', '.join(there) if there else 'none of the files'}"
     raise InputError(
         found,
-        expected=f"a folder of {', '.join(IDX_NAMES)} (each may end in .gz), or of fashion-mnist_train.csv and "
-        "fashion-mnist_test.csv",
+        expected=f"a folder with {', '.join(IDX_NAMES)} (each may end in .gz), or with {' and '.join(CSV_NAMES)}",
         remedy="check the path, or leave it out to have the data fetched",
     )
 
 
-def _recognise(folder: Path, files: dict[str, bytes], digests: dict[str, str], *, allow_sample: bool) -> str:
-    """Return which release the files are, by their digests and, for the older draw, by size and first labels."""
-    if digests == DIGESTS:
-        return CURRENT
-    arrays = [decode_idx(name, files[name]) for name in IDX_NAMES]
-    _, train_labels, _, test_labels = arrays
-    _check_shapes(folder, arrays)
-    begin = tuple(tuple(int(label) for label in labels[:8]) for labels in (train_labels, test_labels))
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _recognise(
+    folder: Path, arrays: Mapping[str, NDArray[np.uint8]], digests: Mapping[str, str], *, allow_sample: bool
+) -> str:
+    """Return the release: the current one by its digests, the older draw by its size and first labels."""
+    train_images, train_labels, test_images, test_labels = (arrays[name] for name in IDX_NAMES)
+    _check_half(folder, "training", train_images, train_labels)
+    _check_half(folder, "test", test_images, test_labels)
     sizes = (len(train_labels), len(test_labels))
-    if sizes == FULL_SIZES and begin == OLDER_LABELS:
+    first_labels = tuple(tuple(labels[:8].tolist()) for labels in (train_labels, test_labels))
+    if sizes == FULL_SIZES and first_labels == OLDER_LABELS:
         return OLDER
     if allow_sample and max(sizes) < min(FULL_SIZES):
         return SAMPLE
     if sizes != FULL_SIZES:
         raise InputError(
-            f"{folder} holds {sizes[0]:,} training and {sizes[1]:,} test images",
+            f"folder {folder} contains {sizes[0]:,} training and {sizes[1]:,} test images",
             expected="60,000 and 10,000",
-            remedy="fetch the data again, or use a recipe with is_result = false for a sample",
+            remedy="download the data again, or use a recipe with is_result = false for a sample",
         )
-    name = next(name for name in IDX_NAMES if digests[name] != DIGESTS[name])
-    raise InputError(
-        f"{folder}: {name} has SHA-256 {digests[name][:16]}...",
-        expected=f"{DIGESTS[name][:16]}..., Fashion-MNIST's; this is another data set (MNIST has the same names and "
-        "sizes) or a damaged copy",
-        remedy="fetch Fashion-MNIST again",
+    _check_digests(folder, digests, DIGESTS)
+    return CURRENT
+
+
+def _check_half(folder: Path, half: str, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    if images.shape[1:] != (28, 28) or len(images) != len(labels) or not len(labels):
+        raise InputError(
+            f"folder {folder}: {half} images of shape {' x '.join(map(str, images.shape))} with {len(labels):,} labels",
+            expected="one label for each image, and images of 28 x 28",
+            remedy="download the data again",
+        )
+    wrong = labels >= len(CLASSES)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise InputError(
+            f"folder {folder}: {half} label {first + 1} is {labels[first]}",
+            expected="0 to 9",
+            remedy="download the data again",
+        )
+
+
+def _check_digests(folder: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    for name in IDX_NAMES:
+        if found[name] != expected[name]:
+            raise InputError(
+                f"folder {folder}: {name} has SHA-256 {found[name][:16]}...",
+                expected=f"Fashion-MNIST's, {expected[name][:16]}...; this is another data set (MNIST has the same "
+                "names and sizes) or a damaged copy",
+                remedy="download Fashion-MNIST again",
+            )
+
+
+def _make_dataset(
+    arrays: Mapping[str, NDArray[np.uint8]], digests: Mapping[str, str], release: str, source: str
+) -> Dataset:
+    train_images, train_labels, test_images, test_labels = (arrays[name] for name in IDX_NAMES)
+    return Dataset(
+        name="Fashion-MNIST",
+        release=release,
+        source=source,
+        digests=dict(digests),
+        classes=CLASSES,
+        train_images=torch.tensor(train_images[:, None]),  # (N, 1, 28, 28)
+        train_labels=torch.tensor(train_labels, dtype=torch.int64),
+        test_images=torch.tensor(test_images[:, None]),
+        test_labels=torch.tensor(test_labels, dtype=torch.int64),
     )
-
-
-def _check_shapes(folder: Path, arrays: list[NDArray[np.uint8]]) -> None:
-    for half, images, labels in (("training", arrays[0], arrays[1]), ("test", arrays[2], arrays[3])):
-        if images.shape[1:] != (28, 28) or len(images) != len(labels) or not len(labels):
-            raise InputError(
-                f"{folder}: {half} images of shape {' x '.join(map(str, images.shape))} with {len(labels):,} labels",
-                expected="as many labels as images of 28 x 28",
-                remedy="fetch the data again",
-            )
-        if labels.max() > 9:  # noqa: PLR2004 - ten classes
-            place = int(np.argmax(labels > 9))  # noqa: PLR2004 - ten classes
-            raise InputError(
-                f"{folder}: {half} label {place + 1} is {labels[place]}",
-                expected="0 to 9",
-                remedy="fetch the data again",
-            )

@@ -1,14 +1,15 @@
-"""A data set by the word or path that --dataset takes."""
+"""The data set that ``--dataset`` names, by a name or by a path."""
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 
 from fashionbench.data.arrays import draw_test_images, make_dataset
 from fashionbench.data.dataset import Dataset
@@ -22,7 +23,7 @@ __all__ = ["FASHION_MNIST", "load_dataset"]
 FASHION_MNIST: Final = "fashion-mnist"
 
 
-def load_dataset(  # noqa: PLR0913 - what data may come from, each named
+def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     word: str,
     data: Path | None,
     *,
@@ -34,19 +35,20 @@ def load_dataset(  # noqa: PLR0913 - what data may come from, each named
     """Find, read and check a data set.
 
     Args:
-        word: ``fashion-mnist``; ``mnist``, ``kmnist``, ``emnist`` or ``cifar10`` of torchvision, which fetches it;
-            ``digits`` of scikit-learn; or a path: a folder with ``train`` and ``test``, each with a folder of images a
-            class; an ``.npz`` of ``x_train``, ``y_train``, ``x_test`` and ``y_test``; a ``.csv`` whose rows are a label
-            and the pixels of a square image. Where nobody parted the test images, a fifth is drawn, the same each time.
-        data: Where the named ones lie in torchvision's layout; None: in the cache, fetched if need be.
+        word: A name or a path. Names: ``fashion-mnist``; ``mnist``, ``kmnist``, ``emnist`` or ``cifar10``, which
+            torchvision fetches; ``digits`` of scikit-learn. Paths: a folder with ``train`` and ``test``, each with one
+            folder of images per class; an ``.npz`` of ``x_train``, ``y_train``, ``x_test`` and ``y_test``; a ``.csv``
+            whose rows are a label and the pixels of a square image. ``digits`` and a CSV have no test split: a fifth
+            of each class is drawn, the same each time.
+        data: The folder of a data set that is given by name; None: the cache, where it is fetched if necessary.
         environ: The environment variables.
-        cache: Where fetched files are kept.
-        announce: Is told what is being done.
-        allow_sample: Accept a sample of Fashion-MNIST.
+        cache: The folder where fetched files are kept.
+        announce: Called with a line about each download.
+        allow_sample: Accept a folder with a sample of Fashion-MNIST.
 
     Raises:
-        InputError: No such data, or not of this form.
-        SetupError: It cannot be fetched.
+        InputError: The data do not exist, or have another form.
+        SetupError: The data cannot be fetched.
 
     """
     if word == FASHION_MNIST:
@@ -56,10 +58,9 @@ def load_dataset(  # noqa: PLR0913 - what data may come from, each named
     if word in NAMED:
         found = load_from_torchvision(word, data or cache / word, announce, download=data is None)
     elif word == "digits":
-        bundled = load_digits()
-        found = make_dataset(
-            "Digits of scikit-learn", "scikit-learn's copy", None, *draw_test_images(_whole(bundled), bundled.target)
-        )
+        digits = load_digits()
+        halves = draw_test_images(_scale_digits(digits), digits.target)
+        found = make_dataset("Digits of scikit-learn", "scikit-learn's copy", None, *halves)
     elif path.is_dir():
         found = load_folder(path)
     elif path.suffix == ".npz" and path.is_file():
@@ -71,11 +72,11 @@ def load_dataset(  # noqa: PLR0913 - what data may come from, each named
             f"unknown dataset {word[:120]!r}",
             expected=f"{FASHION_MNIST}, {', '.join(NAMED)}, digits, or the path of a folder of images, an "
             ".npz or a .csv",
-            remedy="mend the value of --dataset",
+            remedy="give --dataset one of these",
         )
     return replace(found, read_seconds=time.perf_counter() - started)
 
 
-def _whole(bundled: Any) -> NDArray[np.uint8]:  # noqa: ANN401 - scikit-learn's Bunch
-    """Return scikit-learn's digits, whose grey levels end at 16, as (N, 1, 8, 8)."""
-    return np.asarray(np.rint(bundled.images * (255 / 16)), dtype=np.uint8)[:, None]
+def _scale_digits(digits: Bunch) -> NDArray[np.uint8]:
+    """Return scikit-learn's digits, whose grey levels are 0 to 16, as (N, 1, 8, 8) of 0 to 255."""
+    return np.asarray(np.rint(digits.images * (255 / 16)), dtype=np.uint8)[:, None]

@@ -1,4 +1,4 @@
-"""IDX files, gzipped or not, and Kaggle's CSV as arrays, strictly and with bounded sizes."""
+"""Readers of IDX files, gzipped or not, and of Kaggle's CSV: strict, and with a limit on every size."""
 
 import gzip
 import struct
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fashionbench.errors import InputError
 
-__all__ = ["IDX_NAMES", "decode_idx", "encode_idx", "find_csv", "find_idx", "read_csv", "read_idx_bytes"]
+__all__ = ["CSV_NAMES", "IDX_NAMES", "decode_idx", "encode_idx", "find_csv", "find_idx", "read_csv", "read_idx_bytes"]
 
 IDX_NAMES: Final = (
     "train-images-idx3-ubyte",
@@ -23,7 +23,7 @@ IDX_NAMES: Final = (
 
 CSV_NAMES: Final = ("fashion-mnist_train.csv", "fashion-mnist_test.csv")
 
-CSV_HEADER: Final = ",".join(["label", *(f"pixel{place}" for place in range(1, 785))])
+CSV_HEADER: Final = ",".join(["label", *(f"pixel{number}" for number in range(1, 785))])
 
 MAX_IDX_BYTES: Final = 47_040_016
 """Size of the largest file of the data set, the training images."""
@@ -36,12 +36,15 @@ MAX_LINE_BYTES: Final = 16 * 1024
 
 
 def find_idx(folder: Path) -> dict[str, Path]:
-    """Return those of the four IDX files (or their ``.gz``) that lie in a folder, or in its torchvision subfolder."""
-    for place in (folder, folder / "raw", folder / "FashionMNIST" / "raw"):
+    """Return the paths of those of the four IDX files that a folder contains, plain or ``.gz``, by their plain names.
+
+    Its subfolders ``raw`` and ``FashionMNIST/raw``, torchvision's layout, are searched too.
+    """
+    for searched in (folder, folder / "raw", folder / "FashionMNIST" / "raw"):
         found = {
             name: path
             for name in IDX_NAMES
-            for path in (place / f"{name}.gz", place / name)  # the plain file wins
+            for path in (searched / f"{name}.gz", searched / name)  # the plain file wins
             if path.is_file()
         }
         if found:
@@ -50,7 +53,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
 
 
 def find_csv(folder: Path) -> tuple[Path, ...]:
-    """Return those of the Kaggle CSV pair, training file first, that lie in a folder."""
+    """Return the paths of those of the two Kaggle CSV files that a folder contains, the training file first."""
     return tuple(path for name in CSV_NAMES if (path := folder / name).is_file())
 
 
@@ -58,7 +61,7 @@ def read_idx_bytes(path: Path) -> bytes:
     """Return a file's decompressed bytes.
 
     Raises:
-        InputError: Unreadable, a broken gz, or larger than any file of the data set.
+        InputError: The file cannot be read, is a broken gz, or is larger than any file of the data set.
 
     """
     try:
@@ -66,7 +69,7 @@ def read_idx_bytes(path: Path) -> bytes:
             content = file.read(MAX_IDX_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
-            f"{path} is a broken gz file ({error})", expected="a whole gz file", remedy="fetch it again"
+            f"{path} is a broken gz file ({error})", expected="a complete gz file", remedy="download it again"
         ) from error
     except OSError as error:
         raise InputError(
@@ -74,8 +77,8 @@ def read_idx_bytes(path: Path) -> bytes:
         ) from error
     if len(content) > MAX_IDX_BYTES:
         raise InputError(
-            f"{path} holds over {MAX_IDX_BYTES:,} bytes",
-            expected="at most that, the size of Fashion-MNIST's training images",
+            f"{path} contains over {MAX_IDX_BYTES:,} bytes",
+            expected="at most that many, the size of Fashion-MNIST's training images",
             remedy="check that it is Fashion-MNIST",
         )
     return content
@@ -84,35 +87,35 @@ def read_idx_bytes(path: Path) -> bytes:
 def decode_idx(name: str, content: bytes) -> NDArray[np.uint8]:
     """Return images (N, rows, columns) or labels (N,) of an IDX file's bytes.
 
-    The format: two zero bytes, the type (8: unsigned byte), the number of axes, each axis' length as a big-endian
-    32-bit number, then the values (http://yann.lecun.com/exdb/mnist/).
+    The format: two zero bytes, the type (8: unsigned byte), the number of axes, the length of each axis as a
+    big-endian 32-bit number, then the values (http://yann.lecun.com/exdb/mnist/).
 
     Raises:
-        InputError: Another type or number of axes, or not as many values as its head says.
+        InputError: The type, the number of axes or the number of values differs from the format or from the header.
 
     """
     axes = 3 if "images" in name else 1
-    head = 4 + 4 * axes
-    wanted = bytes([0, 0, 8, axes])
-    if content[:4] != wanted or len(content) < head:
+    header = 4 + 4 * axes
+    beginning = bytes([0, 0, 8, axes])
+    if content[:4] != beginning or len(content) < header:
         raise InputError(
             f"{name} begins with the bytes {content[:4].hex(' ') or 'none'}",
-            expected=f"{wanted.hex(' ')}, an IDX file of {'images' if axes > 1 else 'labels'}",
-            remedy="check that the file is what its name says",
+            expected=f"{beginning.hex(' ')}, an IDX file of {'images' if axes > 1 else 'labels'}",
+            remedy="check that this is the file that its name says",
         )
-    shape = struct.unpack(f">{axes}I", content[4:head])
+    shape = struct.unpack(f">{axes}I", content[4:header])
     values = int(np.prod(shape, dtype=object))
-    if len(content) - head != values:
+    if len(content) - header != values:
         raise InputError(
-            f"{name} holds {len(content) - head:,} values",
-            expected=f"{values:,}, as its head says ({' x '.join(map(str, shape))})",
-            remedy="fetch it again",
+            f"{name} contains {len(content) - header:,} values",
+            expected=f"{values:,}, as its header says ({' x '.join(map(str, shape))})",
+            remedy="download it again",
         )
-    return np.frombuffer(content, np.uint8, offset=head).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
 def encode_idx(values: NDArray[np.uint8]) -> bytes:
-    """Return an array as an IDX file's bytes: the inverse of ``decode_idx``."""
+    """Return an array as the bytes of an IDX file: the inverse of ``decode_idx``."""
     return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
 
 
@@ -120,7 +123,7 @@ def read_csv(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return images (N, 28, 28) and labels (N,) of a Kaggle CSV.
 
     Raises:
-        InputError: Another head, a row of another length, or a value that is no label or grey level.
+        InputError: The header differs, a row has another length, or a value is no label or grey level.
 
     """
     try:
@@ -134,14 +137,14 @@ def read_csv(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     except ValueError as error:
         raise InputError(
             f"{path}: {str(error).partition(';')[0]}",
-            expected="785 whole numbers in each row",
-            remedy="fetch the file again",
+            expected="785 integers in each row",
+            remedy="download the file again",
         ) from error
     if table.shape[1] != CSV_COLUMNS or not len(table):
         raise InputError(
             f"{path} has {len(table):,} rows of {table.shape[1]} columns",
             expected="rows of 785: a label and 784 pixels",
-            remedy="fetch the file again",
+            remedy="download the file again",
         )
     labels, pixels = table[:, 0], table[:, 1:]
     for what, values, highest in (("label", labels, 9), ("pixel", pixels, 255)):
@@ -151,7 +154,7 @@ def read_csv(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
             raise InputError(
                 f"{path} has a {what} of {int(values[wrong][0])} in row {row + 1}",
                 expected=f"0 to {highest}",
-                remedy="fetch the file again",
+                remedy="download the file again",
             )
     return pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.uint8)
 
@@ -165,7 +168,7 @@ def _check_header(path: Path, file: BinaryIO) -> None:
     raise InputError(
         f"{path} has {len(columns)} columns" + (f", {missing[0]!r} missing" if missing else ", in another order"),
         expected="785: label, pixel1 to pixel784",
-        remedy="fetch the Kaggle file again",
+        remedy="download the Kaggle file again",
     )
 
 

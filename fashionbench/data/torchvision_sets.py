@@ -1,4 +1,4 @@
-"""MNIST, KMNIST, EMNIST and CIFAR-10, as torchvision keeps them."""
+"""MNIST, KMNIST, EMNIST and CIFAR-10, fetched and read by torchvision."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,27 +23,27 @@ NAMED: Final = MappingProxyType[str, tuple[str, Callable[..., Any]]](
         "cifar10": ("CIFAR-10", datasets.CIFAR10),
     }
 )
-"""Torchvision's, by the word that ``--dataset`` takes."""
+"""Title and torchvision's class, by the name that ``--dataset`` takes."""
 
 
-def load_from_torchvision(word: str, root: Path, announce: Callable[[str], None], *, download: bool) -> Dataset:
-    """Read one of ``NAMED`` from a folder in torchvision's layout, downloaded if asked for.
+def load_from_torchvision(name: str, root: Path, announce: Callable[[str], None], *, download: bool) -> Dataset:
+    """Read one of ``NAMED`` from a folder in torchvision's layout, and download it first with ``download``.
 
     Raises:
-        SetupError: torchvision neither finds nor downloads it.
+        SetupError: torchvision does not find it there, or cannot download it.
 
     """
-    name, make = NAMED[word]
+    title, make = NAMED[name]
     if download:
-        announce(f"{name}: from the cache, or fetched by torchvision")
+        announce(f"{title}: from the cache, or downloaded by torchvision")
     try:
         halves = [make(root, train=part, download=download) for part in (True, False)]
     except (OSError, RuntimeError) as error:
         raise SetupError(
-            f"no {name} ({' '.join(str(error).split())[:200]})",
-            expected="torchvision to find or fetch it",
+            f"no {title} ({' '.join(str(error).split())[:200]})",
+            expected="torchvision to find or download it",
             remedy="check the network, or give a folder in torchvision's layout with --data PATH",
         ) from error
     classes = tuple(str(each) for each in halves[0].classes)
     train, test = ((channels_first(np.asarray(half.data)), np.asarray(half.targets)) for half in halves)
-    return make_dataset(name, f"torchvision {torchvision.__version__}", classes, train, test)
+    return make_dataset(title, f"torchvision {torchvision.__version__}", classes, train, test)

@@ -138,7 +138,7 @@ def test_the_report_is_made_again_without_torch(environ: dict[str, str], out: Pa
     ("options", "message"),
     [
         (("--models", "vgg"), r"Unknown model 'vgg'\. Expected one of fashioncnn, resnet18, dummy, "),
-        (("--data", "gone"), r"gone is not there\. Expected a folder of"),
+        (("--data", "gone"), r"gone does not exist\. Expected a folder with"),
     ],
 )
 def test_a_wrong_option_ends_the_session_with_one_line(
