@@ -1,1 +1,1 @@
-"""Models: networks and baselines by name, and what they consist of. May import data, devices and records."""
+"""Models: build a network or baseline by its name, and describe its size. May import data, records and errors."""

@@ -1,4 +1,4 @@
-"""Classical classifiers of scikit-learn behind a network's interface."""
+"""Classical classifiers of scikit-learn behind the interface of a network."""
 
 import warnings
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 __all__ = ["BASELINES", "Baseline", "spread"]
 
 LEAST_PROBABILITY: Final = 1e-7
-"""Stands for 0, so that the loss stays finite."""
+"""Replaces 0, so that the loss stays finite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class _Kind:
     make: Callable[[int], Any]
     """Makes the estimator from a seed."""
     size: Callable[[Any], int]
-    """Counts the numbers that the fitted estimator holds."""
+    """Counts the numbers that the fitted estimator learned."""
     version: str = f"scikit-learn {sklearn.__version__}"
 
 
@@ -44,17 +44,17 @@ BASELINES: Final = MappingProxyType(
         ),
     }
 )
-"""The most frequent class; logistic regression (lbfgs, 100 iterations at most); a forest of 100 trees. Each with
-scikit-learn's defaults, on the CPU, on pixels in [0, 1]."""
+"""The most frequent class; logistic regression (lbfgs, at most 100 iterations); a random forest of 100 trees. All have
+scikit-learn's defaults and run on the CPU, on pixels in [0, 1]."""
 
 
 def spread(count: int, images: int) -> Tensor:
-    """Return at most ``count`` places evenly over all images: those of one class may lie together."""
+    """Return at most ``count`` evenly spaced indices of images. A data set may list its images class by class."""
     return torch.linspace(0, images - 1, min(count, images)).long()
 
 
 class Baseline(nn.Module):
-    """An estimator that is fitted once to all images, and then maps images to log-probabilities as logits."""
+    """An estimator that is fitted once to all images. Its log-probabilities serve as logits."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -62,14 +62,14 @@ class Baseline(nn.Module):
         self._fitted: Any = None
 
     def fit(self, images: Tensor, labels: Tensor, seed: int) -> None:
-        """Fit to images (N, C, H, W), uint8, and labels (N,)."""
+        """Fit the estimator to images (N, C, H, W), uint8, and labels (N,)."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the limit of iterations is the recipe here
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the limit of iterations is intended
             self._fitted = BASELINES[self.name].make(seed).fit(_flatten(images.to(torch.float32) / 255), labels.numpy())
 
     @property
     def size(self) -> int:
-        """How many numbers the fitted estimator holds, a forest's nodes counting as one each; 0 before."""
+        """How many numbers the fitted estimator learned; a node of a forest counts as one. 0 before it is fitted."""
         return 0 if self._fitted is None else int(BASELINES[self.name].size(self._fitted))
 
     def forward(self, images: Tensor) -> Tensor:

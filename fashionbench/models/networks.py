@@ -1,4 +1,4 @@
-"""The study's two networks, and torchvision's classifiers adapted to a shape of images."""
+"""The study's two networks, and torchvision's classifiers with their first and last layers adapted to a task."""
 
 from typing import Final
 
@@ -17,8 +17,8 @@ Shape = tuple[int, int, int]
 class FashionCNN(nn.Module):
     """The study's shallow network: two convolutions, three linear layers, one dropout.
 
-    The study's notebook writes ``Dropout2d``; on the flat activations it stands behind, that is plain dropout.
-    There is no activation between the linear layers, as in the study's list.
+    The study's notebook uses ``Dropout2d``, which on flat activations is the same as ``Dropout``. As in the study,
+    there is no activation between the linear layers.
     """
 
     def __init__(self, shape: Shape = (1, 28, 28), classes: int = 10) -> None:
@@ -43,7 +43,7 @@ class FashionCNN(nn.Module):
 
 
 def build_resnet18(shape: Shape, classes: int) -> nn.Module:
-    """Build torchvision's ResNet18 with its first convolution and head adapted, as the study does."""
+    """Build torchvision's ResNet18, its first convolution for the images' channels, its last layer for the classes."""
     model: nn.Module = resnet18(num_classes=classes)
     model.conv1 = nn.Conv2d(shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
     return model
@@ -56,10 +56,12 @@ def classifier_names() -> list[str]:
 
 
 def build_classifier(name: str, shape: Shape, classes: int) -> nn.Module:
-    """Build a classifier of torchvision with as many inputs and outputs as asked for, as the study does ResNet18."""
+    """Build an untrained classifier of torchvision.
+
+    Its last layer returns ``classes`` logits; its first convolution accepts the channels of ``shape``.
+    """
     model: nn.Module = get_model(name, weights=None, num_classes=classes)
-    first = next(part for part in model.named_modules() if isinstance(part[1], nn.Conv2d))
-    path, old = first
+    path, old = next(part for part in model.named_modules() if isinstance(part[1], nn.Conv2d))
     parent, _, leaf = path.rpartition(".")
     if isinstance(old, nn.Conv2d) and old.in_channels != shape[0]:
         new = nn.Conv2d(

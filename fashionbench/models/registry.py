@@ -1,4 +1,4 @@
-"""Models by name: the study's, classical baselines, torchvision's, and the user's own."""
+"""Models by name: the study's networks, classical baselines, torchvision's classifiers, and the user's own."""
 
 import inspect
 import re
@@ -30,26 +30,25 @@ from fashionbench.models.networks import (
 __all__ = ["ENTRY_POINTS", "MODELS", "build_model", "find_builder", "source_of"]
 
 ENTRY_POINTS: Final = "fashionbench.models"
-"""Group of the entry points by which an installed package offers models."""
+"""The entry-point group in which an installed package declares its models."""
 
 Builder = Callable[[Shape, int], nn.Module]
-"""Makes a network that takes images (N, *shape), in [0, 1], to logits (N, classes)."""
-
+"""Returns a network that maps images (N, *shape), in [0, 1], to logits (N, classes)."""
 
 MODELS: Final = MappingProxyType[str, Builder]({"fashioncnn": FashionCNN, "resnet18": build_resnet18})
-"""The study's, which run where nothing else is asked for."""
+"""The networks with a name of their own; ``catalogue.py`` has their labels."""
 
 
 def find_builder(name: str) -> Builder:
-    """Return what builds a model.
+    """Return the function that builds a model.
 
     Args:
         name: ``fashioncnn``, ``resnet18``; ``dummy``, ``logreg``, ``forest``; an entry point of the group
-            ``fashionbench.models``; ``torchvision:NAME``; or ``module:function``, the module being importable from
-            here or lying in the current folder.
+            ``fashionbench.models``; ``torchvision:NAME``; or ``module:function``, from an installed package or a file
+            in the current folder.
 
     Raises:
-        InputError: No such model, or its module cannot be imported.
+        InputError: There is no such model, or its module cannot be imported.
 
     """
     if name in MODELS:
@@ -64,21 +63,23 @@ def find_builder(name: str) -> Builder:
     if name.startswith(TORCHVISION) or not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
         raise InputError(
             f"unknown model {name[:80]!r}",
-            expected=f"one of {', '.join([*MODELS, *BASELINES, *_offered()])}, torchvision:NAME of a classifier of "
-            "torchvision, or module:function",
-            remedy="name one of those with --models",
+            expected=f"one of {', '.join([*MODELS, *BASELINES, *_declared_names()])}, torchvision:NAME of a classifier "
+            "of torchvision, or module:function",
+            remedy="give --models one of these, or several separated by commas",
         )
     here = str(Path.cwd())
-    if here not in sys.path:  # where python -m would look; the processes that train are told
+    if here not in sys.path:  # as python -m does; the processes that train inherit sys.path
         sys.path.insert(0, here)
     return _load(name, lambda: getattr(import_module(module), function))
 
 
 def build_model(name: str, task: Task, seed: int) -> nn.Module:
-    """Build a model on the CPU with weights drawn from ``seed``; torch's own generator is left as it was.
+    """Build a model on the CPU, in training mode, with weights drawn from ``seed``.
+
+    PyTorch's global generator is left unchanged.
 
     Raises:
-        InputError: No model of that name.
+        InputError: There is no model of that name.
 
     """
     build = find_builder(name)
@@ -92,21 +93,26 @@ def build_model(name: str, task: Task, seed: int) -> nn.Module:
 
 
 def source_of(name: str) -> bytes:
-    """Return what tells one state of a model's code from another: its file, or the version of its library."""
+    """Return what changes when a model's code changes: the content of its files, or the version of its library.
+
+    Raises:
+        InputError: There is no model of that name.
+
+    """
     if name in MODELS or name.startswith(TORCHVISION):
         return str(torchvision.__version__).encode()
     if name in BASELINES:
         return BASELINES[name].version.encode()
     builder = inspect.unwrap(find_builder(name))
-    offered = [entry.module for entry in entry_points(group=ENTRY_POINTS, name=name)]
-    parts: list[Any] = [sys.modules[offered[0] if offered else name.partition(":")[0]]]
-    if inspect.isfunction(builder) or inspect.isclass(builder):  # it may come from another file; a partial has none
+    declared = [entry.module for entry in entry_points(group=ENTRY_POINTS, name=name)]
+    parts: list[Any] = [sys.modules[declared[0] if declared else name.partition(":")[0]]]
+    if inspect.isfunction(builder) or inspect.isclass(builder):  # it may be in another file; a partial is in none
         parts.append(builder)
     paths = [inspect.getsourcefile(part) for part in parts]
     return b"".join(Path(path).read_bytes() for path in paths if path)
 
 
-def _offered() -> list[str]:
+def _declared_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
 
 
@@ -118,5 +124,5 @@ def _load(name: str, load: Callable[[], Builder]) -> Builder:
             f"model {name[:80]!r} cannot be loaded ({type(error).__name__}: {str(error).partition(chr(10))[0][:200]})",
             expected="a function of a shape (channels, height, width) and a number of classes, in a module that can be "
             "imported",
-            remedy="check its name, and that its package is installed or lies in this folder",
+            remedy="check its name, and that its package is installed or its file is in the current folder",
         ) from error

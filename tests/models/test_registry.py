@@ -1,4 +1,4 @@
-"""The two models are the study's, and the registry is the only way to them."""
+"""Every model that has a name is built by it, with the study's layers and the caller's shape and classes."""
 
 import sys
 from pathlib import Path
@@ -6,10 +6,25 @@ from pathlib import Path
 import pytest
 import torch
 
+from fashionbench.catalogue import CATALOGUE, STUDY_MODELS, is_baseline
 from fashionbench.data.dataset import Task
 from fashionbench.errors import InputError
+from fashionbench.models.baselines import BASELINES, Baseline
 from fashionbench.models.networks import FashionCNN
 from fashionbench.models.registry import MODELS, build_model, source_of
+
+
+def test_the_catalogue_and_the_builders_name_the_same_models() -> None:
+    assert {*CATALOGUE} == {*MODELS, *BASELINES}
+    assert {name for name in CATALOGUE if is_baseline(name)} == {*BASELINES}
+    assert {*STUDY_MODELS} <= {*MODELS}
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_named_model_is_built_as_what_the_catalogue_says(name: str) -> None:
+    model = build_model(name, Task(shape=(1, 28, 28), classes=10), seed=0)
+
+    assert isinstance(model, Baseline) == CATALOGUE[name].is_baseline
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("fashioncnn", 1_475_338), ("resnet18", 11_175_370)])
@@ -22,7 +37,7 @@ def test_parameter_count_is_the_published_one(name: str, parameters: int) -> Non
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_channels_and_classes_are_the_callers(name: str) -> None:
+def test_a_network_accepts_the_callers_channels_and_classes(name: str) -> None:
     model = build_model(name, Task(shape=(3, 28, 28), classes=7), seed=0)
 
     logits = model(torch.zeros(2, 3, 28, 28))
@@ -52,13 +67,13 @@ def test_same_seed_gives_same_weights_and_leaves_torchs_generator_alone() -> Non
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_unknown_model_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_model_is_refused_with_the_names_that_exist() -> None:
     with pytest.raises(InputError, match=r"Unknown model 'resnet19'\. Expected one of fashioncnn, resnet18, dummy, "):
         build_model("resnet19", Task(shape=(1, 28, 28), classes=10), seed=0)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_torchvisions_classifiers_take_the_callers_channels_and_classes(channels: int) -> None:
+def test_torchvisions_classifiers_accept_the_callers_channels_and_classes(channels: int) -> None:
     model = build_model("torchvision:mobilenet_v3_small", Task(shape=(channels, 32, 32), classes=7), seed=0).eval()
 
     assert model(torch.zeros(2, channels, 32, 32)).shape == (2, 7)
@@ -73,7 +88,7 @@ def test_a_models_code_is_its_modules_file_and_that_of_its_function(
     source = tmp_path / "somenets.py"
     source.write_text(f"{head}own = {builder}\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.syspath_prepend(tmp_path)
 
     found = source_of("somenets:own")
     del sys.modules["somenets"]
