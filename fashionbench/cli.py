@@ -196,9 +196,9 @@ def compare(  # noqa: PLR0913 - the options of a comparison
     console = Console()
     for each in view.summary:
         table = Table(title=each.caption, title_justify="left", box=None, caption=each.note, caption_justify="left")
-        for place, head in enumerate(each.head):
+        for place, head in enumerate(each.header):
             table.add_column(
-                head, justify="left" if each.rows and each.rows[0][place].words else "right", no_wrap=place == 0
+                head, justify="left" if each.rows and each.rows[0][place].is_text else "right", no_wrap=place == 0
             )
         for row in each.rows:
             table.add_row(*(Text(cell.text) for cell in row))

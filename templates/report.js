@@ -1,23 +1,23 @@
-// What the page adds where scripts run: the rule under another margin and price, what to show, sorting, a read-out.
+// Interaction: the verdict with another margin or price, filters, sortable tables, tooltips. The page works without it.
 "use strict";
 
 const page = JSON.parse(document.getElementById("explore-data").textContent);
 const form = document.getElementById("explore");
 
-// ---- the rule, as fashionbench/report/verdict.py has it; a test holds the two together over a grid
+// ---- the verdict rule; a test compares it with fashionbench/judging/verdict.py over a grid
 
 function judge(device, margin, price) {
-  const surely = device.gain_low - device.allowance;
-  const affordable = price === null || device.extra_minutes <= price * 100 * surely;
-  const tooDear = price !== null && device.extra_minutes > Math.max(0, price * 100 * device.gain_high);
-  if (surely >= margin && affordable) return "WORTH IT";
-  if (device.slowdown_low > 1 && (device.gain_high < margin || tooDear)) return "NOT WORTH IT";
+  const gain = device.gain_low - device.allowance;
+  const affordable = price === null || device.extra_minutes <= price * 100 * gain;
+  const overpriced = price !== null && device.extra_minutes > Math.max(0, price * 100 * device.gain_high);
+  if (gain >= margin && affordable) return "WORTH IT";
+  if (device.slowdown_low > 1 && (device.gain_high < margin || overpriced)) return "NOT WORTH IT";
   const within = -margin <= device.gain_low && device.gain_high <= margin;
   const alike = 1 / page.tie_slowdown <= device.slowdown_low && device.slowdown_high <= page.tie_slowdown;
   return within && alike ? "TIE" : "CANNOT TELL";
 }
 
-function answer() {
+function showVerdict() {
   const margin = Number(form.elements.margin.value);
   const step = Number(form.elements.price.value);
   const price = step === Number(form.elements.price.max) ? null : step * page.price_step;
@@ -27,12 +27,12 @@ function answer() {
   form.elements.price.nextElementSibling.textContent = price === null ? "any price" : `${price.toFixed(1)} min per pp`;
   form.elements.verdict.textContent = same
     ? states[0]
-    : states.map((state, place) => `${state} on ${page.devices[place].device}`).join(", ");
+    : states.map((state, index) => `${state} on ${page.devices[index].device}`).join(", ");
 }
 
-// ---- what to show
+// ---- filters by device, seed and class
 
-function show() {
+function applyFilters() {
   const chosen = (name) => form.elements[name]?.value ?? "";
   for (const part of document.querySelectorAll("[data-device]"))
     part.hidden = chosen("device") !== "" && part.dataset.device !== chosen("device");
@@ -44,7 +44,7 @@ function show() {
   }
 }
 
-// ---- sorting: numbers by their value, all else by its letters
+// ---- sorting: numbers by value, text alphabetically, missing values last
 
 function valueOf(row, column) {
   const text = row.cells[column].textContent.trim();
@@ -54,50 +54,50 @@ function valueOf(row, column) {
 
 function compare(one, other) {
   if (typeof one === typeof other) return typeof one === "number" ? one - other : one.localeCompare(other);
-  return typeof one === "number" ? -1 : 1; // what is missing comes last
+  return typeof one === "number" ? -1 : 1;
 }
 
-function sort(table, column, head) {
-  const falling = head.getAttribute("aria-sort") === "ascending";
+function sort(table, column, header) {
+  const descending = header.getAttribute("aria-sort") === "ascending";
   for (const each of table.tHead.querySelectorAll("[aria-sort]")) each.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+  header.setAttribute("aria-sort", descending ? "descending" : "ascending");
   const body = table.tBodies[0];
   const rows = [...body.rows].sort((one, other) => compare(valueOf(one, column), valueOf(other, column)));
-  body.append(...(falling ? rows.reverse() : rows));
+  body.append(...(descending ? rows.reverse() : rows));
 }
 
 for (const table of document.querySelectorAll("table")) {
   if (!table.tHead || table.tBodies[0].rows.length < 3) continue;
-  [...table.tHead.rows].at(-1).querySelectorAll("th").forEach((head, column) => {
+  [...table.tHead.rows].at(-1).querySelectorAll("th").forEach((header, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...head.childNodes);
-    button.addEventListener("click", () => sort(table, column, head));
-    head.append(button);
+    button.append(...header.childNodes);
+    button.addEventListener("click", () => sort(table, column, header));
+    header.append(button);
   });
 }
 
-// ---- the read-out beside the pointer: a drawn group's words, one for each of its marks
+// ---- tooltips: a drawn group has one text, or one for each of its markers
 
-const readOut = document.getElementById("read-out");
+const tooltip = document.getElementById("tooltip");
 
-function wordsAt(target) {
-  const group = target.closest?.("[data-tell]");
+function tooltipAt(target) {
+  const group = target.closest?.("[data-tooltip]");
   if (!group) return "";
-  const words = group.dataset.tell.split("|");
-  return words.length === 1 ? words[0] : (words[[...group.querySelectorAll("use")].indexOf(target)] ?? "");
+  const texts = group.dataset.tooltip.split("|");
+  return texts.length === 1 ? texts[0] : (texts[[...group.querySelectorAll("use")].indexOf(target)] ?? "");
 }
 
 document.addEventListener("pointermove", (event) => {
-  readOut.textContent = wordsAt(event.target);
-  readOut.hidden = readOut.textContent === "";
-  const left = Math.min(event.clientX + 14, window.innerWidth - readOut.offsetWidth - 8);
-  readOut.style.transform = `translate(${Math.max(8, left)}px, ${event.clientY + 16}px)`;
+  tooltip.textContent = tooltipAt(event.target);
+  tooltip.hidden = tooltip.textContent === "";
+  const left = Math.min(event.clientX + 14, window.innerWidth - tooltip.offsetWidth - 8);
+  tooltip.style.transform = `translate(${Math.max(8, left)}px, ${event.clientY + 16}px)`;
 });
 
 if (page.devices.length) {
   form.hidden = false;
-  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { answer(); show(); });
-  form.addEventListener("reset", () => setTimeout(() => { answer(); show(); }));
-  answer();
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { showVerdict(); applyFilters(); });
+  form.addEventListener("reset", () => setTimeout(() => { showVerdict(); applyFilters(); }));
+  showVerdict();
 }

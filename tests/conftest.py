@@ -25,12 +25,12 @@ settings.load_profile("usual")
 
 SAMPLE = Path(__file__).parent / "data"
 
-SINGLE: Final = {"nodes": "ray", "browser": "browser", "measured": "benchmark"}
+SINGLE: Final = {"nodes": "ray", "browser": "browser", "measured": "benchmark", "study_report": "report"}
 """What exists once in all processes of ``pytest -n``: the fixture, and the group of the tests that use it."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-gold", action="store_true", help="write tests/gold anew from what the page is now")
+    parser.addoption("--update-gold", action="store_true", help="write tests/gold from the current pages")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -145,7 +145,7 @@ def test_another_data_set_is_named_and_the_studys_statements_are_left_out(
     assert "Data: Digits of scikit-learn, from scikit-learn's copy" in capsys.readouterr().out
     page = (folder / "out" / "report.html").read_text()
     assert "Digits of scikit-learn" in page
-    assert "The study's statements" not in page
+    assert "Claims of the original study" not in page
     assert "published results" not in page
 
 
@@ -187,7 +187,7 @@ def test_the_classical_baselines_alone_make_a_report(monkeypatch: pytest.MonkeyP
     verdict = json.loads(Path("out", "verdict.json").read_text())
     assert (verdict["small"], verdict["big"]) == ("dummy", "forest")
     assert verdict["devices"][0]["gain"]["low"] > 0.5
-    assert "How they learn" not in Path("out", "report.html").read_text()
+    assert "Learning curves" not in Path("out", "report.html").read_text()
 
 
 @pytest.mark.parametrize(

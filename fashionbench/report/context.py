@@ -1,4 +1,4 @@
-"""What every chapter is written from: the records, the models compared on each device, and each model's style."""
+"""The input of every chapter: records, verdict, compared models and their styles; and the cells and drawings of all."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +13,21 @@ from fashionbench.records.grouping import Machine, device_labels, in_order, mach
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report.figures.style import HALF, ModelStyle, make_styles
 from fashionbench.report.figures.svg import to_svg
-from fashionbench.report.view import Block, Cell, Drawing, Part, Shown
+from fashionbench.report.view import Block, Cell, ContentBlock, DeviceSubsection, Drawing
 
 __all__ = [
     "Context",
     "accuracy_interval",
-    "cell",
+    "describe_seeds",
     "draw",
+    "join_phrases",
     "make_context",
     "mean_minutes",
+    "model_cell",
+    "number_cell",
     "per_device",
     "results_of",
-    "seed_words",
-    "words",
+    "text_cell",
 ]
 
 
@@ -35,31 +37,32 @@ class Context:
 
     records: Sequence[TrainingRecord | InferenceRecord]
     trainings: tuple[TrainingRecord, ...]
-    """The finished ones."""
+    """The finished trainings."""
     styles: Mapping[str, ModelStyle]
-    """By model, simplest first."""
+    """By model, fewest parameters first."""
     labels: Mapping[Machine, str]
+    """The name of each device on the page."""
     devices: tuple[str, ...]
     """Labels of the devices on which a training finished."""
     verdict: Verdict | None
 
-    def on(self, device: str) -> list[TrainingRecord]:
-        """Return the finished trainings on a device, simplest model first, then by seed."""
+    def trainings_on(self, device: str) -> list[TrainingRecord]:
+        """Return the finished trainings on a device, smallest model first, then by seed."""
         order = list(self.styles)
-        mine = [each for each in self.trainings if self.labels[machine(each)] == device]
-        return sorted(mine, key=lambda each: (order.index(each.model), each.seed))
+        found = [each for each in self.trainings if self.labels[machine(each)] == device]
+        return sorted(found, key=lambda each: (order.index(each.model), each.seed))
 
     def models_on(self, device: str) -> list[str]:
-        """Return the models that finished on a device, simplest first."""
-        return list(dict.fromkeys(each.model for each in self.on(device)))
+        """Return the models that finished on a device, smallest first."""
+        return list(dict.fromkeys(each.model for each in self.trainings_on(device)))
 
-    def judged(self, device: str) -> DeviceVerdict | None:
-        """Return the verdict on a device, if there is one."""
+    def verdict_on(self, device: str) -> DeviceVerdict | None:
+        """Return the verdict on a device; None if there is none."""
         return next((each for each in (self.verdict.devices if self.verdict else ()) if each.device == device), None)
 
     def pair_on(self, device: str) -> list[str]:
-        """Return the models that the pictures of a device compare: simplest and biggest, or the only one."""
-        if self.verdict is not None and self.judged(device) is not None:
+        """Return the models that the figures of a device compare: smallest and largest, or the only one."""
+        if self.verdict is not None and self.verdict_on(device) is not None:
             return [self.verdict.small, self.verdict.big]
         models = self.models_on(device)
         return list(dict.fromkeys([models[0], models[-1]]))
@@ -86,12 +89,12 @@ def make_context(records: Sequence[TrainingRecord | InferenceRecord], verdict: V
     )
 
 
-def per_device(context: Context, build: Callable[[Context, str], tuple[Shown, ...]]) -> tuple[Block, ...]:
-    """Return the blocks of every device in turn, each device's in a part of its own where there are several."""
+def per_device(context: Context, build: Callable[[Context, str], tuple[ContentBlock, ...]]) -> tuple[Block, ...]:
+    """Return the blocks of all devices; with several devices, each has a subsection."""
     built = {device: build(context, device) for device in context.devices}
     if len(built) == 1:
         return next(iter(built.values()))
-    return tuple(Part(device=device, blocks=blocks) for device, blocks in built.items() if blocks)
+    return tuple(DeviceSubsection(device=device, blocks=blocks) for device, blocks in built.items() if blocks)
 
 
 def results_of(trainings: Sequence[TrainingRecord], model: str) -> list[TrainingResult]:
@@ -102,8 +105,8 @@ def results_of(trainings: Sequence[TrainingRecord], model: str) -> list[Training
 def accuracy_interval(results: Sequence[TrainingResult]) -> Interval:
     """Return the 95 % interval of one model's mean test accuracy.
 
-    One training: Wilson's. Several: that of the gain over a model that is never right, so that it carries seeds and
-    test images just as the gain does.
+    With one training it is Wilson's interval. With several it is the interval of the gain over a model that is never
+    right, so it covers seeds and test images in the same way as the gain's interval.
     """
     correct: Correct = np.stack(
         [np.asarray(each.test_predictions.array() == each.test_labels.array()) for each in results]
@@ -114,25 +117,35 @@ def accuracy_interval(results: Sequence[TrainingResult]) -> Interval:
 
 
 def draw(figure: Figure, *, key: str, title: str) -> Drawing:
-    """Return a figure as a drawing; ``key`` is unique on the page, ``title`` is for those who cannot see it."""
+    """Return a figure as a drawing; ``key`` is unique on the page, ``title`` is its text alternative."""
     return Drawing(svg=to_svg(figure, key=key, title=title), is_wide=figure.get_figwidth() * 72 > HALF)
 
 
-def cell(text: str) -> Cell:
-    """Return a cell of a number."""
+def number_cell(text: str) -> Cell:
+    """Return a table cell that contains a number."""
     return Cell(text=text)
 
 
-def words(text: str) -> Cell:
-    """Return a cell of words."""
-    return Cell(text=text, words=True)
+def text_cell(text: str) -> Cell:
+    """Return a table cell that contains text."""
+    return Cell(text=text, is_text=True)
 
 
-def seed_words(number: int) -> str:
-    """Return a number of seeds in words."""
+def model_cell(style: ModelStyle) -> Cell:
+    """Return a table cell that names a model, with its marker and colour."""
+    return Cell(text=style.name, style=style, is_text=True)
+
+
+def describe_seeds(number: int) -> str:
+    """Return a number of seeds with its noun: ``1 seed``, ``3 seeds``."""
     return f"{number} seed" if number == 1 else f"{number} seeds"
 
 
+def join_phrases(phrases: Sequence[str]) -> str:
+    """Return phrases as a list in a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(each for each in (", ".join(phrases[:-1]), phrases[-1]) if each)
+
+
 def mean_minutes(results: list[TrainingResult]) -> float:
-    """Return the geometric mean of training minutes, the verdict's own statistic."""
+    """Return the geometric mean of training minutes, as in the verdict."""
     return float(np.exp(np.mean([np.log(max(each.train_seconds, 1e-9) / 60) for each in results])))

@@ -1,19 +1,18 @@
-"""The controls of the HTML page: another margin, another price, one device, one seed, one class."""
+"""The controls of the HTML page: the verdict with another margin or price; filters by device, seed and class."""
 
 from typing import Final
 
 from fashionbench.judging.intervals import seed_allowance
-from fashionbench.judging.rule import Thresholds
 from fashionbench.report.context import Context
 from fashionbench.report.view import Explorer
 
-__all__ = ["explorer"]
+__all__ = ["make_explorer"]
 
 PRICE_STEPS: Final = 200
 
 
-def explorer(context: Context) -> Explorer | None:
-    """Return the controls and their data; None where there is no verdict to recompute."""
+def make_explorer(context: Context) -> Explorer | None:
+    """Return the controls and their data; None if there is no verdict to recompute."""
     verdict = context.verdict
     if verdict is None:
         return None
@@ -21,7 +20,7 @@ def explorer(context: Context) -> Explorer | None:
     price = verdict.thresholds.price_minutes_per_pp
     seeds = sorted({each.seed for each in context.trainings})
     classes = context.trainings[0].data.classes
-    choices = (
+    filters = (
         ("device", "all devices", tuple((each, each) for each in context.devices)),
         ("seed", "all seeds", tuple((str(each), f"seed {each}") for each in seeds)),
         ("class", "all classes", tuple((each, each) for each in classes)),
@@ -40,17 +39,17 @@ def explorer(context: Context) -> Explorer | None:
                 }
                 for each in verdict.devices
             ],
-            "tie_slowdown": Thresholds(margin=0, price_minutes_per_pp=None).tie_slowdown,
+            "tie_slowdown": verdict.thresholds.tie_slowdown,
             "price_step": step,
             "classes": list(classes),
         },
         margin_pp=f"{100 * verdict.thresholds.margin:g}",
         price_steps=PRICE_STEPS,
-        price_at=PRICE_STEPS if price is None else min(PRICE_STEPS - 1, round(price / step)),
-        choices=tuple(each for each in choices if len(each[2]) > 1),
+        price_position=PRICE_STEPS if price is None else min(PRICE_STEPS - 1, round(price / step)),
+        filters=tuple(each for each in filters if len(each[2]) > 1),
     )
 
 
 def _price_step(extra_minutes: float) -> float:
-    """Return minutes per point a step, so that the slider goes to ten times what the big model takes more."""
+    """Return the minutes per percentage point of one slider step: the slider ends at ten times the extra minutes."""
     return max(extra_minutes, 0.1) * 10 / PRICE_STEPS

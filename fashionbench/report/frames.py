@@ -1,4 +1,4 @@
-"""Records as pandas frames in long form: one constant per column name, one row per thing measured, no statistics."""
+"""Records as pandas frames in long form: one constant per column name, one row per measurement, no statistics."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -35,8 +35,8 @@ __all__ = [
     "SCORE",
     "SECONDS",
     "SEED",
+    "SIGNIFICANT",
     "STATUS",
-    "SURE",
     "TEST_SECONDS",
     "TRUE",
     "VALIDATION_SECONDS",
@@ -87,7 +87,7 @@ LOW: Final = "low"
 
 HIGH: Final = "high"
 
-SURE: Final = "sure"
+SIGNIFICANT: Final = "significant"
 
 LABEL: Final = "label"
 
@@ -112,7 +112,7 @@ BATCH: Final = "batch"
 METRICS: Final = ("precision", "recall", "f1")
 
 MAX_BINS: Final = 240
-"""Points of a drawn loss curve: more than a column of print can show apart."""
+"""Points of a drawn loss curve: more than can be distinguished in half a page's width."""
 
 
 def _trainings(
@@ -127,7 +127,7 @@ def _trainings(
 
 
 def _frame(rows: Iterable[Mapping[str, object]], columns: tuple[str, ...]) -> pd.DataFrame:
-    """Return rows as a frame that has its columns even when it has no row."""
+    """Return rows as a frame; without rows it still has its columns."""
     return pd.DataFrame(list(rows), columns=list(columns))
 
 
@@ -157,7 +157,7 @@ def runs(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
 
 
 def step_losses(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
-    """Return the training loss over iterations: mean, lowest and highest of each of at most 240 equal bins a run."""
+    """Return the training loss over iterations: mean, minimum and maximum of at most 240 equal bins per run."""
     rows: list[dict[str, object]] = []
     for record, key in _trainings(records):
         if record.result is None:
@@ -172,7 +172,7 @@ def step_losses(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataF
 
 
 def epochs(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
-    """Return validation accuracy (fraction) and loss after each epoch, with the training minutes until then."""
+    """Return validation accuracy (fraction) and loss after each epoch, with the training minutes up to it."""
     return _frame(
         (
             {**key, EPOCH: epoch, MINUTES: minutes, ACCURACY: accuracy, LOSS: loss}
@@ -191,7 +191,7 @@ def epochs(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
 
 
 def class_scores(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
-    """Return precision, recall and F1 (fractions) by class and run, with the class's test images."""
+    """Return precision, recall and F1 (fractions) by class and run, with the number of test images of the class."""
     return _frame(
         (
             {**key, CLASS: score.name, METRIC: metric, SCORE: getattr(score, metric), IMAGES: score.support}
@@ -205,7 +205,7 @@ def class_scores(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.Data
 
 
 def confusions(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
-    """Return test images by true and predicted class and run."""
+    """Return the number of test images by true class, predicted class and run."""
     return _frame(
         (
             {**key, TRUE: true, PREDICTED: predicted, IMAGES: images}
@@ -219,7 +219,7 @@ def confusions(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFr
 
 
 def inference(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
-    """Return the seconds of one batch by model, device and batch size: median of the rounds, and their quartiles."""
+    """Return the seconds per batch by model, device and batch size: median and quartiles of the rounds."""
     labels = device_labels(records)
     rows = []
     for record in records:

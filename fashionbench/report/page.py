@@ -1,4 +1,4 @@
-"""The report as files: the records become one view, and the view becomes HTML, PDF, Markdown and JSON."""
+"""The report as files: records and a verdict become one view, and the view becomes HTML, PDF, Markdown and JSON."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -15,43 +15,66 @@ from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.records.store import write_whole
 from fashionbench.report.chapters import claims, classes, cost, environment, images, learning, method, models
 from fashionbench.report.context import Context, make_context
-from fashionbench.report.explorer import explorer
-from fashionbench.report.front import kicker, list_advice, list_reasons, make_card, make_title, notes, summary
+from fashionbench.report.explorer import make_explorer
+from fashionbench.report.front import (
+    describe_run,
+    introduce_study,
+    list_advice,
+    list_notes,
+    list_reasons,
+    make_card,
+    make_summary,
+    make_title,
+)
 from fashionbench.report.render import render_html, render_markdown, render_pdf
 from fashionbench.report.view import Block, Section, View
 
-__all__ = ["FORMATS", "Report", "make_view", "write_report"]
+__all__ = ["CHAPTERS", "FORMATS", "Chapter", "Report", "make_view", "write_report"]
 
 FORMATS: Final = MappingProxyType(
     {"html": "report.html", "pdf": "report.pdf", "md": "report.md", "json": "verdict.json"}
 )
-"""What can be written, and under which name."""
+"""The formats that can be written, and their file names."""
 
 NO_RESULT: Final = "Installation check: no result"
 
-CHAPTERS: Final[tuple[tuple[str, str, Callable[[Context], tuple[Block, ...]], bool], ...]] = (
-    ("cost", "What the minutes buy", cost.cost, True),
-    ("learning", "How they learn", learning.learning, True),
-    ("classes", "Class by class", classes.by_class, True),
-    ("confusion", "What is taken for what", classes.confusion, True),
-    ("images", "Image by image", images.by_image, True),
-    ("confidence", "How sure they are", images.by_confidence, True),
-    ("claims", "The study's statements", claims.claims, True),
-    ("models", "The models beside each other", models.models, True),
-    ("inference", "Inference", models.inference_times, False),
-    ("clock", "What was on the clock", method.clock, True),
-    ("method", "Method", method.method, True),
-    ("environment", "Machines and versions", environment.environment, False),
-    ("data", "Data", environment.data, True),
-    ("unfinished", "Failed and absent", environment.unfinished, False),
-    ("glossary", "Words", method.glossary, False),
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A chapter of the report."""
+
+    key: str
+    """Its anchor on the page."""
+    title: str
+    build: Callable[[Context], tuple[Block, ...]]
+    """Returns its blocks; a chapter without blocks is left out."""
+    needs_training: bool = True
+    """Whether it is left out if no training finished."""
+
+
+CHAPTERS: Final = (
+    Chapter("cost", "Accuracy against training time", cost.accuracy_against_time),
+    Chapter("learning", "Learning curves", learning.learning_curves),
+    Chapter("classes", "Scores by class", classes.scores_by_class),
+    Chapter("confusion", "Confusion matrices", classes.confusion_matrices),
+    Chapter("images", "Predictions compared image by image", images.image_comparison),
+    Chapter("calibration", "Calibration", images.calibration),
+    Chapter("claims", "Claims of the original study", claims.study_claims),
+    Chapter("models", "Model sizes", models.model_sizes),
+    Chapter("inference", "Inference", models.inference_times, needs_training=False),
+    Chapter("clock", "Training clock", method.training_clock),
+    Chapter("method", "Method", method.method),
+    Chapter("environment", "Environment", environment.environment, needs_training=False),
+    Chapter("data", "Data", environment.data),
+    Chapter("unfinished", "Cases without a result", environment.unfinished_cases, needs_training=False),
+    Chapter("glossary", "Glossary", method.glossary, needs_training=False),
 )
-"""Key, title, builder, and whether it needs a finished training."""
+"""All chapters, in the order of the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was written and what it concludes."""
+    """The files that were written, and the conclusion."""
 
     paths: tuple[Path, ...]
     verdict: Verdict | None
@@ -67,18 +90,18 @@ def write_report(  # noqa: PLR0913 - the options of a report
     money: Money = NO_MONEY,
     formats: Collection[str] = tuple(FORMATS),
 ) -> Report:
-    """Write the report of some records into a folder; each file is whole or the one from before.
+    """Write the report into a folder; an interrupted write leaves the previous file in place.
 
     Args:
-        records: Of one recipe, from any number of devices.
-        out: The folder; made where it is missing.
+        records: Records from any number of devices.
+        out: The folder; it is created if it does not exist.
         margin_pp: The smallest gain that matters, in percentage points.
         price_minutes_per_pp: What a percentage point may cost, in training minutes.
         money: What an hour costs, and a percentage point may cost, in money.
         formats: Some of ``html``, ``pdf``, ``md``, ``json``.
 
     Raises:
-        InputError: No records, an unknown format, or records that cannot stand in one report.
+        InputError: There are no records, a format is unknown, or the records cannot be in one report.
 
     """
     if not records:
@@ -86,18 +109,18 @@ def write_report(  # noqa: PLR0913 - the options of a report
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
         raise InputError(
-            f"unknown format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}", remedy="name those"
+            f"unknown format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}", remedy="choose from these"
         )
     records = in_order(records)
     verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp, money=money)
-    view = make_view(records, verdict)
-    makers: dict[str, Callable[[], bytes]] = {
+    view = make_view(records, verdict, chapters=CHAPTERS if {"html", "pdf"} & set(formats) else ())
+    renderers: dict[str, Callable[[], bytes]] = {
         "html": lambda: render_html(view).encode(),
         "pdf": lambda: render_pdf(view, records),
         "md": lambda: render_markdown(view).encode(),
         "json": lambda: (verdict.model_dump_json(indent=2) if verdict else "null").encode() + b"\n",
     }
-    contents = {out / FORMATS[name]: make() for name, make in makers.items() if name in formats}
+    contents = {out / FORMATS[name]: render() for name, render in renderers.items() if name in formats}
     for path, content in contents.items():
         write_whole(path, content)
     conclusion = f"{view.card.state}: {view.card.sentence}"
@@ -106,26 +129,32 @@ def write_report(  # noqa: PLR0913 - the options of a report
     )
 
 
-def make_view(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict | None) -> View:
-    """Return all that a page shows of some records and the verdict on them."""
+def make_view(
+    records: Sequence[TrainingRecord | InferenceRecord],
+    verdict: Verdict | None,
+    *,
+    chapters: Sequence[Chapter] = CHAPTERS,
+) -> View:
+    """Return the content of a page about some records and the verdict on them."""
     context = make_context(records, verdict)
     sections = tuple(
-        Section(key=key, title=title, blocks=blocks)
-        for key, title, build, needs_training in CHAPTERS
-        if (context.trainings or not needs_training) and (blocks := build(context))
+        Section(key=chapter.key, title=chapter.title, blocks=blocks)
+        for chapter in chapters
+        if (context.trainings or not chapter.needs_training) and (blocks := chapter.build(context))
     )
     is_result = all(each.recipe.is_result for each in records if isinstance(each, TrainingRecord))
     return View(
         title=make_title(context),
-        kicker=kicker(context),
+        run_description=describe_run(context),
         banner="" if is_result else NO_RESULT,
+        introduction=introduce_study(context),
         card=make_card(context),
         advice=list_advice(context),
+        reasons=list_reasons(context),
         bullets=verdict.would_change if verdict else (),
-        bullets_title="What would change this",
-        notes=notes(context),
-        summary=summary(context),
+        bullets_title="What would change the verdict",
+        notes=list_notes(context),
+        summary=make_summary(context),
         sections=sections,
-        explorer=explorer(context),
-        why=list_reasons(context),
+        explorer=make_explorer(context),
     )

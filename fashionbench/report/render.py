@@ -13,13 +13,13 @@ from markupsafe import Markup
 
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.records.store import EXTRA_INFO_KEY, bundle
-from fashionbench.report.figures.style import MARKS, TONES, templates_folder
+from fashionbench.report.figures.style import MARKER_PATHS, TONE_COLOURS, templates_folder
 from fashionbench.report.figures.svg import with_variables
 from fashionbench.report.view import Drawing, View
 
 __all__ = ["render_html", "render_markdown", "render_pdf"]
 
-SIGNS: Final = MappingProxyType(
+STATE_ICONS: Final = MappingProxyType(
     {
         "WORTH IT": "M1 5.5 4 8.5 9 1.5",
         "NOT WORTH IT": "M1.5 1.5 8.5 8.5M8.5 1.5 1.5 8.5",
@@ -28,23 +28,23 @@ SIGNS: Final = MappingProxyType(
         "NO VERDICT": "M1 5H9",
     }
 )
-"""Each state's sign, as a path in a 10 by 10 box: no font needs to have it."""
+"""The icon of each state, as a path in a 10 by 10 box, because fonts may lack such characters."""
 
 
 def render_html(view: View) -> str:
-    """Return the page, whole in one file, its figures in the page's own light and dark colours."""
-    return _render(view, paint=with_variables)
+    """Return the page as one self-contained file, its figures in the page's light and dark colours."""
+    return _render(view, recolour=with_variables)
 
 
 def render_pdf(view: View, records: Sequence[TrainingRecord | InferenceRecord] = ()) -> bytes:
-    """Return the page as a tagged PDF with the records attached, as a JSON that ``fashionbench report`` reads.
+    """Return the page as a tagged PDF, with the records attached as a JSON that ``fashionbench report`` reads.
 
-    To load anything that the page does not itself hold is an error.
+    A page that loads anything from outside itself is an error.
     """
     import weasyprint  # noqa: PLC0415 - it loads Pango, which only the PDF needs
 
-    own = weasyprint.urls.URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
-    page = weasyprint.HTML(string=_render(view, paint=str), url_fetcher=own)
+    only_data = weasyprint.urls.URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
+    page = weasyprint.HTML(string=_render(view, recolour=str), url_fetcher=only_data)
     attached = []
     if records:
         content = json.dumps({"benchmarks": [], EXTRA_INFO_KEY: bundle(records)}).encode()
@@ -53,7 +53,7 @@ def render_pdf(view: View, records: Sequence[TrainingRecord | InferenceRecord] =
     return written
 
 
-def _render(view: View, *, paint: Callable[[str], str]) -> str:
+def _render(view: View, *, recolour: Callable[[str], str]) -> str:
     environment = Environment(
         loader=FileSystemLoader(templates_folder()),
         autoescape=True,
@@ -63,19 +63,20 @@ def _render(view: View, *, paint: Callable[[str], str]) -> str:
         keep_trailing_newline=True,
     )
 
-    def draw(drawing: Drawing) -> Markup:
+    def as_svg(drawing: Drawing) -> Markup:
         wide = ' class="wide"' if drawing.is_wide else ""
-        return Markup(paint(drawing.svg).replace("<svg", f"<svg{wide}", 1))  # noqa: S704 - matplotlib escaped its text
+        svg = recolour(drawing.svg).replace("<svg", f"<svg{wide}", 1)
+        return Markup(svg)  # noqa: S704 - matplotlib escaped its text
 
-    environment.filters["paint"] = draw
-    environment.filters["tint"] = paint
+    environment.filters["svg"] = as_svg
+    environment.filters["recolour"] = recolour
     script = (templates_folder() / "report.js").read_text(encoding="utf-8")
     font = (templates_folder() / "fonts" / "inter-latin.woff2").read_bytes()
     return environment.get_template("report.html.j2").render(
         view=view,
-        marks=MARKS,
-        tones=TONES,
-        signs=SIGNS,
+        marker_paths=MARKER_PATHS,
+        tone_colours=TONE_COLOURS,
+        state_icons=STATE_ICONS,
         script=Markup(script),  # noqa: S704 - our own
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}",
         font=f"data:font/woff2;base64,{base64.b64encode(font).decode('ascii')}",
@@ -84,17 +85,17 @@ def _render(view: View, *, paint: Callable[[str], str]) -> str:
 
 def render_markdown(view: View) -> str:
     """Return the short form for a pull request or a job summary."""
-    environment = Environment(  # noqa: S701 - Markdown, escaped by _plain
+    environment = Environment(  # noqa: S701 - Markdown, escaped by _escape_markdown
         loader=FileSystemLoader(templates_folder()),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_plain,
+        finalize=_escape_markdown,
     )
     return environment.get_template("report.md.j2").render(view=view)
 
 
-def _plain(value: object) -> object:
-    """Return text in which nothing is Markdown or HTML."""
+def _escape_markdown(value: object) -> object:
+    """Return text in which nothing is Markdown or HTML markup."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", value.replace("\n", " ")) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""What the page shows, as finished values: the template lays them out and decides nothing."""
+"""The content of a page as finished values: the templates lay them out and compute nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from fashionbench.report.figures.style import ModelStyle
 __all__ = [
     "Advice",
     "Block",
-    "Card",
+    "CaptionedFigure",
     "Cell",
+    "ContentBlock",
+    "DeviceSubsection",
     "Drawing",
-    "Exhibit",
     "Explorer",
     "Gallery",
     "Note",
-    "Part",
-    "Picture",
     "Prose",
     "Section",
-    "Shown",
     "Table",
+    "Thumbnail",
     "Tone",
+    "VerdictCard",
     "View",
 ]
 
@@ -33,52 +33,52 @@ class Cell:
 
     text: str
     style: ModelStyle | None = None
-    """The model that the cell names: draws its mark in its colour."""
-    words: bool = False
-    """Whether the cell holds words, set left and wrapped, and no number."""
+    """The style of the model that the cell names: the page adds its marker and colour."""
+    is_text: bool = False
+    """Whether the cell contains text, which is left-aligned and wrapped, and not a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows of cells under one head; the first cell of a row names it."""
+    """A header row and rows of cells; the first cell of a row is its row header."""
 
     caption: str
-    head: tuple[str, ...]
+    header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     groups: tuple[tuple[str, int], ...] = ()
-    """Labels above the head, each with the columns it spans."""
+    """Labels above the header row, each with the number of columns that it spans."""
     note: str = ""
     kind: Literal["table"] = "table"
 
     @property
     def is_short(self) -> bool:
-        """Whether the table stays on one sheet."""
+        """Whether the table is kept on one sheet of the PDF."""
         return len(self.rows) <= 16  # noqa: PLR2004 - about a third of an A4 page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """An SVG in the colours of paper."""
+    """An SVG in the colours for paper."""
 
     svg: str
     is_wide: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibit:
-    """Drawings or numbers under what they show, with how to read them."""
+class CaptionedFigure:
+    """Drawings or key figures, with a caption that states the result and a text that explains how to read them."""
 
-    finding: str
-    reading: str
+    caption: str
+    explanation: str
     drawings: tuple[Drawing, ...] = ()
     tiles: tuple[tuple[str, str], ...] = ()
-    """Single numbers, set large, each with its words."""
-    kind: Literal["exhibit"] = "exhibit"
+    """Key figures in large type, each with its description."""
+    kind: Literal["figure"] = "figure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """A thumbnail as a data URI, with its lines of words."""
+class Thumbnail:
+    """A small image as a data URI, with the lines of text below it."""
 
     source: str
     description: str
@@ -87,37 +87,37 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """Thumbnails in a row that wraps."""
+    """Thumbnails in rows."""
 
     title: str
-    pictures: tuple[Picture, ...]
+    thumbnails: tuple[Thumbnail, ...]
     kind: Literal["gallery"] = "gallery"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prose:
-    """A partial of fixed words, with the few values that they mention."""
+    """Text from a template partial, with the values that it mentions."""
 
     partial: str
     facts: Mapping[str, str] = field(default_factory=dict)
     kind: Literal["prose"] = "prose"
 
 
-Shown = Table | Exhibit | Gallery
+ContentBlock = Table | CaptionedFigure | Gallery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What a section shows of one of several devices."""
+class DeviceSubsection:
+    """The blocks of a chapter that concern one of several devices."""
 
     device: str
-    blocks: tuple[Shown, ...]
-    kind: Literal["part"] = "part"
+    blocks: tuple[ContentBlock, ...]
+    kind: Literal["device"] = "device"
 
 
 Tone = Literal["yes", "no", "unsure"]
 
-Block = Shown | Part | Prose
+Block = ContentBlock | DeviceSubsection | Prose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +130,8 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """The verdict as it is read in five seconds: word and tone, a sentence, three numbers."""
+class VerdictCard:
+    """The verdict at a glance: state, one sentence and up to three key figures."""
 
     state: str
     tone: Tone
@@ -142,7 +142,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """Which model to take in one situation, and why."""
+    """The model to choose in one situation, and the reason."""
 
     situation: str
     choice: str
@@ -152,7 +152,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A warning and the command that remedies it; empty where none does."""
+    """A warning, and the command that helps; empty if there is none."""
 
     text: str
     command: str = ""
@@ -160,36 +160,39 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explorer:
-    """What the page's script works on, and the controls that it brings to life."""
+    """The controls of the HTML page, and the data for its script."""
 
     data: Mapping[str, object]
-    """For the script, as JSON: the rule's inputs by device, and the names of the classes."""
+    """For the script, as JSON: the rule's inputs for each device, and the names of the classes."""
     margin_pp: str
     price_steps: int
-    """The price slider's last step, which means any price."""
-    price_at: int
-    """The step at which it stands."""
-    choices: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
-    """Name of the control, the word for all, and each value with its words."""
+    """The last step of the price slider, which means any price."""
+    price_position: int
+    """The step that the price slider starts at."""
+    filters: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+    """Name of a menu, its entry for all, and its other entries, each as value and label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """All of the page."""
+    """The content of the whole page."""
 
     title: str
-    kicker: tuple[str, ...]
+    run_description: tuple[str, ...]
+    """What was run, above the title and on every sheet of the PDF."""
     banner: str
-    """Words that stand on every sheet; empty for a result."""
-    card: Card
+    """A warning for every sheet; empty for a run that is a result."""
+    card: VerdictCard
     advice: tuple[Advice, ...]
     bullets: tuple[str, ...]
-    """What would change the verdict."""
+    """What would change the verdict; in a comparison, the conditions that are met."""
     bullets_title: str
     notes: tuple[Note, ...]
     summary: tuple[Table, ...]
-    """What each model cost and scored, a table a device; the sections show them too."""
+    """Cost and scores of each model, one table for each device; the sections contain them too."""
     sections: tuple[Section, ...]
     explorer: Explorer | None
-    why: tuple[str, ...] = ()
-    """What the verdict rests on."""
+    introduction: str = ""
+    """Explains "the study"; empty if the page does not mention it."""
+    reasons: tuple[str, ...] = ()
+    """The measurements that the verdict is based on."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.device import Device, parse_devices
+from fashionbench.devices.device import Device, read_words
 from fashionbench.errors import FashionBenchError, SetupError
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.nodes import (
@@ -69,7 +69,7 @@ class Cluster:
             return there
         return tuple(
             device
-            for word in parse_devices(words)
+            for word in read_words(words)
             for device in [each for each in there if each.word == word]
             or [Device(word=word, name="", absence="not found on any node of the cluster")]
         )

@@ -77,9 +77,9 @@ def test_the_report_tells_money_beside_minutes_where_prices_are_given() -> None:
     without = make_view(records, decide(records, money=Money.parse("cuda=9", "")))
 
     tables = [block for section in view.sections for block in section.blocks if isinstance(block, Table)]
-    (money,) = [table for table in tables if table.caption == "In money"]
+    (money,) = [table for table in tables if table.caption == "Cost in money"]
     assert [row[0].text for row in money.rows] == ["FashionCNN", "ResNet18"]
     assert money.rows[0][2].text == "0.60"
-    assert money.note.endswith("A percentage point may cost 0.50.")
-    assert "In money" not in str(without)
+    assert money.note.endswith("The limit is 0.50 per percentage point.")
+    assert "Cost in money" not in str(without)
     assert render_markdown(view)

@@ -1,4 +1,4 @@
-"""What the chapters of a report say: their warnings, findings and tables."""
+"""The content of the chapters: notes, captions and tables."""
 
 import re
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from fashionbench import units
 from fashionbench.judging.verdict import decide
 from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingRecord
 from fashionbench.report import front
-from fashionbench.report.chapters import classes, cost, images, method, models
-from fashionbench.report.chapters import learning as curves
+from fashionbench.report.chapters import classes, cost, images, learning, method, models
 from fashionbench.report.context import Context, make_context
-from fashionbench.report.view import Block, Exhibit, Part, Prose, Table
+from fashionbench.report.view import Block, CaptionedFigure, DeviceSubsection, Prose, Table
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
@@ -22,19 +21,19 @@ def context_of(records: Records) -> Context:
     return make_context(records, decide(records))
 
 
-def findings(blocks: Sequence[Block]) -> list[str]:
-    parts = [inner for block in blocks for inner in (block.blocks if isinstance(block, Part) else (block,))]
-    return [block.finding for block in parts if isinstance(block, Exhibit)]
+def captions(blocks: Sequence[Block]) -> list[str]:
+    parts = [inner for block in blocks for inner in (block.blocks if isinstance(block, DeviceSubsection) else (block,))]
+    return [block.caption for block in parts if isinstance(block, CaptionedFigure)]
 
 
 def test_one_training_each_is_warned_of_with_its_remedy() -> None:
-    notes = front.notes(context_of(make_study(1)))
+    notes = front.list_notes(context_of(make_study(1)))
 
     assert [note.command for note in notes] == ["nox -s bench -- --seeds 3"]
 
 
 def test_three_seeds_from_a_clean_commit_warn_of_nothing() -> None:
-    assert front.notes(context_of(make_study(3))) == ()
+    assert front.list_notes(context_of(make_study(3))) == ()
 
 
 def _altered(**environment: object) -> TrainingRecord:
@@ -52,7 +51,7 @@ def _altered(**environment: object) -> TrainingRecord:
     ],
 )
 def test_what_spoils_a_number_is_warned_of(extra: TrainingRecord, warning: str) -> None:
-    notes = front.notes(context_of([*make_study(3), extra]))
+    notes = front.list_notes(context_of([*make_study(3), extra]))
 
     assert any(warning in note.text for note in notes)
 
@@ -61,7 +60,7 @@ def test_the_older_draw_of_the_data_is_warned_of() -> None:
     older = make_training().data.model_copy(update={"release": "older draw (26 Aug 2017)"})
     records = [make_training(model).model_copy(update={"data": older}) for model in ("fashioncnn", "resnet18")]
 
-    notes = front.notes(context_of(records))
+    notes = front.list_notes(context_of(records))
 
     assert any("older draw" in note.text for note in notes)
 
@@ -69,45 +68,37 @@ def test_the_older_draw_of_the_data_is_warned_of() -> None:
 def test_models_that_share_no_seed_are_shown_without_a_verdict() -> None:
     records = [make_training("fashioncnn", seed=0), make_training("resnet18", seed=1)]
 
-    found = findings(cost.cost(context_of(records)))
+    (caption,) = captions(cost.accuracy_against_time(context_of(records)))
 
-    assert found == ["These models share no seed, so that their gain has no interval."]
-
-
-@pytest.mark.parametrize(
-    ("big_accuracy", "big_seconds", "finding"),
-    [
-        (0.96, 900.0, "sits to the right of FashionCNN and surely higher"),
-        (0.86, 100.0, "sits to the left of FashionCNN and surely lower"),
-        (0.916, 240.0, "takes about the minutes of FashionCNN and not surely higher"),
-    ],
-)
-def test_the_first_figure_says_where_the_big_model_stands(
-    big_accuracy: float, big_seconds: float, finding: str
-) -> None:
-    records = [
-        make_training(model, seed=seed, accuracy=accuracy, train_seconds=seconds * (1 + 0.02 * ((seed + place) % 3)))
-        for seed in range(3)
-        for place, (model, accuracy, seconds) in enumerate(
-            (("fashioncnn", 0.916, 240.0), ("resnet18", big_accuracy, big_seconds))
-        )
-    ]
-
-    found = findings(cost.cost(context_of(records)))
-
-    assert found == [f"ResNet18 {finding}."]
+    assert caption.endswith("did not finish with the same seed on this device, so the gain has no confidence interval.")
 
 
-def test_sure_differences_between_classes_are_named() -> None:
-    *_, last = findings(classes.by_class(context_of(make_study(3, gain=0.05))))
+def test_one_model_alone_is_shown_with_its_own_accuracy_and_time() -> None:
+    (caption,) = captions(cost.accuracy_against_time(context_of([make_training()])))
 
-    assert re.fullmatch(r"\d+ of 30 differences are sure: [^.]+ and others\.", last)
+    assert caption.replace(units.SPACE, " ") == "FashionCNN reaches 91.6 % in 4.0 min (95 % CI 91.0 to 92.1 %)."
+
+
+def test_the_first_figure_of_a_device_states_the_finding_of_its_verdict() -> None:
+    context = context_of(make_study(3, gain=0.03, devices=("cpu", "cuda")))
+
+    found = captions(cost.accuracy_against_time(context))
+
+    assert context.verdict is not None
+    assert found == [each.sentence for each in context.verdict.devices]
+
+
+def test_significant_differences_between_classes_are_named() -> None:
+    *_, last = captions(classes.scores_by_class(context_of(make_study(3, gain=0.05))))
+
+    assert re.fullmatch(r"\d+ of the 30 differences by class are statistically significant: .+ and others\.", last)
+    assert len(re.findall(r"\(\+\d\.\d\spp\)", last)) == 4
 
 
 def test_short_trainings_show_hundredths_of_a_minute() -> None:
     records = [make_training(model, train_seconds=20.0, seed=0) for model in ("fashioncnn", "resnet18")]
 
-    (table,) = front.summary(context_of(records))
+    (table,) = front.make_summary(context_of(records))
 
     assert [row[1].text for row in table.rows] == ["0.33", "0.33"]
 
@@ -115,39 +106,39 @@ def test_short_trainings_show_hundredths_of_a_minute() -> None:
 def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
     records = [make_training().model_copy(update={"model_info": None})]
 
-    (block,) = models.models(context_of(records))
+    (block,) = models.model_sizes(context_of(records))
 
     assert isinstance(block, Table)
     assert [each.text for each in block.rows[0]][1:] == ["–"] * 6 + ["100"]
 
 
-def test_a_slow_model_that_gets_there_is_told_with_its_minutes() -> None:
-    *_, race = findings(curves.learning(context_of(make_study(2, gain=0.02, spread=0))))
+def test_a_slow_model_that_reaches_the_others_accuracy_has_its_minutes_in_the_caption() -> None:
+    *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=0.02, spread=0))))
 
-    assert re.match(r"ResNet18 needs [\d.]+\smin to reach the 91\.5\s% on the validation images", race)
+    assert re.match(r"ResNet18 needs [\d.]+\smin to reach the validation accuracy of 91\.5\s% at which", caption)
 
 
-def test_a_model_that_never_gets_there_is_told_so() -> None:
-    *_, race = findings(curves.learning(context_of(make_study(2, gain=-0.02, spread=0))))
+def test_a_model_that_never_reaches_the_others_accuracy_is_described_so() -> None:
+    *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=-0.02, spread=0))))
 
-    assert race.startswith("ResNet18 never reaches the 91.5\N{NO-BREAK SPACE}%")
+    assert caption.startswith("ResNet18 does not reach the validation accuracy of 91.5\N{NO-BREAK SPACE}%")
 
 
 def test_a_device_with_one_model_is_left_out_of_what_compares_two() -> None:
     context = context_of([make_training("resnet18", device="cuda"), *make_study(1)])
 
-    assert len(findings(images.by_image(context))) == 1
-    assert len(findings(classes.by_class(context))) == 4 + 3
+    assert len(captions(images.image_comparison(context))) == 1
+    assert len(captions(classes.scores_by_class(context))) == 4 + 3
 
 
 def test_each_model_is_shown_at_the_minutes_of_the_other() -> None:
     records = make_study(1, gain=0.02, spread=0)
 
-    (table,) = (block for block in curves.learning(context_of(records)) if isinstance(block, Table))
+    (table,) = (block for block in learning.learning_curves(context_of(records)) if isinstance(block, Table))
 
     # FashionCNN ends after 4 minutes; ResNet18's epochs take 1.9, so that two have ended by then, at 93.6 - 6 * 0.6 %
-    assert table.head[1].startswith("in 4.")
-    assert table.head[2].startswith("in 1")
+    assert table.header[1].startswith("in 4.")
+    assert table.header[2].startswith("in 1")
     assert [[each.text for each in row[:3]] for row in table.rows] == [
         ["FashionCNN", "91.5", "91.5"],
         ["ResNet18", "90.0", "93.5"],
@@ -162,7 +153,7 @@ def test_a_self_checks_difference_stands_in_the_clock_box() -> None:
     check = SelfCheck(train_seconds=103.0, differing_losses=2, differing_predictions=1)
     checked = record.model_copy(update={"result": record.result.model_copy(update={"self_check": check})})
 
-    box, _ = method.clock(context_of([checked]))
+    box, _ = method.training_clock(context_of([checked]))
 
     assert isinstance(box, Prose)
     assert box.facts["self_checks"].replace(units.SPACE, " ") == (

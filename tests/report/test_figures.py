@@ -13,8 +13,8 @@ from fashionbench.report.figures import by_class, curves
 from fashionbench.report.figures.style import HALF, WIDE, ModelStyle, make_styles, shorten
 from fashionbench.report.figures.svg import to_svg, with_variables
 
-LOOKS = make_styles({"fashioncnn": "FashionCNN", "resnet18": "ResNet18"})
-PAIR = LOOKS["fashioncnn"], LOOKS["resnet18"]
+STYLES = make_styles({"fashioncnn": "FashionCNN", "resnet18": "ResNet18"})
+PAIR = STYLES["fashioncnn"], STYLES["resnet18"]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -41,7 +41,7 @@ def runs(frame: pd.DataFrame) -> pd.DataFrame:
 def test_the_same_figure_drawn_twice_is_the_same_bytes() -> None:
     scores = tables.class_scores(make_study(2))
 
-    one, other = (draw(by_class.class_bars(scores, LOOKS, metric="f1", title="F1")) for _ in range(2))
+    one, other = (draw(by_class.class_bars(scores, STYLES, metric="f1", title="F1")) for _ in range(2))
 
     assert one == other
 
@@ -57,7 +57,7 @@ def test_an_svg_names_no_date_no_maker_and_no_address_but_its_namespaces() -> No
 def test_an_svg_keeps_text_as_text_and_has_a_title() -> None:
     frame = means(("fashioncnn", 4, 0.91), ("resnet18", 19, 0.92))
 
-    svg = draw(curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=(0.91, 0.915, "margin")))
+    svg = draw(curves.accuracy_minutes(runs(frame), frame, STYLES, margin=(0.91, 0.915, "margin")))
 
     assert {"FashionCNN", "ResNet18", "margin", "training minutes, log scale"} <= set(texts(svg))
     assert ET.fromstring(svg)[0].text == "A title"  # noqa: S314 - our own
@@ -89,7 +89,7 @@ def test_ids_of_two_figures_of_one_page_never_meet() -> None:
         set(
             re.findall(
                 r'id="([^"]+)"',
-                to_svg(curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=None), key=key, title=""),
+                to_svg(curves.accuracy_minutes(runs(frame), frame, STYLES, margin=None), key=key, title=""),
             )
         )
         for key in ("one", "other")
@@ -99,10 +99,10 @@ def test_ids_of_two_figures_of_one_page_never_meet() -> None:
     assert not one & other
 
 
-def test_models_too_near_for_names_beside_their_marks_get_a_legend() -> None:
+def test_models_too_close_for_names_at_their_markers_get_a_legend() -> None:
     frame = means(("fashioncnn", 4, 0.91), ("resnet18", 4.1, 0.911))
 
-    svg = draw(curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=None))
+    svg = draw(curves.accuracy_minutes(runs(frame), frame, STYLES, margin=None))
 
     assert texts(svg).count("ResNet18") == 1
     assert "words" not in texts(svg)
@@ -124,48 +124,49 @@ def test_each_of_twelve_models_has_its_own_pair_of_colour_and_marker() -> None:
     assert len({(style.colour, style.marker) for style in found.values()}) == 12
 
 
-def test_the_study_models_look_the_same_in_any_company() -> None:
+def test_the_study_models_have_the_same_style_next_to_any_others() -> None:
     found = make_styles({"mine": "Mine", "resnet18": "ResNet18"})
 
-    assert found["resnet18"] == LOOKS["resnet18"]
-    assert found["mine"].place not in {0, 1}
+    assert found["resnet18"] == STYLES["resnet18"]
+    assert found["mine"].number not in {0, 1}
 
 
-def test_colours_become_variables_in_tags_and_never_in_words() -> None:
+def test_colours_become_variables_in_tags_and_never_in_text() -> None:
     themed = with_variables('<text style="fill: #1c1f23">#1c1f23</text>')
 
     assert themed == '<text style="fill: var(--ink)">#1c1f23</text>'
     assert with_variables("#0b6e99") == "var(--model0)"
 
 
-def test_a_page_svg_holds_no_colour_that_the_page_does_not_set() -> None:
+def test_an_svg_of_the_page_contains_only_colours_that_the_page_sets() -> None:
     scores = tables.class_scores(make_study(2))
 
-    themed = with_variables(draw(by_class.class_bars(scores, LOOKS, metric="precision", title="precision")))
+    themed = with_variables(draw(by_class.class_bars(scores, STYLES, metric="precision", title="precision")))
 
     assert not re.findall(r"#[0-9a-f]{6}\b", themed)
 
 
-def test_a_cut_axis_says_so() -> None:
+def test_a_truncated_axis_is_labelled_so() -> None:
     scores = tables.class_scores(make_study(1))
 
-    svg = draw(by_class.class_bars(scores, LOOKS, metric="recall", title="recall"))
+    svg = draw(by_class.class_bars(scores, STYLES, metric="recall", title="recall"))
 
-    assert "recall, %, cut axis" in texts(svg)
+    assert {"recall, %", "(truncated axis)"} <= set(texts(svg))
 
 
-def test_an_axis_from_zero_claims_no_cut() -> None:
+def test_an_axis_from_zero_is_not_labelled_as_truncated() -> None:
     scores = tables.class_scores([make_training(accuracy=0.1, images=500)])
 
-    svg = draw(by_class.class_bars(scores, LOOKS, metric="recall", title="recall"))
+    svg = draw(by_class.class_bars(scores, STYLES, metric="recall", title="recall"))
 
     assert "recall, %" in texts(svg)
+    assert "(truncated axis)" not in texts(svg)
 
 
-def test_class_names_of_two_words_stand_on_two_lines() -> None:
+def test_class_names_of_two_words_are_on_two_lines() -> None:
     scores = tables.class_scores(make_study(1))
 
-    read = texts(draw(by_class.class_bars(scores, LOOKS, metric="recall", title="recall")))
+    read = texts(draw(by_class.class_bars(scores, STYLES, metric="recall", title="recall")))
 
     assert {"T-shirt/", "top", "Ankle", "boot", "Shirt"} <= set(read)
 
@@ -174,7 +175,7 @@ def test_class_names_of_two_words_stand_on_two_lines() -> None:
 def test_validation_curves_name_their_axis_and_models(over: str) -> None:
     epochs = tables.epochs(make_study(2))
 
-    svg = draw(curves.validation_curve(epochs, LOOKS, over=over))
+    svg = draw(curves.validation_curve(epochs, STYLES, over=over))
 
     assert {"FashionCNN", "ResNet18", "validation accuracy, %"} <= set(texts(svg))
 
@@ -183,14 +184,14 @@ def test_validation_curves_name_their_axis_and_models(over: str) -> None:
 def test_loss_is_marked_more_finely_over_a_narrow_range(limits: tuple[float, float], tick: str) -> None:
     losses = tables.step_losses([make_training()])
 
-    svg = draw(curves.training_loss(losses, LOOKS["fashioncnn"], limits=limits))
+    svg = draw(curves.training_loss(losses, STYLES["fashioncnn"], limits=limits))
 
     assert tick in texts(svg)
 
 
-def test_only_a_sure_difference_takes_its_winners_colour() -> None:
+def test_only_a_significant_difference_has_the_better_models_colour() -> None:
     rows = [("Shirt", "f1", 0.02, 0.01, 0.03, True), ("Bag", "f1", -0.02, -0.05, 0.01, False)]
-    columns = [tables.CLASS, tables.METRIC, tables.SCORE, tables.LOW, tables.HIGH, tables.SURE]
+    columns = [tables.CLASS, tables.METRIC, tables.SCORE, tables.LOW, tables.HIGH, tables.SIGNIFICANT]
 
     svg = draw(by_class.class_differences(pd.DataFrame(rows, columns=columns), {"f1": "F1"}, pair=PAIR))
 
@@ -233,7 +234,7 @@ def test_a_large_confusion_matrix_is_shaded_without_numbers() -> None:
     assert "7" not in texts(svg)
 
 
-def test_the_commonest_mistakes_are_named_true_class_first() -> None:
+def test_the_most_common_mistakes_are_labelled_true_class_first() -> None:
     mistakes = pd.DataFrame([("Shirt", "Coat", 50.0, 40.0)], columns=["true", "predicted", "small", "big"])
 
     svg = draw(by_class.confusion_changes(mistakes, PAIR))
@@ -250,9 +251,9 @@ def test_long_names_are_cut_for_figures(name: str, short: str) -> None:
 
 def test_a_figure_is_as_wide_as_the_column_or_half_of_it() -> None:
     frame = means(("fashioncnn", 4, 0.91))
-    style: ModelStyle = LOOKS["fashioncnn"]
+    style: ModelStyle = STYLES["fashioncnn"]
 
-    wide = curves.accuracy_minutes(runs(frame), frame, LOOKS, margin=None)
+    wide = curves.accuracy_minutes(runs(frame), frame, STYLES, margin=None)
     half = curves.training_loss(tables.step_losses([make_training()]), style, limits=(0.1, 3))
 
     assert (wide.get_figwidth() * 72, half.get_figwidth() * 72) == (WIDE, HALF)

@@ -1,7 +1,7 @@
-"""The page of three record sets, word for word; ``pytest tests/report/test_gold.py --update-gold`` writes them anew.
+"""The pages of three record sets, word for word; ``pytest tests/report/test_gold.py --update-gold`` updates them.
 
-Drawings stand there by their titles only, and the font, the style sheet and the script not at all: a gold file is to
-be read when it changes.
+The expected pages contain only the titles of the drawings, and no font, style sheet or script, so that a change to
+them can be read.
 """
 
 import re
@@ -30,9 +30,9 @@ SETS: dict[str, Sequence[TrainingRecord | InferenceRecord]] = {
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_the_page_is_what_it_was(name: str, request: pytest.FixtureRequest) -> None:
+def test_the_page_is_as_expected(name: str, request: pytest.FixtureRequest) -> None:
     path = GOLD / f"{name}.html"
-    page = _words(render_html(make_view(SETS[name], decide(SETS[name]))))
+    page = _text_of(render_html(make_view(SETS[name], decide(SETS[name]))))
 
     if request.config.getoption("--update-gold"):
         path.write_text(page, encoding="utf-8")
@@ -40,7 +40,7 @@ def test_the_page_is_what_it_was(name: str, request: pytest.FixtureRequest) -> N
     assert page == path.read_text(encoding="utf-8")
 
 
-def _words(html: str) -> str:
+def _text_of(html: str) -> str:
     html = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", html, flags=re.DOTALL)
     html = re.sub(
         r"<svg[^>]*?(?:role=\"img\")[^>]*><title>(.*?)</title>.*?</svg>", r"<svg>\1</svg>", html, flags=re.DOTALL

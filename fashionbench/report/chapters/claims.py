@@ -1,23 +1,24 @@
 """The chapter on the claims of the original study."""
 
 from fashionbench.judging.claims import check_claims
-from fashionbench.report.context import Context, words
+from fashionbench.report.context import Context, text_cell
 from fashionbench.report.view import Block, Table
 
-__all__ = ["claims"]
+__all__ = ["study_claims"]
 
 
-def claims(context: Context) -> tuple[Block, ...]:
-    """Hold the study's statements against the measurement."""
-    held = check_claims(context.records, context.verdict) if context.verdict else ()
-    if not held:
+def study_claims(context: Context) -> tuple[Block, ...]:
+    """Tabulate the study's claims and whether this run reproduces them."""
+    checked = check_claims(context.records, context.verdict) if context.verdict else ()
+    if not checked:
         return ()
     return (
         Table(
-            caption="Held against this run",
-            head=("statement", "here", "measured"),
+            caption="Claims checked against this run",
+            header=("claim of the study", "outcome", "measured here"),
             rows=tuple(
-                (words(each.statement), words(each.outcome.capitalize()), words(each.evidence)) for each in held
+                (text_cell(each.statement), text_cell(each.outcome.capitalize()), text_cell(each.evidence))
+                for each in checked
             ),
         ),
     )

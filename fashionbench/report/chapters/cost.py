@@ -1,40 +1,41 @@
-"""The chapter on accuracy against training time, and what the gain costs."""
+"""The chapter on accuracy against training time, and on the cost of the gain."""
 
 import pandas as pd
 
 from fashionbench import units
+from fashionbench.judging.intervals import POWER
 from fashionbench.judging.prices import predictions_cost
 from fashionbench.judging.rule import NO_MONEY
-from fashionbench.judging.verdict import DeviceVerdict
 from fashionbench.records.record import InferenceRecord
 from fashionbench.report.context import (
     Context,
     accuracy_interval,
-    cell,
     draw,
     mean_minutes,
+    model_cell,
+    number_cell,
     per_device,
     results_of,
-    words,
+    text_cell,
 )
 from fashionbench.report.figures import curves
 from fashionbench.report.frames import ACCURACY, DEVICE, HIGH, LABEL, LOW, MINUTES, MODEL, runs
-from fashionbench.report.front import summary
-from fashionbench.report.view import Block, Cell, Exhibit, Shown, Table
+from fashionbench.report.front import NOT_APPLICABLE, make_summary
+from fashionbench.report.view import Block, CaptionedFigure, ContentBlock, Table
 
-__all__ = ["cost"]
+__all__ = ["accuracy_against_time"]
 
 
-def cost(context: Context) -> tuple[Block, ...]:
-    """Show accuracy against minutes for every device, and what each model took and what a gained point costs."""
+def accuracy_against_time(context: Context) -> tuple[Block, ...]:
+    """Show accuracy against training minutes on each device, the summary tables, and the cost of the gain."""
     tables = [each for each in (_cost_table(context), _money_table(context)) if each is not None]
-    return (*per_device(context, _front), *summary(context), *tables)
+    return (*per_device(context, _figure_on), *make_summary(context), *tables)
 
 
-def _front(context: Context, device: str) -> tuple[Shown, ...]:
+def _figure_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     frame = runs(context.records)
     frame = frame[(frame[DEVICE] == device) & frame[MINUTES].notna()]
-    trainings = context.on(device)
+    trainings = context.trainings_on(device)
     rows = []
     for model in context.models_on(device):
         results = results_of(trainings, model)
@@ -49,75 +50,77 @@ def _front(context: Context, device: str) -> tuple[Shown, ...]:
                 LABEL: f"{units.percent(accuracy.estimate)} in {units.minutes(minutes, units.minutes_digits(minutes))}",
             }
         )
-    judged, verdict = context.judged(device), context.verdict
+    means = pd.DataFrame(rows)
+    judged, verdict = context.verdict_on(device), context.verdict
     margin = None
-    reading = (
-        "Each light mark is one training; the large one is a model's mean, its cross the 95 % interval of accuracy "
+    explanation = (
+        "Each small marker is one training. The large marker is the mean of a model: its vertical line is the 95 % "
+        "confidence interval of accuracy, its horizontal line the range of training minutes."
     )
-    reading += "and the range of minutes. "
-    finding = "One model alone: nothing to compare its minutes with."
     if judged is not None and verdict is not None:
+        caption = judged.sentence
         width = units.pp(verdict.thresholds.margin).removeprefix("+")
         margin = judged.small_accuracy, judged.small_accuracy + verdict.thresholds.margin, f"margin\n{width}"
-        small, big = context.styles[verdict.small].name, context.styles[verdict.big].name
-        finding = f"{big} {_side(judged)} {small} and {_height(judged)}."
-        reading += f"Above the band a gain over {small} exceeds your margin of {width}."
+        small = context.styles[verdict.small].name
+        explanation += f" Above the shaded band, the gain over {small} exceeds the margin of {width}."
     elif len(rows) > 1:
-        finding = "These models share no seed, so that their gain has no interval."
-    drawn = curves.accuracy_minutes(frame, pd.DataFrame(rows), context.styles, margin=margin)
+        caption = (
+            "The smallest and the largest model did not finish with the same seed on this device, so the gain has no "
+            "confidence interval."
+        )
+    else:
+        (style,) = (context.styles[model] for model in means[MODEL])
+        low, high = (units.percent(float(means[end].iloc[0])) for end in (LOW, HIGH))
+        caption = f"{style.name} reaches {means[LABEL].iloc[0]} (95 % CI {units.bare(low)} to {high})."
+    figure = curves.accuracy_minutes(frame, means, context.styles, margin=margin)
     title = f"Test accuracy against training minutes on {device}"
-    return (Exhibit(finding=finding, drawings=(draw(drawn, key=f"front-{device}", title=title),), reading=reading),)
-
-
-def _side(judged: DeviceVerdict) -> str:
-    slowdown = judged.slowdown
-    if slowdown.low > 1:
-        return "sits to the right of"
-    return "sits to the left of" if slowdown.high < 1 else "takes about the minutes of"
-
-
-def _height(judged: DeviceVerdict) -> str:
-    if judged.gain.low > 0:
-        return "surely higher"
-    return "surely lower" if judged.gain.high < 0 else "not surely higher"
+    drawing = draw(figure, key=f"accuracy-{device}", title=title)
+    return (CaptionedFigure(caption=caption, drawings=(drawing,), explanation=explanation),)
 
 
 def _cost_table(context: Context) -> Table | None:
+    """Tabulate gain, slowdown and price of each judged device; None if there is no verdict."""
     if context.verdict is None:
         return None
     devices = context.verdict.devices
     return Table(
-        caption="What the gain costs",
-        head=("device", "verdict", "gain, pp (95 %)", "slowdown, × (95 %)", "extra min", "min per pp"),
+        caption="Training cost of the gain",
+        header=("device", "verdict", "gain, pp (95 % CI)", "slowdown, × (95 % CI)", "extra min", "min per pp"),
         rows=tuple(
             (
-                words(each.device),
-                words(each.state.capitalize()),
-                cell(
+                text_cell(each.device),
+                text_cell(each.state.capitalize()),
+                number_cell(
                     units.with_interval(units.pp(each.gain.estimate), units.interval_pp(each.gain.low, each.gain.high))
                 ),
-                cell(
+                number_cell(
                     units.with_interval(
                         units.ratio(each.slowdown.estimate),
                         units.interval_ratio(each.slowdown.low, each.slowdown.high),
                     )
                 ),
-                cell(units.bare(units.minutes(each.big_minutes - each.small_minutes))),
-                cell(
-                    units.bare(units.price(each.price_minutes_per_pp.estimate if each.price_minutes_per_pp else None))
+                number_cell(units.bare(units.minutes(each.big_minutes - each.small_minutes))),
+                number_cell(
+                    units.bare(units.price(each.price_minutes_per_pp.estimate))
+                    if each.price_minutes_per_pp
+                    else NOT_APPLICABLE
                 ),
             )
             for each in devices
         ),
-        note="Minutes per percentage point are given only where the gain surely exceeds zero. The smallest true gain "
-        "that a run like this one finds to be above zero in four cases of five: "
+        note=(
+            f"{NOT_APPLICABLE}: the gain is not significantly above zero, or the big model takes no extra time. "
+            if any(each.price_minutes_per_pp is None for each in devices)
+            else ""
+        )
+        + f"Smallest true gain that a run like this one detects with {units.percent(POWER, 0)} power: "
         + ", ".join(f"{units.pp(each.detectable_gain).removeprefix('+')} on {each.device}" for each in devices)
         + ".",
     )
 
 
 def _money_table(context: Context) -> Table | None:
-    """Tabulate what trainings and predictions cost, where the user told the price of an hour."""
+    """Tabulate the cost of trainings and predictions in money; None if the user gave no price per hour."""
     money = context.verdict.thresholds.money if context.verdict else NO_MONEY
     forward: dict[tuple[str, str, str], InferenceRecord] = {}
     for each in context.records:
@@ -125,7 +128,7 @@ def _money_table(context: Context) -> Table | None:
             forward[each.model, each.device, each.device_name] = each
     rows = []
     for device in context.devices:
-        trainings = context.on(device)
+        trainings = context.trainings_on(device)
         rate = money.rate(trainings[0].device)
         if rate is None:
             continue
@@ -135,19 +138,19 @@ def _money_table(context: Context) -> Table | None:
             cost = predictions_cost(timed, rate) if timed else None
             rows.append(
                 (
-                    Cell(text=context.styles[model].name, style=context.styles[model], words=True),
-                    words(device),
-                    cell(units.fixed(rate, 2)),
-                    cell(units.money(minutes / 60 * rate)),
-                    cell(units.money(cost)),
+                    model_cell(context.styles[model]),
+                    text_cell(device),
+                    number_cell(units.fixed(rate, 2)),
+                    number_cell(units.money(minutes / 60 * rate)),
+                    number_cell(units.money(cost)),
                 )
             )
     if not rows:
         return None
-    limit = f" A percentage point may cost {units.money(money.per_pp)}." if money.per_pp is not None else ""
+    limit = f" The limit is {units.money(money.per_pp)} per percentage point." if money.per_pp is not None else ""
     return Table(
-        caption="In money",
-        head=("model", "device", "an hour", "a training", "a million predictions"),
+        caption="Cost in money",
+        header=("model", "device", "per hour", "per training", "per million predictions"),
         rows=tuple(rows),
-        note=f"In the money of --price-per-hour. Predictions at the largest batch that was timed.{limit}",
+        note=f"In the currency of --price-per-hour. Predictions use the largest batch size that was timed.{limit}",
     )

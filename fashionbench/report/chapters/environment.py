@@ -1,80 +1,86 @@
-"""The chapters on machines, data, and cases without a result."""
+"""The chapters on the environment, the data, and the cases without a result."""
 
 from collections.abc import Iterator
 
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.records.grouping import machine
-from fashionbench.records.record import Environment, InferenceRecord, TrainingRecord
-from fashionbench.report.context import Context, words
+from fashionbench.records.record import InferenceRecord, TrainingRecord
+from fashionbench.report.context import Context, text_cell
 from fashionbench.report.view import Block, Table
 
-__all__ = ["data", "environment", "unfinished"]
+__all__ = ["data", "environment", "unfinished_cases"]
 
 
 def environment(context: Context) -> tuple[Block, ...]:
-    """Tabulate every machine: hardware, versions, commit, and the command that repeats the run."""
+    """Tabulate the environment of each device: hardware, versions, commit, and the command that repeats the run."""
     firsts: dict[str, TrainingRecord | InferenceRecord] = {}
     for each in context.records:
         firsts.setdefault(context.labels[machine(each)], each)
     return tuple(
         Table(
-            caption=f"On {label}",
-            head=(),
-            rows=tuple((words(name), words(value)) for name, value in _facts(each)),
+            caption=f"Environment on {label}",
+            header=(),
+            rows=tuple((text_cell(name), text_cell(value)) for name, value in _properties(each)),
         )
         for label, each in firsts.items()
         if each.status != "absent"
     )
 
 
-def _facts(record: TrainingRecord | InferenceRecord) -> Iterator[tuple[str, str]]:
-    where: Environment = record.environment
-    cores = f"{units.count(where.physical_cores)} physical, {units.count(where.logical_cores)} logical"
+def _properties(record: TrainingRecord | InferenceRecord) -> Iterator[tuple[str, str]]:
+    found = record.environment
+    cores = f"{units.count(found.physical_cores)} physical and {units.count(found.logical_cores)} logical cores"
     yield "device", f"{record.device}: {record.device_name}"
-    yield "CPU", f"{where.cpu}, {cores}, {where.threads} threads used"
-    yield "memory", units.mebibytes(where.memory_bytes)
-    if where.accelerator is not None:
-        yield "accelerator", f"{where.accelerator}, driver {where.driver or units.MISSING}"
-    yield "system", where.system
-    yield "versions", ", ".join(f"{name} {version}" for name, version in sorted(where.versions.items()))
-    state = {True: "clean", False: "with uncommitted changes", None: "state unknown"}[where.commit_clean]
-    yield "commit", f"{where.commit}, {state}" if where.commit else "installed package"
-    yield "repeat with", where.command
+    yield "CPU", f"{found.cpu}, {cores}, {found.threads} threads used"
+    yield "memory", units.mebibytes(found.memory_bytes)
+    if found.accelerator is not None:
+        yield "accelerator", f"{found.accelerator}, driver {found.driver or units.MISSING}"
+    yield "system", found.system
+    yield "versions", ", ".join(f"{name} {version}" for name, version in sorted(found.versions.items()))
+    state = {True: "clean", False: "with uncommitted changes", None: "state unknown"}[found.commit_clean]
+    yield "commit", f"{found.commit}, {state}" if found.commit else "none: installed package"
+    yield "command", found.command
 
 
 def data(context: Context) -> tuple[Block, ...]:
-    """Tabulate the data's release, source and digests."""
+    """Tabulate the release, source and digests of the data."""
     info = context.trainings[0].data
     counts = {"training": info.train_images, "validation": info.validation_images, "test": info.test_images}
     rows = [
-        ("release", ", ".join(word for word in (info.name, info.release) if word)),
+        ("release", ", ".join(part for part in (info.name, info.release) if part)),
         ("source", info.source),
         ("images", ", ".join(f"{units.count(number)} {use}" for use, number in counts.items())),
         *((f"SHA-256 of {name}", digest) for name, digest in sorted(info.digests.items())),
     ]
     return (
         Table(
-            caption="The images",
-            head=(),
-            rows=tuple((words(name), words(value)) for name, value in rows),
+            caption="Data set",
+            header=(),
+            rows=tuple((text_cell(name), text_cell(value)) for name, value in rows),
         ),
     )
 
 
-def unfinished(context: Context) -> tuple[Block, ...]:
-    """Tabulate what failed or was absent, with the reason."""
+def unfinished_cases(context: Context) -> tuple[Block, ...]:
+    """Tabulate the cases that failed, and those whose device is absent, with the reason."""
     rows = [
         (
-            words(context.labels[machine(each)]),
-            words(model_label(each.model)),
-            words(f"seed {each.seed}" if isinstance(each, TrainingRecord) else f"batch {each.batch_size}"),
-            words(each.status),
-            words(each.reason or units.MISSING),
+            text_cell(context.labels[machine(each)]),
+            text_cell(model_label(each.model)),
+            text_cell(f"seed {each.seed}" if isinstance(each, TrainingRecord) else f"batch size {each.batch_size}"),
+            text_cell(each.status),
+            text_cell(each.reason or units.MISSING),
         )
         for each in context.records
         if each.status != "finished"
     ]
     if not rows:
         return ()
-    return (Table(caption="Without a result", head=("device", "model", "case", "status", "reason"), rows=tuple(rows)),)
+    return (
+        Table(
+            caption="Failed cases and absent devices",
+            header=("device", "model", "case", "status", "reason"),
+            rows=tuple(rows),
+        ),
+    )

@@ -1,4 +1,4 @@
-"""The chapters on single images and on calibration."""
+"""The chapters that compare predictions image by image, and on calibration."""
 
 import base64
 from io import BytesIO
@@ -12,122 +12,93 @@ from fashionbench import units
 from fashionbench.judging.differences import expected_calibration_error
 from fashionbench.judging.verdict import Verdict
 from fashionbench.records.record import Mistake, TrainingRecord, TrainingResult
-from fashionbench.report.context import Context, draw, per_device, results_of
+from fashionbench.report.context import Context, draw, join_phrases, per_device, results_of
 from fashionbench.report.figures import curves
 from fashionbench.report.figures.style import shorten
 from fashionbench.report.frames import ACCURACY, CONFIDENCE
-from fashionbench.report.view import Block, Cell, Exhibit, Gallery, Picture, Shown
+from fashionbench.report.front import compare_outcomes
+from fashionbench.report.view import Block, CaptionedFigure, Cell, ContentBlock, Gallery, Thumbnail
 
-__all__ = ["by_confidence", "by_image"]
+__all__ = ["calibration", "image_comparison"]
 
-PICTURES = 6
-"""Thumbnails in a row of the gallery."""
+MAX_THUMBNAILS = 6
+"""Thumbnails in a gallery: one row of the page."""
+
+SMALLEST_SHOWN_P = 0.001
 
 
-def by_image(context: Context) -> tuple[Block, ...]:
-    """Show on how many test images which model is right, and the mistakes they are surest of."""
+def image_comparison(context: Context) -> tuple[Block, ...]:
+    """Show on how many test images each model is right, and the most confident mistakes."""
     if context.verdict is None:
         return ()
-    return (*per_device(context, _paired), *_galleries(context, context.verdict))
+    return (*per_device(context, _outcomes_on), *_galleries(context, context.verdict))
 
 
-def _paired(context: Context, device: str) -> tuple[Shown, ...]:
-    judged, verdict = context.judged(device), context.verdict
+def _outcomes_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
+    judged, verdict = context.verdict_on(device), context.verdict
     if judged is None or verdict is None:
         return ()
     small, big = context.styles[verdict.small].name, context.styles[verdict.big].name
-    outcomes = judged.outcomes
-    fixes, breaks = units.count(outcomes.only_big), units.count(outcomes.only_small)
+    outcomes, pairs = judged.outcomes, len(judged.seeds)
+    source = f"are means over {pairs} pairs of trainings" if pairs > 1 else "come from one pair of trainings"
     return (
-        Exhibit(
-            finding=f"{big} fixes {fixes} of {small}'s mistakes and breaks {breaks} of its hits.",
-            reading=f"Each of the {units.count(judged.test_images)} test images falls into one of four; "
-            f"means over {len(judged.seeds)} pairs of trainings with the same seed. McNemar's exact p for each pair: "
-            f"{', '.join(units.fixed(value, 3) for value in judged.mcnemar_p)}.",
+        CaptionedFigure(
+            caption=compare_outcomes(judged, small, big),
+            explanation=f"Each of the {units.count(judged.test_images)} test images is in one of four groups. The "
+            f"counts {source} with the same seed. McNemar's exact p value{' of each pair' if pairs > 1 else ''}: "
+            f"{', '.join(_p_value(each) for each in judged.mcnemar_p)}.",
             tiles=(
                 (units.count(outcomes.both), "both right"),
-                (fixes, f"only {big} right"),
-                (breaks, f"only {small} right"),
+                (units.count(outcomes.only_big), f"only {big} right"),
+                (units.count(outcomes.only_small), f"only {small} right"),
                 (units.count(outcomes.neither), "both wrong"),
             ),
         ),
     )
 
 
+def _p_value(value: float) -> str:
+    return f"< {SMALLEST_SHOWN_P}" if value < SMALLEST_SHOWN_P else units.fixed(value, 3)
+
+
 def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
-    """Show the surest mistakes of each model alone and of both, on the first device at its first seed."""
+    """Show the most confident mistakes of each model alone and of both, on the first device at its first seed."""
     device, seed = verdict.devices[0].device, verdict.devices[0].seeds[0]
-    both = {
-        model: next(each for each in context.on(device) if (each.model, each.seed) == (model, seed))
+    pair = {
+        model: next(each for each in context.trainings_on(device) if (each.model, each.seed) == (model, seed))
         for model in (verdict.small, verdict.big)
     }
     small, big = context.styles[verdict.small].name, context.styles[verdict.big].name
     rows = (
-        (f"{small} is wrong, {big} right", _mistakes(both, verdict.small, verdict.big, other_is_right=True)),
-        (f"{big} is wrong, {small} right", _mistakes(both, verdict.big, verdict.small, other_is_right=True)),
-        ("Both are wrong", _mistakes(both, verdict.big, verdict.small, other_is_right=False)),
+        (f"{small} wrong, {big} right", _mistakes(pair, verdict.small, verdict.big, other_is_right=True)),
+        (f"{big} wrong, {small} right", _mistakes(pair, verdict.big, verdict.small, other_is_right=True)),
+        ("Both wrong", _mistakes(pair, verdict.big, verdict.small, other_is_right=False)),
     )
     return tuple(
         Gallery(
-            title=f"{title}: surest mistakes first, confidence in % (seed {seed})",
-            pictures=tuple(_picture(context, both, mistake) for mistake in chosen[:PICTURES]),
+            title=f"{title}: most confident mistakes first (confidence in %, seed {seed})",
+            thumbnails=tuple(_thumbnail(context, pair, mistake) for mistake in mistakes[:MAX_THUMBNAILS]),
         )
-        for title, chosen in rows
-        if chosen
+        for title, mistakes in rows
+        if mistakes
     )
 
 
-def by_confidence(context: Context) -> tuple[Block, ...]:
-    """Show whether the models are as often right as they are sure."""
-    return per_device(context, _calibration)
+def _mistakes(pair: dict[str, TrainingRecord], wrong: str, other: str, *, other_is_right: bool) -> list[Mistake]:
+    predictions = _result(pair[other]).test_predictions.array()
+    return [each for each in _result(pair[wrong]).mistakes if (predictions[each.index] == each.label) == other_is_right]
 
 
-def _calibration(context: Context, device: str) -> tuple[Shown, ...]:
-    drawings, errors = [], []
-    for model in context.pair_on(device):
-        results, style = results_of(context.on(device), model), context.styles[model]
-        confidences = np.concatenate([_fractions(each) for each in results])
-        right = np.concatenate([each.test_predictions.array() == each.test_labels.array() for each in results])
-        found = expected_calibration_error(confidences, right)
-        bins = pd.DataFrame({CONFIDENCE: found.confidences, ACCURACY: found.accuracies})
-        drawn = curves.reliability(bins, style, title=shorten(style.name))
-        title = f"Share of right predictions of {style.name} by confidence on {device}"
-        drawings.append(draw(drawn, key=f"calibration-{device}-{model}", title=title))
-        errors.append(f"{units.pp(found.error).removeprefix('+')} for {style.name}")
-    return (
-        Exhibit(
-            finding=f"Confidence and truth differ by {' and '.join(errors)}, on average.",
-            drawings=tuple(drawings),
-            reading="Predictions in ten bins of confidence, all seeds together. On the dashed line a model is right as "
-            "often as it claims; marks below it are too sure. The average is the expected calibration error.",
-        ),
-    )
-
-
-def _fractions(result: TrainingResult) -> NDArray[np.float64]:
-    return result.test_confidences.array().astype(np.float64) / np.iinfo(np.uint16).max
-
-
-def _result(record: TrainingRecord) -> TrainingResult:
-    (result,) = results_of([record], record.model)
-    return result
-
-
-def _mistakes(both: dict[str, TrainingRecord], wrong: str, other: str, *, other_is_right: bool) -> list[Mistake]:
-    predictions = _result(both[other]).test_predictions.array()
-    return [each for each in _result(both[wrong]).mistakes if (predictions[each.index] == each.label) == other_is_right]
-
-
-def _picture(context: Context, both: dict[str, TrainingRecord], mistake: Mistake) -> Picture:
-    classes = next(iter(both.values())).data.classes
+def _thumbnail(context: Context, pair: dict[str, TrainingRecord], mistake: Mistake) -> Thumbnail:
+    classes = next(iter(pair.values())).data.classes
     lines = [Cell(text=classes[mistake.label])]
-    for model, record in both.items():
+    for model, record in pair.items():
         result = _result(record)
         predicted = classes[int(result.test_predictions.array()[mistake.index])]
-        share = float(_fractions(result)[mistake.index])
-        text = f"{shorten(predicted, 11)} {units.bare(units.percent(share, 0))}"
+        confidence = float(_confidences(result)[mistake.index])
+        text = f"{shorten(predicted, 11)} {units.bare(units.percent(confidence, 0))}"
         lines.append(Cell(text=text, style=context.styles[model]))
-    return Picture(
+    return Thumbnail(
         source=_png(mistake.image.array()),
         description=f"Test image {mistake.index}: {classes[mistake.label]}",
         lines=tuple(lines),
@@ -141,3 +112,40 @@ def _png(pixels: NDArray[np.generic]) -> str:
     shown = planes if planes.shape[-1] == 3 else planes[..., 0]  # noqa: PLR2004 - red, green, blue
     image.imsave(buffer, shown, format="png", cmap="gray", vmin=0, vmax=255, pil_kwargs={"pnginfo": None})
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def calibration(context: Context) -> tuple[Block, ...]:
+    """Show whether the models' confidence agrees with their accuracy."""
+    return per_device(context, _calibration_on)
+
+
+def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
+    drawings, errors = [], []
+    for model in context.pair_on(device):
+        results, style = results_of(context.trainings_on(device), model), context.styles[model]
+        confidences = np.concatenate([_confidences(each) for each in results])
+        right = np.concatenate([each.test_predictions.array() == each.test_labels.array() for each in results])
+        found = expected_calibration_error(confidences, right)
+        bins = pd.DataFrame({CONFIDENCE: found.confidences, ACCURACY: found.accuracies})
+        figure = curves.reliability(bins, style, title=shorten(style.name))
+        title = f"Accuracy of {style.name} by confidence on {device}"
+        drawings.append(draw(figure, key=f"calibration-{device}-{model}", title=title))
+        errors.append(f"{units.pp(found.error).removeprefix('+')} for {style.name}")
+    return (
+        CaptionedFigure(
+            caption=f"The expected calibration error is {join_phrases(errors)}.",
+            drawings=tuple(drawings),
+            explanation="Predictions of all seeds in ten bins of confidence. On the dashed line, accuracy equals "
+            "confidence; below it, the model is overconfident. The expected calibration error is the mean distance to "
+            "that line over all predictions.",
+        ),
+    )
+
+
+def _confidences(result: TrainingResult) -> NDArray[np.float64]:
+    return result.test_confidences.array().astype(np.float64) / np.iinfo(np.uint16).max
+
+
+def _result(record: TrainingRecord) -> TrainingResult:
+    (result,) = results_of([record], record.model)
+    return result

@@ -1,4 +1,4 @@
-"""The chapters on the method: the training clock, the recipe, the statistics, the glossary."""
+"""The chapters on the training clock, the method and the glossary."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from fashionbench.catalogue import is_baseline, model_label
 from fashionbench.judging.intervals import ASSUMED_SEED_SPREAD
 from fashionbench.recipe import Recipe
 from fashionbench.records.grouping import machine
-from fashionbench.report.context import Context, cell, words
+from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, text_cell
 from fashionbench.report.frames import (
     BUILD_SECONDS,
     DEVICE,
@@ -18,29 +18,29 @@ from fashionbench.report.frames import (
     WARMUP_SECONDS,
     runs,
 )
-from fashionbench.report.view import Block, Cell, Prose, Table
+from fashionbench.report.view import Block, Prose, Table
 
-__all__ = ["clock", "glossary", "method"]
+__all__ = ["glossary", "method", "training_clock"]
 
 
-def clock(context: Context) -> tuple[Block, ...]:
-    """Say what was on the clock, with the measured seconds of what was not."""
+def training_clock(context: Context) -> tuple[Block, ...]:
+    """Explain what the training time includes, and tabulate the seconds that it does not."""
     frame = runs(context.records)
     columns = [BUILD_SECONDS, WARMUP_SECONDS, VALIDATION_SECONDS, TEST_SECONDS]
     means = frame[frame[MINUTES].notna()].groupby([DEVICE, MODEL], sort=False)[[MINUTES, *columns]].mean()
     rows = sorted(means.itertuples(name=None), key=lambda row: list(context.styles).index(row[0][1]))
     return (
-        Prose(partial="partials/clock.j2", facts={"self_checks": " ".join(_self_checks(context))}),
+        Prose(partial="partials/clock.j2", facts={"self_checks": " ".join(_describe_self_checks(context))}),
         Table(
-            caption="Seconds, means over seeds",
+            caption="Seconds per training, means over seeds",
             groups=(("", 2), ("on the clock", 1), ("off the clock", 4)),
-            head=("model", "device", "training", "build", "warm-up", "validation", "test"),
+            header=("model", "device", "training", "model build", "warm-up", "validation", "test"),
             rows=tuple(
                 (
-                    Cell(text=context.styles[model].name, style=context.styles[model], words=True),
-                    words(device),
-                    cell(units.fixed(60 * minutes, 1)),
-                    *(cell(units.fixed(value, 1)) for value in seconds),
+                    model_cell(context.styles[model]),
+                    text_cell(device),
+                    number_cell(units.fixed(60 * minutes, 1)),
+                    *(number_cell(units.fixed(value, 1)) for value in seconds),
                 )
                 for (device, model), minutes, *seconds in rows
             ),
@@ -48,8 +48,8 @@ def clock(context: Context) -> tuple[Block, ...]:
     )
 
 
-def _self_checks(context: Context) -> Iterator[str]:
-    """Tell for each case that was trained twice by how much its minutes and its bits differ."""
+def _describe_self_checks(context: Context) -> Iterator[str]:
+    """Return a sentence for each case that was trained twice: the differences in time, losses and predictions."""
     for each in context.trainings:
         check = each.result.self_check if each.result else None
         if each.result is not None and check is not None:
@@ -65,57 +65,52 @@ def _self_checks(context: Context) -> Iterator[str]:
 
 
 def method(context: Context) -> tuple[Block, ...]:
-    """Tell the method in words, with the recipes' values."""
+    """Describe training, data, intervals and the verdict rule, with the values of this run."""
     counts = context.trainings[0].data
     recipes = {each.recipe.name: each.recipe for each in context.trainings}
-    ways = sorted({f"{each.precision} arithmetic, {each.execution} execution" for each in context.trainings})
-    return (
-        Prose(
-            partial="partials/method.j2",
-            facts={
-                "recipes": " ".join(_recipe_words(context, recipe) for recipe in recipes.values()),
-                "study": recipes["study"].name if "study" in recipes else "",
-                "ways": "; ".join(ways),
-                "validation": units.percent(next(iter(recipes.values())).validation_fraction, 0),
-                "train_images": units.count(counts.train_images),
-                "validation_images": units.count(counts.validation_images),
-                "test_images": units.count(counts.test_images),
-                "margin": units.pp(context.verdict.thresholds.margin).removeprefix("+") if context.verdict else "",
-                "seed_spread": units.pp(ASSUMED_SEED_SPREAD, 2).removeprefix("+"),
-                "tie": units.ratio(context.verdict.thresholds.tie_slowdown, 2) if context.verdict else "",
-                "gain_method": context.verdict.devices[0].gain.method if context.verdict else "",
-                "slowdown_method": context.verdict.devices[0].slowdown.method if context.verdict else "",
-                "looks": ", ".join(map(units.count, context.verdict.devices[0].looks)) if context.verdict else "",
-            },
-        ),
+    executions = sorted({f"{each.precision} arithmetic, {each.execution} execution" for each in context.trainings})
+    facts = {
+        "recipes": " ".join(_describe_recipe(context, recipe) for recipe in recipes.values()),
+        "study": "study" if "study" in recipes else "",
+        "executions": "; ".join(executions),
+        "validation": units.percent(next(iter(recipes.values())).validation_fraction, 0),
+        "train_images": units.count(counts.train_images),
+        "validation_images": units.count(counts.validation_images),
+        "test_images": units.count(counts.test_images),
+    }
+    if context.verdict is not None:
+        first, thresholds = context.verdict.devices[0], context.verdict.thresholds
+        facts |= {
+            "margin": units.pp(thresholds.margin).removeprefix("+"),
+            "seed_spread": units.pp(ASSUMED_SEED_SPREAD, 2).removeprefix("+"),
+            "tie": units.fixed(thresholds.tie_slowdown, 2),
+            "gain_method": first.gain.method,
+            "slowdown_method": first.slowdown.method,
+            "interim_analyses": join_phrases([units.count(each) for each in first.looks]) if first.looks else "",
+        }
+    return (Prose(partial="partials/method.j2", facts=facts),)
+
+
+def _describe_recipe(context: Context, recipe: Recipe) -> str:
+    stepwise = {each.model for each in context.trainings if each.result and each.result.step_losses.shape[0]}
+    names = {model: style.name for model, style in context.styles.items() if model in stepwise}
+    epochs = {name: recipe.epochs_for(model) for model, name in names.items()}
+    length = (
+        ", ".join(f"{_epochs(number)} for {name}" for name, number in epochs.items())
+        if len({*epochs.values()}) > 1
+        else _epochs(max(epochs.values(), default=recipe.epochs))
     )
-
-
-def _recipe_words(context: Context, recipe: Recipe) -> str:
     schedule = (
-        "raised to that rate and lowered to nothing in one cycle"
+        f"one-cycle schedule with a maximum learning rate of {recipe.learning_rate:g}"
         if recipe.schedule == "one-cycle"
-        else f"multiplied by {recipe.gamma:g} every {units.count(recipe.step_epochs)} epochs"
+        else f"learning rate {recipe.learning_rate:g}, multiplied by {recipe.gamma:g} every "
+        f"{units.count(recipe.step_epochs)} epochs"
     )
-    stepping = {each.model for each in context.trainings if each.result and each.result.step_losses.shape[0]}
-    batches = ", ".join(
-        f"{recipe.batch_size_for(model)} for {style.name}"
-        for model, style in context.styles.items()
-        if model in stepping
-    )
-    others = [style.name for model, style in context.styles.items() if is_baseline(model)]
-    fitted = f" {', '.join(others)}: fitted by scikit-learn with its defaults, to the same images." if others else ""
-    numbers = {style.name: recipe.epochs_for(model) for model, style in context.styles.items() if model in stepping}
-    epochs = (
-        " and ".join(f"{_epochs(number)} for {name}" for name, number in numbers.items()) + ","
-        if len({*numbers.values()}) > 1
-        else _epochs(max(numbers.values(), default=recipe.epochs))
-    )
-    smoothing = f"; labels smoothed by {recipe.label_smoothing:g}" if recipe.label_smoothing else ""
-    return (
-        f"Recipe {recipe.name}: {epochs} of Adam at a learning rate of {recipe.learning_rate:g}, {schedule}; "
-        f"batches of {batches}{smoothing}.{fitted}"
-    )
+    batches = ", ".join(f"{recipe.batch_size_for(model)} for {name}" for model, name in names.items())
+    smoothing = f"; label smoothing {recipe.label_smoothing:g}" if recipe.label_smoothing else ""
+    baselines = [style.name for model, style in context.styles.items() if is_baseline(model)]
+    fitted = f" {join_phrases(baselines)}: scikit-learn with its defaults, on the same images." if baselines else ""
+    return f"Recipe {recipe.name}: Adam; {length}; {schedule}; batch size {batches}{smoothing}.{fitted}"
 
 
 def _epochs(number: int) -> str:
@@ -123,5 +118,5 @@ def _epochs(number: int) -> str:
 
 
 def glossary(_: Context) -> tuple[Block, ...]:
-    """Explain the words that the page uses."""
+    """Explain the terms of the page."""
     return (Prose(partial="partials/glossary.j2"),)

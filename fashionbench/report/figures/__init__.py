@@ -1,1 +1,1 @@
-"""The figures of the report: frames in, matplotlib figures out, drawn as SVG."""
+"""The figures of the report: each function takes frames and returns a matplotlib figure, drawn later as SVG."""

@@ -1,4 +1,4 @@
-"""What the figures share: axes, legends and rows of a frame."""
+"""Axes, legends and iteration over frames, shared by all figures."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,19 +14,19 @@ __all__ = ["add_legend", "legend_handles", "legend_height", "make_axes", "pad", 
 
 
 def make_axes(width: int, height: int, *, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """Return a figure of a width and height in CSS pixels, and its axes in a row."""
+    """Return a figure with a width and height in CSS pixels, and its axes, which are in one row."""
     figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
     figure.get_layout_engine().set(w_pad=2 / 72, h_pad=2 / 72)  # type: ignore[union-attr,call-arg] # a layout was asked for
     return figure, list(np.atleast_1d(figure.subplots(1, columns, sharey=columns > 1)))
 
 
 def rows_of(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """Iterate over the values of some columns, a row at a time."""
+    """Iterate over the values of some columns, row by row."""
     return zip(*(frame[column] for column in columns), strict=True)
 
 
 def pad(low: float, high: float, share: float) -> tuple[float, float]:
-    """Return two ends of an axis, moved apart by a share of their distance."""
+    """Return the limits of an axis, widened at both ends by a share of their distance."""
     room = max(high - low, 1e-3) * share
     return low - room, high + room
 
@@ -37,7 +37,7 @@ def add_legend(axes: Axes, handles: Sequence[object], *, columns: int) -> None:
 
 
 def legend_height(entries: int, *, columns: int) -> int:
-    """Return the pixels that a legend needs beyond its first row."""
+    """Return the height in CSS pixels that a legend needs for the rows after its first."""
     return 21 * ((entries - 1) // columns)
 
 

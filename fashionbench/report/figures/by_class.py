@@ -11,18 +11,30 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from fashionbench.report.figures.axes import make_axes, rows_of
 from fashionbench.report.figures.style import HALF, INK, LINE, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
-from fashionbench.report.frames import CLASS, HIGH, IMAGES, LOW, METRIC, MODEL, PREDICTED, SCORE, SEED, SURE, TRUE
+from fashionbench.report.frames import (
+    CLASS,
+    HIGH,
+    IMAGES,
+    LOW,
+    METRIC,
+    MODEL,
+    PREDICTED,
+    SCORE,
+    SEED,
+    SIGNIFICANT,
+    TRUE,
+)
 from fashionbench.units import signed
 
 __all__ = ["class_bars", "class_differences", "confusion_changes", "confusion_matrix"]
 
 MAX_NUMBERED_CLASSES: Final = 12
-"""A larger confusion matrix is shaded only: its cells are too small for numbers."""
+"""A larger confusion matrix is only shaded, because its cells are too small for numbers."""
 
 
 @page_style()
 def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], *, metric: str, title: str) -> Figure:
-    """Draw the study's grouped bars of one metric: a group a class, a bar a model, whiskers from the seeds' range.
+    """Draw one of the study's grouped bar plots: one group per class, one bar per model, a line for the range of seeds.
 
     Args:
         scores: Rows of MODEL, CLASS, METRIC, SCORE of one device, SCORE as a fraction.
@@ -37,14 +49,14 @@ def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], *, metric
     classes = list(dict.fromkeys(scores[CLASS]))
     width = 0.8 / len(models)
     for number, model in enumerate(models):
-        style, mine = styles[model], table.loc[model]
+        style, rows = styles[model], table.loc[model]
         middles = np.arange(len(classes)) + (number - (len(models) - 1) / 2) * width
         axes.bar(
-            middles, mine["mean"], width * 0.92, label=shorten(style.name),
+            middles, rows["mean"], width * 0.92, label=shorten(style.name),
             facecolor=PAPER if style.hatch else style.colour, edgecolor=style.colour, hatch=style.hatch, linewidth=1,
         )  # fmt: skip
         if len(set(scores[SEED])) > 1:
-            axes.vlines(middles, mine["min"], mine["max"], color=INK, linewidth=1)
+            axes.vlines(middles, rows["min"], rows["max"], color=INK, linewidth=1)
     floor = max(0.0, np.floor((table["min"].min() - 0.02) * 20) / 20)
     axes.set_ylim(floor, min(1.0, np.ceil(table["max"].max() * 20) / 20) + 0.004)
     axes.set_xlim(-0.55, len(classes) - 0.45)
@@ -52,7 +64,7 @@ def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], *, metric
     axes.grid(visible=False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-    axes.set_ylabel(f"{title}, %" + (", cut axis" if floor else ""))
+    axes.set_ylabel(f"{title}, %" + ("\n(truncated axis)" if floor else ""))
     if floor:
         axes.plot([0, 0], [0.01, 0.05], transform=axes.transAxes, color=PAPER, linewidth=3, clip_on=False, zorder=5)
         for height in (0.01, 0.05):
@@ -65,7 +77,7 @@ def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], *, metric
 
 
 def _break_line(name: str) -> str:
-    """Return a class name on two lines where it has two words."""
+    """Return a class name on two lines if it has two words."""
     first, slash, rest = name.replace(" ", "/ ", 1).partition("/")
     keep = "" if rest.startswith(" ") else slash
     return f"{shorten(first, 10)}{keep}\n{shorten(rest.strip(), 10)}" if slash else shorten(name, 10)
@@ -75,25 +87,25 @@ def _break_line(name: str) -> str:
 def class_differences(
     differences: pd.DataFrame, titles: Mapping[str, str], *, pair: tuple[ModelStyle, ModelStyle]
 ) -> Figure:
-    """Draw the per-class differences, big model less small one, with their intervals.
+    """Draw the differences by class, big model minus small model, with their intervals.
 
     Args:
-        differences: Rows of CLASS, METRIC, SCORE, LOW, HIGH (fractions) and SURE; the first CLASS comes on top.
-        titles: METRIC to the panel's title.
-        pair: The styles of the small and the big model; a sure difference takes that of its winner.
+        differences: Rows of CLASS, METRIC, SCORE, LOW, HIGH (fractions) and SIGNIFICANT; the first CLASS is at the top.
+        titles: The title of the panel of each METRIC.
+        pair: The styles of the small and the big model; a significant difference has the style of the better model.
 
     """
     classes = list(dict.fromkeys(differences[CLASS]))
     figure, panels = make_axes(WIDE, 60 + 28 * len(classes), columns=len(titles))
     for axes, (metric, title) in zip(panels, titles.items(), strict=True):
         axes.axvline(0, color=MUTED, linewidth=1)
-        mine = differences[differences[METRIC] == metric]
-        for name, score, low, high, sure in rows_of(mine, CLASS, SCORE, LOW, HIGH, SURE):
-            winner = pair[int(score > 0)]
-            colour, marker, size = (winner.colour, winner.marker, 6) if sure else (MUTED, "|", 8)
-            place = classes.index(name)
-            axes.plot([low, high], [place, place], color=colour, linewidth=1.6)
-            axes.plot(score, place, marker=marker, color=colour, markersize=size, mew=1.6)
+        rows = differences[differences[METRIC] == metric]
+        for name, score, low, high, significant in rows_of(rows, CLASS, SCORE, LOW, HIGH, SIGNIFICANT):
+            better = pair[int(score > 0)]
+            colour, marker, size = (better.colour, better.marker, 6) if significant else (MUTED, "|", 8)
+            height = classes.index(name)
+            axes.plot([low, high], [height, height], color=colour, linewidth=1.6)
+            axes.plot(score, height, marker=marker, color=colour, markersize=size, mew=1.6)
         axes.set_title(title)
         axes.set_yticks(range(len(classes)), [shorten(name, 18) for name in classes])
         axes.set_ylim(len(classes) - 0.4, -0.6)
@@ -106,26 +118,27 @@ def class_differences(
 
 
 def _pp_tick(fraction: float) -> str:
-    """Return a tick of a difference in percentage points, with no more decimals than it needs."""
+    """Return a tick label in percentage points, without a decimal that is zero."""
     text = signed(100 * fraction, 1)
     return text.removesuffix(".0")
 
 
 @page_style()
 def confusion_changes(mistakes: pd.DataFrame, pair: tuple[ModelStyle, ModelStyle]) -> Figure:
-    """Draw how often each model makes some mistakes: a row a pair of classes, a mark a model, the first on top.
+    """Draw how often each model makes some mistakes: one row per pair of classes, one marker per model.
 
     Args:
-        mistakes: Rows of true class, predicted class, images of the small model, images of the big one.
+        mistakes: Rows of true class, predicted class, images of the small model, images of the big one; the first row
+            is at the top.
         pair: The styles of the small and the big model.
 
     """
     figure, (axes,) = make_axes(HALF, 348)
     labels = []
-    for place, (true, predicted, before, after) in enumerate(rows_of(mistakes, *mistakes.columns)):
-        axes.plot([before, after], [place, place], color=LINE, linewidth=3, zorder=1)
+    for height, (true, predicted, before, after) in enumerate(rows_of(mistakes, *mistakes.columns)):
+        axes.plot([before, after], [height, height], color=LINE, linewidth=3, zorder=1)
         for count, style in ((before, pair[0]), (after, pair[1])):
-            axes.plot(count, place, marker=style.marker, color=style.colour, markersize=7, mec=PAPER, mew=0.8)
+            axes.plot(count, height, marker=style.marker, color=style.colour, markersize=7, mec=PAPER, mew=0.8)
         labels.append(f"{shorten(true, 11)} as {shorten(predicted, 11)}")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
@@ -134,21 +147,21 @@ def confusion_changes(mistakes: pd.DataFrame, pair: tuple[ModelStyle, ModelStyle
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("test images")
-    axes.set_title("Commonest mistakes")
+    axes.set_title("Most common mistakes")
     return figure
 
 
 @page_style()
 def confusion_matrix(
-    images: pd.DataFrame, colours: tuple[ModelStyle, ModelStyle], *, title: str, differ: bool
+    images: pd.DataFrame, styles: tuple[ModelStyle, ModelStyle], *, title: str, differ: bool
 ) -> Figure:
-    """Draw images by true class (row) and predicted class (column), the mistakes shaded by their number.
+    """Draw images by true class (row) and predicted class (column), with the mistakes shaded by their number.
 
     Args:
         images: Rows of TRUE, PREDICTED, IMAGES.
-        colours: Looks for negative and positive values.
+        styles: The styles whose colours shade negative and positive values.
         title: The figure's title.
-        differ: Whether IMAGES are differences, written with their sign and shaded on the diagonal too.
+        differ: Whether IMAGES are differences; they are shown with their sign and shaded on the diagonal too.
 
     """
     classes = list(dict.fromkeys(images[TRUE]))
@@ -166,7 +179,7 @@ def confusion_matrix(
                     1,
                     1,
                     linewidth=0,
-                    facecolor=colours[int(count > 0)].colour,
+                    facecolor=styles[int(count > 0)].colour,
                     alpha=0.6 * abs(count) / most,
                 )
             )

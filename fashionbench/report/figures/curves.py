@@ -1,4 +1,4 @@
-"""Figures of accuracy, loss and calibration: one function a figure, which returns it and computes no number."""
+"""Figures of accuracy, loss and calibration: each function draws one figure from a frame and computes no statistics."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
+from fashionbench import units
 from fashionbench.report.figures.axes import add_legend, legend_handles, legend_height, make_axes, pad, rows_of
 from fashionbench.report.figures.style import HALF, MODEL_COLOURS, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
 from fashionbench.report.figures.svg import tooltip
@@ -24,18 +25,16 @@ from fashionbench.report.frames import (
     MODEL,
     SEED,
 )
-from fashionbench.units import fixed, minutes_digits, percent
-from fashionbench.units import minutes as minutes_
 
 __all__ = ["accuracy_minutes", "reliability", "training_loss", "validation_curve"]
 
 MAX_DIRECT_LABELS: Final = 3
 
 DIRECT_LABEL_SHARE: Final = 0.2
-"""Names stand beside their marks where at most so many marks stand at least so far apart, as a share of the axis."""
+"""Names are next to the markers if there are at most MAX_DIRECT_LABELS, at least this share of the axis apart."""
 
 MANY_DECADES: Final = 200.0
-"""Over a wider range, as a ratio, the loss axis is marked at powers of ten only."""
+"""If the loss covers a larger ratio, its axis has ticks at powers of ten only."""
 
 
 @page_style()
@@ -46,14 +45,14 @@ def accuracy_minutes(
     *,
     margin: tuple[float, float, str] | None,
 ) -> Figure:
-    """Draw test accuracy against training minutes: a dot a run, a cross a model.
+    """Draw test accuracy against training minutes: a small marker per run, a large one with a cross per model.
 
     Args:
         runs: Rows of MODEL, SEED, MINUTES, ACCURACY of one device.
-        means: A row a model: MODEL, MINUTES, ACCURACY, the interval LOW, HIGH of its accuracy (fractions), and LABEL,
-            the words beside its name.
+        means: One row per model: MODEL, MINUTES, ACCURACY, the interval LOW, HIGH of its accuracy (fractions), and
+            LABEL, the text below its name.
         styles: How each model is drawn.
-        margin: Lower end, upper end and words of the band in which a gain does not matter.
+        margin: Lower end, upper end and label of the band in which a gain does not matter.
 
     """
     figure, (axes,) = make_axes(WIDE, 270 + legend_height(len(means), columns=3))
@@ -67,29 +66,29 @@ def accuracy_minutes(
             margin[2], (1, (margin[0] + margin[1]) / 2), xycoords=("axes fraction", "data"), xytext=(8, 0),
             textcoords="offset points", va="center", color=MUTED,
         )  # fmt: skip
-    places = np.log(means[MINUTES].to_numpy()) / np.log(axes.get_xlim()[1] / axes.get_xlim()[0])
-    apart = np.diff(np.sort(places)).min(initial=1.0)
+    positions = np.log(means[MINUTES].to_numpy()) / np.log(axes.get_xlim()[1] / axes.get_xlim()[0])
+    apart = np.diff(np.sort(positions)).min(initial=1.0)
     direct = len(means) <= MAX_DIRECT_LABELS and apart > DIRECT_LABEL_SHARE
     for model, minutes, accuracy, low, high, label in rows_of(means, MODEL, MINUTES, ACCURACY, LOW, HIGH, LABEL):
         style = styles[model]
-        mine = runs[runs[MODEL] == model]
-        for seed, took, reached in rows_of(mine, SEED, MINUTES, ACCURACY):
-            words = f"{style.name}, seed {seed}: {percent(reached, 2)} in {minutes_(took, minutes_digits(took))}"
+        trainings = runs[runs[MODEL] == model]
+        for seed, taken, reached in rows_of(trainings, SEED, MINUTES, ACCURACY):
+            text = f"{style.name}, seed {seed}: {units.percent(reached, 2)} in {_minutes(taken)}"
             axes.plot(
-                took,
+                taken,
                 reached,
                 style.marker,
                 color=style.colour,
                 markersize=5,
                 alpha=0.45,
                 mew=0,
-                gid=tooltip([words], seed),
+                gid=tooltip([text], seed),
             )
         axes.plot([minutes] * 2, [low, high], color=style.colour, linewidth=2)
-        axes.plot([mine[MINUTES].min(), mine[MINUTES].max()], [accuracy] * 2, color=style.colour, linewidth=2)
-        words = f"{style.name}, mean: {label}"
+        axes.plot([trainings[MINUTES].min(), trainings[MINUTES].max()], [accuracy] * 2, color=style.colour, linewidth=2)
+        text = f"{style.name}, mean: {label}"
         axes.plot(
-            minutes, accuracy, style.marker, color=style.colour, markersize=9, mec=PAPER, mew=1.2, gid=tooltip([words])
+            minutes, accuracy, style.marker, color=style.colour, markersize=9, mec=PAPER, mew=1.2, gid=tooltip([text])
         )
         if direct:
             for height, text, weight in ((21, shorten(style.name), 600), (5, label, 400)):
@@ -111,20 +110,20 @@ def accuracy_minutes(
 
 @page_style()
 def training_loss(losses: pd.DataFrame, style: ModelStyle, *, limits: tuple[float, float]) -> Figure:
-    """Draw one model's training loss over iterations on one device: a line a seed, its raw range light behind.
+    """Draw one model's training loss over iterations on one device: a line per seed, the range of iterations behind it.
 
     Args:
         losses: Rows of SEED, ITERATION, LOSS, LOW, HIGH.
         style: How the model is drawn.
-        limits: Ends of the loss axis, the same for every model.
+        limits: Limits of the loss axis, the same for every model.
 
     """
     figure, (axes,) = make_axes(HALF, 240)
-    for _, mine in losses.groupby(SEED):
-        axes.fill_between(mine[ITERATION], mine[LOW], mine[HIGH], color=style.colour, alpha=0.13, linewidth=0)
-    for seed, mine in losses.groupby(SEED):
-        words = f"{style.name}, seed {seed}: {fixed(mine[LOSS].iloc[-1], 3)} at the end"
-        axes.plot(mine[ITERATION], mine[LOSS], color=style.colour, linewidth=1.3, gid=tooltip([words], seed))
+    for _, run in losses.groupby(SEED):
+        axes.fill_between(run[ITERATION], run[LOW], run[HIGH], color=style.colour, alpha=0.13, linewidth=0)
+    for seed, run in losses.groupby(SEED):
+        text = f"{style.name}, seed {seed}: final loss {units.fixed(run[LOSS].iloc[-1], 3)}"
+        axes.plot(run[ITERATION], run[LOSS], color=style.colour, linewidth=1.3, gid=tooltip([text], seed))
     axes.set_yscale("log")
     axes.set_ylim(*limits)
     axes.set_xlim(0)
@@ -141,24 +140,22 @@ def training_loss(losses: pd.DataFrame, style: ModelStyle, *, limits: tuple[floa
 
 @page_style()
 def validation_curve(epochs: pd.DataFrame, styles: Mapping[str, ModelStyle], *, over: str) -> Figure:
-    """Draw validation accuracy of every model on one device over EPOCH or MINUTES: seeds light, their mean marked."""
+    """Draw the validation accuracy of each model on one device over EPOCH or MINUTES: a line per seed and a mean."""
     models = list(dict.fromkeys(epochs[MODEL]))
     figure, (axes,) = make_axes(HALF, 270 + legend_height(len(models), columns=2))
     for model in models:
-        style, mine = styles[model], epochs[epochs[MODEL] == model]
-        for seed, run in mine.groupby(SEED):
-            words = f"{style.name}, seed {seed}: {percent(run[ACCURACY].iloc[-1])} at the end"
-            axes.plot(
-                run[over], run[ACCURACY], color=style.colour, linewidth=0.8, alpha=0.5, gid=tooltip([words], seed)
-            )
-        mean = mine.groupby(EPOCH)[[MINUTES, ACCURACY]].mean().reset_index()
-        marks = [
-            f"{style.name}, epoch {epoch}: {percent(reached)} after {minutes_(took, minutes_digits(took))}"
-            for epoch, took, reached in rows_of(mean, EPOCH, MINUTES, ACCURACY)
+        style, rows = styles[model], epochs[epochs[MODEL] == model]
+        for seed, run in rows.groupby(SEED):
+            text = f"{style.name}, seed {seed}: final accuracy {units.percent(run[ACCURACY].iloc[-1])}"
+            axes.plot(run[over], run[ACCURACY], color=style.colour, linewidth=0.8, alpha=0.5, gid=tooltip([text], seed))
+        mean = rows.groupby(EPOCH)[[MINUTES, ACCURACY]].mean().reset_index()
+        texts = [
+            f"{style.name}, epoch {epoch}: {units.percent(reached)} after {_minutes(taken)}"
+            for epoch, taken, reached in rows_of(mean, EPOCH, MINUTES, ACCURACY)
         ]
         axes.plot(
             mean[over], mean[ACCURACY], color=style.colour, marker=style.marker, markersize=5, mec=PAPER, mew=0.6,
-            gid=tooltip(marks),
+            gid=tooltip(texts),
         )  # fmt: skip
     add_legend(axes, legend_handles(axes, [styles[model] for model in models], 14), columns=2)
     axes.set_xlim(0)
@@ -171,7 +168,7 @@ def validation_curve(epochs: pd.DataFrame, styles: Mapping[str, ModelStyle], *, 
 
 @page_style()
 def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
-    """Draw how often one model is right at each confidence: a mark a bin, its gap to the diagonal as a line.
+    """Draw one model's accuracy by confidence: a marker per bin, and a line to the diagonal.
 
     Args:
         bins: Rows of CONFIDENCE and ACCURACY, as fractions.
@@ -190,5 +187,9 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
     axes.set_ylim(0, 1.02)
     axes.set_title(title, color=style.colour)
     axes.set_xlabel("confidence, %")
-    axes.set_ylabel("right, %")
+    axes.set_ylabel("accuracy, %")
     return figure
+
+
+def _minutes(minutes: float) -> str:
+    return units.minutes(minutes, units.minutes_digits(minutes))

@@ -1,4 +1,4 @@
-"""The style of the figures: colours, markers and fonts."""
+"""The style of the figures: colours, markers, hatches and fonts."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,15 +15,15 @@ from matplotlib import font_manager
 from fashionbench.catalogue import CATALOGUE
 
 __all__ = [
+    "CSS_VARIABLES",
     "HALF",
     "INK",
     "LINE",
-    "MARKS",
+    "MARKER_PATHS",
     "MODEL_COLOURS",
     "MUTED",
     "PAPER",
-    "TONES",
-    "VARIABLES",
+    "TONE_COLOURS",
     "WIDE",
     "ModelStyle",
     "make_styles",
@@ -35,7 +35,7 @@ __all__ = [
 WIDE: Final = 736
 
 HALF: Final = 356
-"""Widths in CSS pixels: the page's column, and half of it less the gap. One unit of an SVG is one pixel."""
+"""Widths of figures in CSS pixels: the page's column, and half of it without the gap. One SVG unit is one pixel."""
 
 INK, MUTED, LINE, PAPER = "#1c1f23", "#5b6470", "#e3e6ea", "#ffffff"
 
@@ -43,16 +43,16 @@ MODEL_COLOURS: Final = ("#0b6e99", "#bd4e0a", "#7b4fa6", "#3f7d3a", "#b03a6b", "
 
 HATCHES: Final = ("", "////", "\\\\\\\\", "....", "xxxx", "----")
 
-TONES: Final = MappingProxyType({"yes": "#1f6b3a", "no": "#9b2c2c", "unsure": "#7a5b00"})
+TONE_COLOURS: Final = MappingProxyType({"yes": "#1f6b3a", "no": "#9b2c2c", "unsure": "#7a5b00"})
 
-VARIABLES: Final = MappingProxyType(
+CSS_VARIABLES: Final = MappingProxyType(
     {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--paper"}
-    | {colour: f"--{tone}" for tone, colour in TONES.items()}
+    | {colour: f"--{tone}" for tone, colour in TONE_COLOURS.items()}
     | {colour: f"--model{number}" for number, colour in enumerate(MODEL_COLOURS)}
 )
-"""The colours of paper, and the CSS variables that stand for them on a screen."""
+"""The CSS variable that replaces each colour on a screen, where it follows the light or dark scheme."""
 
-MARKS: Final = MappingProxyType(
+MARKER_PATHS: Final = MappingProxyType(
     {
         "o": "M0 5a5 5 0 1 0 10 0a5 5 0 1 0-10 0z",
         "s": "M.5 .5h9v9h-9z",
@@ -68,16 +68,16 @@ MARKS: Final = MappingProxyType(
         "*": "M5 0 6.2 3.6H10L7 5.9 8.1 9.6 5 7.3 1.9 9.6 3 5.9 0 3.6h3.8z",
     }
 )
-"""matplotlib's markers in the order of use, and their like as SVG paths in a 10 by 10 box, for marks beside names."""
+"""matplotlib's markers in the order of use, each with the same shape as an SVG path in a 10 by 10 box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStyle:
-    """How a model is drawn everywhere: colour and shape, so that either alone tells it."""
+    """How a model is drawn everywhere; colour and marker each identify it alone."""
 
     name: str
-    place: int
-    """Number of its colour among the page's variables."""
+    number: int
+    """Number of its colour among the CSS variables: ``--model0`` and so on."""
     colour: str
     marker: str
     hatch: str
@@ -86,28 +86,28 @@ class ModelStyle:
 def make_styles(names: Mapping[str, str]) -> dict[str, ModelStyle]:
     """Return a style for each model of ``names`` (model to its shown name), in the order given."""
     own = {model: named.appearance for model, named in CATALOGUE.items() if named.appearance is not None}
-    free = iter(place for place in range(len(names) + len(own)) if place not in own.values())
-    places = {model: own[model] if model in own else next(free) for model in names}
+    free = iter(number for number in range(len(names) + len(own)) if number not in own.values())
+    numbers = {model: own[model] if model in own else next(free) for model in names}
     return {
         model: ModelStyle(
             name=names[model],
-            place=place % len(MODEL_COLOURS),
-            colour=MODEL_COLOURS[place % len(MODEL_COLOURS)],
-            marker=tuple(MARKS)[place % len(MARKS)],
-            hatch=HATCHES[place % len(HATCHES)],
+            number=number % len(MODEL_COLOURS),
+            colour=MODEL_COLOURS[number % len(MODEL_COLOURS)],
+            marker=tuple(MARKER_PATHS)[number % len(MARKER_PATHS)],
+            hatch=HATCHES[number % len(HATCHES)],
         )
-        for model, place in places.items()
+        for model, number in numbers.items()
     }
 
 
 def templates_folder() -> Path:
-    """Return the folder of templates and fonts: inside the package in a wheel, beside it in a checkout."""
+    """Return the folder of templates and fonts: inside the package in a wheel, next to it in a checkout."""
     package = Path(__file__).parents[2]
     return next(folder for folder in (package / "templates", package.parent / "templates") if folder.is_dir())
 
 
 def shorten(name: str, length: int = 26) -> str:
-    """Return a name cut to ``length`` characters for a figure; tables show it whole."""
+    """Return a name truncated to ``length`` characters for a figure; tables show the whole name."""
     return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
 
 
@@ -119,7 +119,7 @@ def _register_fonts() -> None:
 
 @contextmanager
 def page_style() -> Iterator[None]:
-    """Give every figure drawn inside the page's type, colours and lines."""
+    """Apply the page's fonts, colours and lines to the figures drawn in this context."""
     _register_fonts()
     with mpl.rc_context(fname=templates_folder() / "report.mplstyle"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
