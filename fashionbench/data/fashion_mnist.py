@@ -30,7 +30,7 @@ from fashionbench.data.readers import (
 from fashionbench.errors import FashionBenchError, InputError, SetupError
 from fashionbench.records.store import write_whole
 
-__all__ = ["CLASSES", "CURRENT", "OLDER", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset"]
+__all__ = ["CLASSES", "CURRENT", "OLDER", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset", "read_folder"]
 
 CURRENT: Final = "current (31 Aug 2017)"
 """zalandoresearch/fashion-mnist commit 658ec8c: what torchvision, Keras, Hugging Face and Debian distribute."""
@@ -95,13 +95,42 @@ def find_dataset(
     """
     started = time.perf_counter()
     if data is not None:
-        dataset = _read_folder(data, "the folder given with --data", allow_sample=allow_sample)
+        dataset = read_folder(data, "the folder given with --data", allow_sample=allow_sample)
     elif environ.get(ENVIRONMENT_NAME):
         named = f"the folder that {ENVIRONMENT_NAME} names"
-        dataset = _read_folder(Path(environ[ENVIRONMENT_NAME]), named, allow_sample=allow_sample)
+        dataset = read_folder(Path(environ[ENVIRONMENT_NAME]), named, allow_sample=allow_sample)
     else:
         dataset = fetch_dataset(cache, announce)
     return replace(dataset, read_seconds=time.perf_counter() - started)
+
+
+def read_folder(
+    folder: Path, source: str, *, allow_sample: bool = False, digests: Mapping[str, str] = DIGESTS
+) -> Dataset:
+    """Read a folder of the four IDX files or of the Kaggle CSV pair, and find out which release it contains.
+
+    Args:
+        folder: Its IDX files may be gzipped.
+        source: Where the data come from, for readers of the record.
+        allow_sample: Accept fewer images than any release has.
+        digests: SHA-256 of each decompressed file of the current release.
+
+    Raises:
+        InputError: The folder contains no data, damaged data or other data.
+
+    """
+    csv = find_csv(folder)
+    if len(csv) == len(CSV_NAMES) and not find_idx(folder):
+        arrays = dict(zip(IDX_NAMES, (array for path in csv for array in read_csv(path)), strict=True))
+        found = {name: _digest(encode_idx(array)) for name, array in arrays.items()}
+    else:
+        files = _read_idx(folder)
+        arrays = {name: decode_idx(name, content) for name, content in files.items()}
+        found = {name: _digest(content) for name, content in files.items()}
+    release = _recognise(folder, arrays, allow_sample=allow_sample)
+    if release == CURRENT:
+        _check_digests(folder, found, digests)
+    return _make_dataset(arrays, found, release, source)
 
 
 def fetch_dataset(
@@ -169,20 +198,6 @@ def _keep(files: Mapping[str, bytes], folder: Path) -> None:
         ) from error
 
 
-def _read_folder(folder: Path, source: str, *, allow_sample: bool) -> Dataset:
-    """Read a user's folder, and find out which release it contains."""
-    csv = find_csv(folder)
-    if len(csv) == len(CSV_NAMES) and not find_idx(folder):
-        arrays = dict(zip(IDX_NAMES, (array for path in csv for array in read_csv(path)), strict=True))
-        digests = {name: _digest(encode_idx(array)) for name, array in arrays.items()}
-    else:
-        files = _read_idx(folder)
-        arrays = {name: decode_idx(name, content) for name, content in files.items()}
-        digests = {name: _digest(content) for name, content in files.items()}
-    release = _recognise(folder, arrays, digests, allow_sample=allow_sample)
-    return _make_dataset(arrays, digests, release, source)
-
-
 def _read_idx(folder: Path) -> dict[str, bytes]:
     """Return the four IDX files' decompressed bytes."""
     idx, csv = find_idx(folder), find_csv(folder)
@@ -211,10 +226,8 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _recognise(
-    folder: Path, arrays: Mapping[str, NDArray[np.uint8]], digests: Mapping[str, str], *, allow_sample: bool
-) -> str:
-    """Return the release: the current one by its digests, the older draw by its size and first labels."""
+def _recognise(folder: Path, arrays: Mapping[str, NDArray[np.uint8]], *, allow_sample: bool) -> str:
+    """Return the release by its number of images, and the older draw by its first labels too."""
     train_images, train_labels, test_images, test_labels = (arrays[name] for name in IDX_NAMES)
     _check_half(folder, "training", train_images, train_labels)
     _check_half(folder, "test", test_images, test_labels)
@@ -230,7 +243,6 @@ def _recognise(
             expected="60,000 and 10,000",
             remedy="download the data again, or use a recipe with is_result = false for a sample",
         )
-    _check_digests(folder, digests, DIGESTS)
     return CURRENT
 
 

@@ -1,6 +1,7 @@
 """A folder's release is recognised; anything but Fashion-MNIST is refused in one line."""
 
 import gzip
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torchvision.datasets import FashionMNIST
 
 from fashionbench.data import fashion_mnist
 from fashionbench.data.dataset import Dataset
-from fashionbench.data.fashion_mnist import OLDER, SAMPLE, cache_folder, find_dataset
+from fashionbench.data.fashion_mnist import CURRENT, OLDER, SAMPLE, cache_folder, find_dataset, read_folder
 from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
 from fashionbench.errors import InputError
 
@@ -165,6 +166,17 @@ def test_mnist_under_fashion_mnists_names_is_refused_by_its_digest(folder: Path,
     with pytest.raises(InputError, match=r"has SHA-256 .*another data set \(MNIST has the same names and sizes\)"):
         find(folder, cache)
     assert not cache.exists()
+
+
+def test_the_current_release_is_recognised_by_its_digests(folder: Path) -> None:
+    full_size(folder, [9, 0, 0, 3], [9, 2, 1, 1])
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in IDX_NAMES}
+
+    found = read_folder(folder, "a test", digests=digests)
+
+    assert found.release == CURRENT
+    assert found.digests == digests
+    assert found.described == f"Fashion-MNIST, {CURRENT}, from a test"
 
 
 def test_the_older_draw_is_recognised_by_its_labels(folder: Path, cache: Path) -> None:

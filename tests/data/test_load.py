@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Dataset, Task
 from fashionbench.data.load import load_dataset
 from fashionbench.data.readers import IDX_NAMES
 from fashionbench.errors import InputError, SetupError
@@ -140,6 +140,19 @@ def test_a_csv_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, words:
 
     with pytest.raises(InputError, match=words):
         load(tmp_path / "own.csv", tmp_path)
+
+
+def test_digits_come_with_scikit_learn(tmp_path: Path) -> None:
+    found = load("digits", tmp_path)
+
+    assert found.task == Task(shape=(1, 8, 8), classes=10)
+    assert len(found.train_images) + len(found.test_images) == 1797
+    assert (int(found.train_images.min()), int(found.train_images.max())) == (0, 255)
+
+
+def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Unknown dataset 'imagenet'\. Expected .*fashion-mnist, mnist, kmnist"):
+        load("imagenet", tmp_path)
 
 
 def test_a_set_of_torchvision_is_read_from_its_own_layout(tmp_path: Path, sample_folder: Path) -> None:
