@@ -1,7 +1,9 @@
-"""One training step: batches, optimizer, and forward, backward and update."""
+"""One training step: its preparation, its batches, and forward, backward and update."""
 
+import time
 from collections.abc import Iterator
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, count, islice
 from typing import Final
 
 import torch
@@ -10,13 +12,83 @@ from torch.nn import functional
 from torch.optim import Adam
 from torch.utils.data import DataLoader, TensorDataset
 
+from fashionbench.data.dataset import Task
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import synchronize
+from fashionbench.execution.fast import keep_memory, speed_up
 from fashionbench.records.record import Execution, Precision
 
-__all__ = ["WARM_UP_STEPS", "iterate_batches", "make_optimizer", "scale_pixels", "train_step", "warm_up"]
+__all__ = [
+    "StepOptions",
+    "TrainingStep",
+    "iterate_batches",
+    "make_optimizer",
+    "prepare_step",
+    "scale_pixels",
+    "time_steps",
+    "train_step",
+    "warm_up",
+]
 
 WARM_UP_STEPS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOptions:
+    """How a step is computed, whatever the model and the images."""
+
+    execution: Execution = "fast"
+    precision: Precision = "fp32"
+    label_smoothing: float = 0.0
+    """Part of each label that is spread evenly over all classes."""
+
+
+DEFAULT: Final = StepOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingStep:
+    """A model that is ready to train: on its device, as its execution wants it, with its optimizer."""
+
+    model: nn.Module
+    optimizer: Adam
+    device: torch.device
+    options: StepOptions
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Train on one batch (B, C, H, W) in [0, 1] and (B,); return its loss, a detached scalar on the device."""
+        return train_step(self.model, self.optimizer, images, labels, self.options)
+
+    def place(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images (N, C, H, W), uint8, and labels (N,) on the device, as ``iterate_batches`` wants them."""
+        images = scale_pixels(images) if self.options.execution == "plain" else images
+        return images.to(self.device), labels.to(self.device)
+
+
+def prepare_step(
+    model: nn.Module, task: Task, *, device: torch.device, learning_rate: float, options: StepOptions
+) -> TrainingStep:
+    """Make a model ready to train; the estimate, the comparison of executions and the training all begin here.
+
+    Args:
+        model: As it is defined, on the CPU; the fast execution changes it in place.
+        task: Its images and classes.
+        device: Where it will train.
+        learning_rate: Adam's.
+        options: How its steps are computed.
+
+    """
+    if options.execution == "fast":
+        keep_memory()
+        model = speed_up(model, task.shape)
+    model.to(device)
+    optimizer = make_optimizer(model, learning_rate, options.execution)
+    return TrainingStep(model=model, optimizer=optimizer, device=device, options=options)
+
+
+def make_optimizer(model: nn.Module, learning_rate: float, execution: Execution) -> Adam:
+    """Return Adam with PyTorch's defaults; the fast execution updates all weights in one fused kernel."""
+    return Adam(model.parameters(), lr=learning_rate, fused=True if execution == "fast" else None)
 
 
 def scale_pixels(images: Tensor) -> Tensor:
@@ -24,14 +96,8 @@ def scale_pixels(images: Tensor) -> Tensor:
     return images.to(torch.float32).div_(255)
 
 
-def iterate_batches(  # noqa: PLR0913 - each named
-    images: Tensor,
-    labels: Tensor,
-    batch_size: int,
-    generator: torch.Generator,
-    execution: Execution,
-    *,
-    start: int = 0,
+def iterate_batches(  # noqa: PLR0913, PLR0917 - two arrays, and what decides their order and their batches
+    images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, execution: Execution, start: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield shuffled batches (B, C, H, W) in [0, 1] and (B,), every image once.
 
@@ -40,10 +106,10 @@ def iterate_batches(  # noqa: PLR0913 - each named
     Args:
         images: (N, C, H, W), uint8; float32 in [0, 1] for the plain execution, which scales its data beforehand.
         labels: (N,), int64, on the same device.
-        batch_size: Images a batch.
+        batch_size: Images per batch.
         generator: Decides the order.
         execution: ``fast`` gathers from the resident array; ``plain`` is PyTorch's DataLoader.
-        start: Batches to pass over, which a training that goes on has seen.
+        start: Batches to pass over, which a resumed training has seen.
 
     """
     if execution == "plain":
@@ -62,47 +128,58 @@ def iterate_batches(  # noqa: PLR0913 - each named
             yield scale_pixels(images[chosen]), labels[chosen]
 
 
-def train_step(  # noqa: PLR0913 - what a step depends on
-    model: nn.Module,
-    optimizer: Adam,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    precision: Precision = "fp32",
-    label_smoothing: float = 0.0,
+def train_step(
+    model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, options: StepOptions = DEFAULT
 ) -> Tensor:
     """Train on one batch and return its loss, a detached scalar on the device."""
-    with arithmetic(images.device, precision):
+    with arithmetic(images.device, options.precision):
         logits = model(images)
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=options.label_smoothing)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
     return loss.detach()
 
 
-def warm_up(  # noqa: PLR0913, PLR0917 - what a step depends on
-    model: nn.Module,
-    shape: tuple[int, int, int],
-    batch_size: int,
-    classes: int,
-    execution: Execution,
-    precision: Precision = "fp32",
-) -> None:
-    """Take a few steps of a throw-away ``model`` on noise, so that the clock meets warm kernels and caches.
+def warm_up(step: TrainingStep, task: Task, batch_size: int) -> None:
+    """Take a few steps of a throw-away model on noise, so that the clock meets warm kernels and caches.
 
     It cannot teach: neither the model nor the images nor the labels are those of the training.
     """
-    device = next(model.parameters()).device
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(batch_size, *shape, generator=generator).to(device)
-    labels = torch.randint(classes, (batch_size,), generator=generator).to(device)
-    optimizer = make_optimizer(model.train(), 1e-4, execution)
+    images = torch.rand(batch_size, *task.shape, generator=generator).to(step.device)
+    labels = torch.randint(task.classes, (batch_size,), generator=generator).to(step.device)
+    step.model.train()
     for _ in range(WARM_UP_STEPS):
-        train_step(model, optimizer, images, labels, precision=precision)
-    synchronize(device)
+        step(images, labels)
+    synchronize(step.device)
 
 
-def make_optimizer(model: nn.Module, learning_rate: float, execution: Execution) -> Adam:
-    """Return Adam with PyTorch's defaults; the fast execution updates all weights in one fused kernel."""
-    return Adam(model.parameters(), lr=learning_rate, fused=True if execution == "fast" else None)
+def time_steps(step: TrainingStep, images: Tensor, labels: Tensor, *, batch_size: int, seconds: float) -> float:
+    """Return the mean seconds of a step, over about so many seconds of steps and after a few to warm up.
+
+    Args:
+        step: What trains; its model learns from this.
+        images: (N, C, H, W), uint8, on the CPU; they repeat as often as needed.
+        labels: (N,), int64.
+        batch_size: Images per batch, at most N.
+        seconds: How long to train.
+
+    """
+    placed = step.place(images, labels)
+    generator = torch.Generator().manual_seed(0)
+    execution = step.options.execution
+    batches = chain.from_iterable(iterate_batches(*placed, batch_size, generator, execution) for _ in count())
+
+    def once() -> None:
+        step(*next(batches))
+        synchronize(step.device)
+
+    step.model.train()
+    for _ in range(WARM_UP_STEPS):
+        once()
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds or not steps:
+        once()
+        steps += 1
+    return (time.perf_counter() - started) / steps

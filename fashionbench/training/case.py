@@ -1,23 +1,22 @@
-"""One training to be measured: model, device, recipe, seed, execution and precision."""
+"""One training to be measured, and the step that it takes again and again."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Task
 from fashionbench.devices.device import Device
-from fashionbench.execution.fast import speed_up
-from fashionbench.models.baselines import Baseline
-from fashionbench.models.registry import build_model
+from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution, Precision
 
-__all__ = ["Case", "build_for", "build_plain"]
+__all__ = ["Case"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One training to be measured."""
+    """One training to be measured: model, device, recipe, seed, execution and precision."""
 
     model: str
     device: Device
@@ -28,17 +27,28 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The case in a word: ``resnet18-cpu-0``."""
+        """The case in one word: ``resnet18-cpu-0``."""
         return f"{self.model}-{self.device.word}-{self.seed}"
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs it trains."""
+        return self.recipe.epochs_for(self.model)
 
-def build_for(case: Case, dataset: Dataset) -> nn.Module:
-    """Build a case's model on the CPU, with weights from its seed, as its execution wants it."""
-    model = build_plain(case.model, dataset, case.seed)
-    rewritten = case.execution == "fast" and not isinstance(model, Baseline)
-    return speed_up(model, dataset.task.shape) if rewritten else model
+    @property
+    def batch_size(self) -> int:
+        """Images per batch."""
+        return self.recipe.batch_size_for(self.model)
 
+    @property
+    def torch_device(self) -> torch.device:
+        """Where it trains."""
+        return torch.device(self.device.word)
 
-def build_plain(name: str, dataset: Dataset, seed: int) -> nn.Module:
-    """Build a model on the CPU as it is defined, with weights from a seed."""
-    return build_model(name, dataset.task, seed)
+    def prepare(self, model: nn.Module, task: Task) -> TrainingStep:
+        """Make a model ready to train as this case does; it is changed in place."""
+        options = StepOptions(
+            execution=self.execution, precision=self.precision, label_smoothing=self.recipe.label_smoothing
+        )
+        rate = self.recipe.learning_rate
+        return prepare_step(model, task, device=self.torch_device, learning_rate=rate, options=options)

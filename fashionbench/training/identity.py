@@ -1,7 +1,8 @@
-"""What makes a case the same case: everything that decides its numbers, and nothing else."""
+"""What makes a case the same case, and what is known of it before it is measured."""
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -9,19 +10,37 @@ from typing import Final
 import torch
 
 from fashionbench.data.dataset import Dataset
+from fashionbench.errors import CaseFailedError
 from fashionbench.models.registry import source_of
+from fashionbench.records.record import Environment, Peak
 from fashionbench.training.case import Case
 
-__all__ = ["MEASURING", "code_digest", "identify"]
+__all__ = ["MEASURING", "Provenance", "code_digest", "identify", "model_digest", "require_same_model"]
 
 MEASURING: Final = ("recipe.py", "data", "devices", "execution", "models", "training")
 """The files and rooms of this package that decide numbers: a change in any of them makes a case another case."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What is known of a case before it is measured; it travels with the case and enters its record unchanged."""
+
+    identity: str
+    environment: Environment
+    code_sha256: str
+    model_sha256: str
+    peak: Peak | None = None
+    looks: tuple[int, ...] = ()
+    """Planned numbers of seeds at which the verdict is looked at."""
+
+
 def identify(case: Case, dataset: Dataset) -> str:
-    """Return the SHA-256 of a case's model, device, recipe, seed, data, execution, threads, torch and our own code."""
+    """Return the SHA-256 of all that decides a case's numbers; a case of the same identity is not measured again.
+
+    That is the model and its source, device, recipe, seed, data, execution, precision, threads, torch and our own code.
+    """
     facts = {
-        "model": (case.model, hashlib.sha256(source_of(case.model)).hexdigest()),
+        "model": (case.model, model_digest(case.model)),
         "device": (case.device.word, case.device.name, case.device.host),
         "recipe": case.recipe.model_dump(mode="json"),
         "seed": case.seed,
@@ -33,6 +52,26 @@ def identify(case: Case, dataset: Dataset) -> str:
         "code": code_digest(),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def model_digest(model: str) -> str:
+    """Return the SHA-256 of a model's source as it is on the disk now, or of its library's version."""
+    return hashlib.sha256(source_of(model)).hexdigest()
+
+
+def require_same_model(model: str, digest: str) -> None:
+    """Require that a model's source is what it was when the run began.
+
+    Raises:
+        CaseFailedError: It was edited since.
+
+    """
+    if model_digest(model) != digest:
+        raise CaseFailedError(
+            f"the source of model {model!r} changed during the run",
+            expected="the source that the run began with",
+            remedy="run the same command again to measure the new one",
+        )
 
 
 @cache

@@ -2,24 +2,25 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
+from fashionbench.data.dataset import Split
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
-from fashionbench.execution.step import iterate_batches, make_optimizer, scale_pixels, train_step
+from fashionbench.execution.step import TrainingStep, iterate_batches
 from fashionbench.recipe import Recipe
-from fashionbench.records.record import Execution, Precision
+from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State
 from fashionbench.training.clock import TrainingClock
+from fashionbench.training.scoring import predict
 
-__all__ = ["Curves", "Tick", "train"]
+__all__ = ["Curves", "Supervision", "Tick", "train"]
 
 SECONDS_BETWEEN_TICKS: Final = 1.0
 
@@ -56,57 +57,45 @@ class Curves:
     """How often the training went on from a checkpoint."""
 
 
-def train(  # noqa: PLR0913 - what a training depends on, each named
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    recipe: Recipe,
-    *,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    execution: Execution,
-    precision: Precision,
-    clock: TrainingClock,
-    validate: Callable[[], tuple[float, float]],
-    watch: Callable[[Tick], None],
-    checkpoints: Checkpoints | None = None,
-) -> Curves:
-    """Train a model by the recipe, with only the training itself on the clock.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Supervision:
+    """What surrounds a training: its clock, those who watch it, and its checkpoints."""
+
+    clock: TrainingClock = field(default_factory=TrainingClock)
+    watch: Callable[[Tick], None] = lambda _: None
+    """Called about once a second and after each epoch."""
+    checkpoints: Checkpoints | None = None
+    """Where to resume from and to save to, off the clock; None trains from the start and saves nothing."""
+
+
+def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision) -> Curves:
+    """Train by the case's recipe, with only the training itself on the clock.
 
     Args:
-        model: On its device already, in training mode afterwards.
-        images: Training images (N, C, H, W), uint8, on the CPU.
-        labels: (N,), int64, on the CPU.
-        recipe: Rate, schedule and labels.
-        epochs: How often every image is seen.
-        batch_size: Images a batch.
-        seed: Decides the order of images and the dropout.
-        execution: How batches and updates are carried out.
-        precision: The arithmetic of a step.
-        clock: Advances while training, up to the device's wait at each epoch's end.
-        validate: Returns loss and accuracy (a fraction) on the validation images; off the clock.
-        watch: Is told of the progress about once a second and after each epoch.
-        checkpoints: Where to go on from and to save to, off the clock; None trains from the start and saves nothing.
+        case: Its recipe, its batch size, its number of epochs, and its seed, which decides order and dropout.
+        step: The case's model, prepared; in training mode afterwards.
+        split: The images, uint8, on the CPU; the test images are not used.
+        supervision: The clock, which advances up to the device's wait at the end of each epoch, those who watch, and
+            the checkpoints.
 
     Raises:
         CaseFailedError: The loss is no longer finite.
+        Stopped: The checkpoints were asked to stop; the state is saved.
 
     """
-    device = next(model.parameters()).device
-    steps = len(range(0, len(images) - 1, batch_size))  # as iterate_batches yields them
-    step = partial(train_step, precision=precision, label_smoothing=recipe.label_smoothing)
+    clock, checkpoints, device = supervision.clock, supervision.checkpoints, step.device
+    steps = len(range(0, len(split.train_images) - 1, case.batch_size))  # as iterate_batches yields them
     base = clock()
     with torch.random.fork_rng(devices=[device] if device.type != "cpu" else [], device_type=device.type):
-        torch.manual_seed(seed)
+        torch.manual_seed(case.seed)
         with clock.running():
-            if execution == "plain":
-                images = scale_pixels(images)
-            images, labels = images.to(device), labels.to(device)
-            optimizer = make_optimizer(model, recipe.learning_rate, execution)
-            schedule = _make_schedule(optimizer, recipe, epochs, steps)
+            images, labels = step.place(split.train_images, split.train_labels)
+        schedule = _make_schedule(step.optimizer, case.recipe, case.epochs, steps)
         state = State(
-            model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator().manual_seed(seed)
+            model=step.model,
+            optimizer=step.optimizer,
+            schedule=schedule,
+            generator=torch.Generator().manual_seed(case.seed),
         )
         if checkpoints is not None and checkpoints.restore(state):
             clock.advance(state.seconds - (clock() - base))
@@ -120,23 +109,22 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
                     checkpoints.save(state)
 
         def tick(loss: float, accuracy: float | None = None) -> None:
-            watch(
+            supervision.watch(
                 Tick(
                     epoch=state.epoch + 1,
                     step=state.epoch * steps + len(state.step_losses),
-                    steps=epochs * steps,
+                    steps=case.epochs * steps,
                     loss=loss,
                     train_seconds=clock() - base,
                     validation_accuracy=accuracy,
                 )
             )
 
-        while state.epoch < epochs:
+        while state.epoch < case.epochs:
             with clock.running():
                 state.epoch_began = state.generator.get_state()
-                batches = iterate_batches(
-                    images, labels, batch_size, state.generator, execution, start=len(state.step_losses)
-                )
+                seen = len(state.step_losses)
+                batches = iterate_batches(images, labels, case.batch_size, state.generator, case.execution, seen)
                 _train_epoch(state, batches, tick, keep, step)
                 if isinstance(schedule, StepLR):
                     schedule.step()
@@ -145,9 +133,10 @@ def train(  # noqa: PLR0913 - what a training depends on, each named
             losses = torch.stack(state.step_losses).cpu()
             _require_finite(losses, state.epoch)
             before = time.perf_counter()
-            state.validations.append(validate())
+            predicted = predict(step.model, split.validation_images, split.validation_labels, case.precision)
+            state.validations.append((predicted.loss, predicted.accuracy))
             state.validation_seconds += time.perf_counter() - before
-            tick(float(losses.mean()), state.validations[-1][1])
+            tick(float(losses.mean()), predicted.accuracy)
             state.end_epoch(losses)
     return Curves(
         step_losses=torch.cat(state.losses),
@@ -171,12 +160,12 @@ def _train_epoch(
     batches: Iterator[tuple[Tensor, Tensor]],
     tick: Callable[[float], None],
     keep: Callable[[], None],
-    step: Callable[[nn.Module, Adam, Tensor, Tensor], Tensor],
+    step: TrainingStep,
 ) -> None:
     state.model.train()
     told, shown = time.perf_counter(), len(state.step_losses)
     for images, labels in batches:
-        state.step_losses.append(step(state.model, state.optimizer, images, labels))
+        state.step_losses.append(step(images, labels))
         if isinstance(state.schedule, OneCycleLR):
             state.schedule.step()
         # reading a loss waits for the device, so it is done about once a second and not per step
