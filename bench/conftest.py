@@ -131,7 +131,7 @@ def case(run: Run, model: str, device: str, seed: int) -> Case:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Make the training clock pytest-benchmark's timer."""
     names = getattr(item, "fixturenames", ())
-    for name, group in (("case", "training"), ("images_a_step", "execution")):
+    for name, group in (("case", "training"), ("batch_size", "inference"), ("images_a_step", "execution")):
         if name in names and RUN in item.config.stash:
             item.add_marker(pytest.mark.benchmark(timer=item.config.stash[RUN].clock, group=group))
 

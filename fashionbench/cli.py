@@ -141,7 +141,7 @@ def run(  # noqa: PLR0913 - the options of a run
     )
     plan = replace(plan, self_check=self_check, fresh=fresh)
     command = shlex.join(["fashionbench", *sys.argv[1:]])
-    with open_engine(engine, address, plan) as cluster:
+    with open_engine(engine, address, plan, command) as cluster:
         if cluster is not None:
             plan = replace(plan, devices=cluster.select(devices))
             for line in cluster.described():

@@ -34,12 +34,12 @@ ROWS: Final[tuple[tuple[str, str, Mapping[str, Any], tuple[int, ...]], ...]] = (
 
 def train(*, model: str, images: int = 6_000, batch: int = 100, epochs: int = 1) -> float:
     """Measure one case and return its seconds on the training clock."""
+    from cases import measure  # noqa: PLC0415 - a report's process needs no torch
+
     from fashionbench.data.fashion_mnist import cache_folder, find_dataset  # noqa: PLC0415 - the same
     from fashionbench.devices.device import list_devices  # noqa: PLC0415 - the same
     from fashionbench.recipe import Recipe  # noqa: PLC0415 - the same
     from fashionbench.training.case import Case  # noqa: PLC0415 - a report's process needs no torch
-    from fashionbench.training.clock import TrainingClock  # noqa: PLC0415 - the same
-    from fashionbench.training.measure import measure_training  # noqa: PLC0415 - a report's process needs no torch
 
     dataset = find_dataset(None, environ=os.environ, cache=cache_folder(), announce=lambda _: None)
     recipe = Recipe(
@@ -50,7 +50,7 @@ def train(*, model: str, images: int = 6_000, batch: int = 100, epochs: int = 1)
         test_images=100,
     )
     case = Case(model=model, device=list_devices()[0], recipe=recipe, seed=0)
-    record = measure_training(case, dataset, command="growth", clock=TrainingClock(), watch=lambda _: None)
+    record = measure(case, dataset)
     if record.result is None:
         raise SystemExit(record.reason)
     return record.result.train_seconds

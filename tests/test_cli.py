@@ -16,8 +16,9 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import cli
-from fashionbench.data.fashion_mnist import OLDER_LABELS
-from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
+from fashionbench.data import fashion_mnist as data_module
+from fashionbench.data.dataset import Dataset
+from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
 from fashionbench.records.record import TrainingRecord
 from fashionbench.records.store import write_record
 from fashionbench.report import page as page_module
@@ -91,7 +92,7 @@ def refuse(*_: object) -> None:
 def test_a_plain_run_in_another_precision_says_so_on_every_label(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:
-    monkeypatch.setattr(run_module, "measure_peak", refuse)
+    monkeypatch.setattr(run_module, "measure_peak", refuse)  # by name, so that its process finds it too
 
     status = call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--execution", "plain", "--precision", "bf16")
 
@@ -111,14 +112,14 @@ def test_devices_tell_their_peak_when_asked(
     assert re.search(r"fp32: products [\d,]+ GFLOP/s, convolutions [\d,]+ GFLOP/s", capsys.readouterr().out)
 
 
-def fail_in_child(job: Job, **_: object) -> TrainingRecord:
-    return record_failure(job.case, job.dataset, "the training loss became nan", command=job.command)
+def fail_in_process(job: Job, dataset: Dataset, **_: object) -> TrainingRecord:
+    return record_failure(job.case, dataset, job.provenance, "the training loss became nan")
 
 
 def test_a_failed_case_is_reported_and_told_by_the_exit_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:
-    monkeypatch.setattr(engine_module, "measure_in_child", fail_in_child)
+    monkeypatch.setattr(engine_module, "measure_in_process", fail_in_process)
 
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path / "out")) == 1
 
@@ -133,7 +134,7 @@ def test_a_second_run_measures_only_what_is_missing(
     first = capsys.readouterr().out
     kept = {path: path.read_bytes() for path in (tmp_path / "records").glob("training-*")}
 
-    monkeypatch.setattr(engine_module, "measure_in_child", fail_in_child)
+    monkeypatch.setattr(engine_module, "measure_in_process", fail_in_process)
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--seeds", "2") == 1
     second = capsys.readouterr().out
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == 1
@@ -160,7 +161,7 @@ def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
     def stop(*_: object, **__: object) -> None:
         raise interrupt
 
-    monkeypatch.setattr(engine_module, "measure_in_child", stop)
+    monkeypatch.setattr(engine_module, "measure_in_process", stop)
 
     assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == status
 

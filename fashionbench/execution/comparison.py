@@ -71,9 +71,7 @@ class ExecutionComparison:
         }
 
 
-def take_turn(
-    model: str, dataset: Dataset, device: str, options: StepOptions, batch_size: int
-) -> tuple[float, int]:
+def take_turn(model: str, dataset: Dataset, device: str, options: StepOptions, batch_size: int) -> tuple[float, int]:
     """Train for a turn, and return the mean seconds of a step and the process's peak bytes."""
     step = prepare_step(
         build_model(model, dataset.task, seed=0),

@@ -225,6 +225,10 @@ class _Case(Strict):
     environment: Environment
     model_info: ModelInfo | None
     peak: Peak | None = None
+    code_sha256: Identity | None = None
+    """Of our own code that decides numbers; None in records of before 0.2."""
+    model_sha256: Identity | None = None
+    """Of the model's source, or of its library's version."""
 
 
 class TrainingRecord(_Case):

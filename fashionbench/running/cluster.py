@@ -5,7 +5,7 @@ import os
 import platform
 import socket
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, ParamSpec, TypeVar
@@ -16,14 +16,14 @@ from fashionbench.errors import FashionBenchError, SetupError
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.nodes import (
     Node,
-    call_in_child,
-    describe_node,
+    call_on_node,
+    find_nodes,
     last_line,
     read_checkpoint,
     task_on,
-    train_in_child,
+    train_on_node,
 )
-from fashionbench.running.process import Job, Message, start_fork_server_on_node
+from fashionbench.running.process import Job, Message
 from fashionbench.training.measure import record_failure
 
 __all__ = ["Cluster", "open_cluster"]
@@ -33,8 +33,6 @@ MOST_LOSSES: Final = 3
 
 SECONDS_TO_CONNECT: Final = 10.0
 
-SECONDS_TO_ANSWER: Final = 120.0
-"""How long a node may take to say what it is: it imports torch first."""
 
 SECONDS_TO_LEAVE: Final = 2.0
 """How long a run that was interrupted waits for its nodes."""
@@ -81,11 +79,15 @@ class Cluster:
         for line in self.left_out:
             yield f"Left out: {line}"
 
-    def places(self, devices: Sequence[Device]) -> int:
+    def slots(self, devices: Sequence[Device]) -> int:
         """Return how many cases may run at once."""
         return sum(
-            max((node.places(device) for device in node.devices if device in devices), default=0) for node in self.nodes
+            max((node.slots(device) for device in node.devices if device in devices), default=0) for node in self.nodes
         )
+
+    def environment(self, device: Device) -> Environment | None:
+        """Return the environment of a device on the first node that has it; None where no node does."""
+        return next((node.environment(device) for node in self.nodes if device in node.devices), None)
 
     def call(self, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function on a node that has a device, in a process of its own there, and return what it returns.
@@ -101,7 +103,7 @@ class Cluster:
         given = [self._store(each) for each in args]
         named = {name: self._store(each) for name, each in kwargs.items()}
         for node in [each for each in self.nodes if device in each.devices]:
-            task = task_on(node, call_in_child, **node.share(device))
+            task = task_on(node, call_on_node, **node.share(device))
             try:
                 returned: T = ray.get(task.remote(function, *given, **named))
             except ray.exceptions.RayTaskError as error:
@@ -114,7 +116,7 @@ class Cluster:
         raise _no_node_for(device, *reasons)
 
     def measure(
-        self, jobs: Sequence[Job], *, limit_seconds: float | None
+        self, jobs: Sequence[Job], dataset: Dataset, *, limit_seconds: float | None
     ) -> Generator[tuple[Job, Node | Message | bytes]]:
         """Measure cases wherever their devices are free, and yield what is to be known of each as it comes.
 
@@ -124,6 +126,7 @@ class Cluster:
 
         Args:
             jobs: What to measure, the first first.
+            dataset: All images.
             limit_seconds: How long a case may take; None: as long as it likes.
 
         Raises:
@@ -133,44 +136,41 @@ class Cluster:
         import ray  # noqa: PLC0415 - an extra
 
         waiting, losses = list(jobs), Counter[Job]()
-        known = {
-            device: environment
-            for node in self.nodes
-            for device, environment in zip(node.devices, node.environments, strict=True)
-        }
         running: dict[Any, tuple[Job, Node]] = {}
         try:
             while waiting or running:
                 for job, node in self._assign(waiting, [*running.values()]):
                     waiting.remove(job)
-                    running[self._start(job, node, limit_seconds)] = job, node
+                    running[self._start(job, dataset, node, limit_seconds)] = job, node
                     yield job, node
                 if not running:
                     for job in waiting:
-                        yield job, _lost(job, str(_no_node_for(job.case.device)), known)
+                        reason = str(_no_node_for(job.case.device))
+                        yield job, record_failure(job.case, dataset, job.provenance, reason)
                     return
-                stream = _first_to_tell([*running])
+                stream = _first_with_news([*running])
                 job, node = running[stream]
                 try:
                     message = ray.get(next(stream))
                 except (StopIteration, ray.exceptions.RayError) as error:
                     del running[stream]
                     losses[job] += 1
-                    reason = self._tell_loss(node, error)
+                    reason = self._describe_loss(node, error)
                     if losses[job] < MOST_LOSSES:
                         waiting.insert(0, job)
                         yield job, f"{job.case.name}: {reason}; it goes on from its newest checkpoint"
                     else:
-                        yield job, _lost(job, reason, known)
+                        provenance = replace(job.provenance, environment=node.environment(job.case.device))
+                        yield job, record_failure(job.case, dataset, provenance, reason)
                 else:
                     if isinstance(message, TrainingRecord):
                         del running[stream]
                     yield job, message
         finally:
-            _let_go(running)
+            _cancel(running)
 
-    def _tell_loss(self, node: Node, error: Exception) -> str:
-        """Say why a case has no process any more, and drop the node if it is dead.
+    def _describe_loss(self, node: Node, error: Exception) -> str:
+        """Return why a case has no process any more, and drop the node if it is dead.
 
         Raises:
             FashionBenchError: It was not lost: its own checks refuse it.
@@ -188,22 +188,17 @@ class Cluster:
             device = job.case.device
             for node in self.nodes:
                 busy = [other.case.device for other, where in running if where == node]
-                if device in node.devices and len(busy) < node.places(device) and {*busy} <= {device}:
+                if device in node.devices and len(busy) < node.slots(device) and {*busy} <= {device}:
                     running.append((job, node))
                     yield job, node
                     break
 
-    def _start(self, job: Job, node: Node, limit_seconds: float | None) -> object:
-        """Begin a case on a node, and return the stream of what it tells."""
-        task = task_on(node, train_in_child, num_returns="streaming", **node.share(job.case.device))
-        return task.remote(
-            job.case,
-            self._store(job.dataset),
-            job.command,
-            None if job.checkpoint is None else read_checkpoint(job.checkpoint),
-            job.seconds_between_checkpoints,
-            limit_seconds,
-        )
+    def _start(self, job: Job, dataset: Dataset, node: Node, limit_seconds: float | None) -> object:
+        """Begin a case on a node, and return the stream of its messages."""
+        task = task_on(node, train_on_node, num_returns="streaming", **node.share(job.case.device))
+        provenance = replace(job.provenance, environment=node.environment(job.case.device))
+        checkpoint = None if job.checkpoint is None else read_checkpoint(job.checkpoint)
+        return task.remote(replace(job, provenance=provenance), self._store(dataset), checkpoint, limit_seconds)
 
     def _store(self, value: object) -> object:
         """Return a data set as a reference, so that it crosses to each node once; anything else as it is."""
@@ -225,12 +220,13 @@ class Cluster:
 
 
 @contextmanager
-def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster]:
+def open_cluster(address: str | None, models: Sequence[str], command: str) -> Iterator[Cluster]:
     """Connect to a Ray cluster, or start one of this machine where it is in none, and ask its nodes what they are.
 
     Args:
         address: Of the cluster, as ``host:port``; None takes what RAY_ADDRESS names, or that of this machine.
         models: The models that the nodes must be able to build.
+        command: What was typed, for the records.
 
     Raises:
         SetupError: Ray is not installed, nothing answers, or no node can measure.
@@ -260,58 +256,20 @@ def open_cluster(address: str | None, models: Sequence[str]) -> Iterator[Cluster
             remedy="start one with ray start --head, or mend --address",
         ) from error
     try:
-        yield _find_nodes(models)
+        nodes, left_out = find_nodes(models, command)
+        yield Cluster(nodes=nodes, left_out=left_out)
     finally:
         ray.shutdown()
 
 
-def _find_nodes(models: Sequence[str]) -> Cluster:
-    """Ask every node, all at once, and leave out those that would measure something else or do not answer."""
-    import ray  # noqa: PLC0415 - an extra
-
-    _, _, own = describe_node(models)
-    asked = []
-    for each in ray.nodes():  # type: ignore[no-untyped-call] # Ray gives it no types
-        cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
-        if each["Alive"] and cpus:
-            node = Node(id=each["NodeID"], address=each["NodeManagerAddress"], cpus=cpus, gpus=gpus, devices=())
-            # a worker that had GPUs ends with its task, and its helper with it
-            begun = [] if gpus else [task_on(node, start_fork_server_on_node, num_cpus=cpus).remote()]
-            task = task_on(node, call_in_child, num_cpus=cpus, num_gpus=gpus)
-            asked.append((node, [*begun, task.remote(describe_node, models)]))
-    nodes, left_out = [], []
-    answered, _ = ray.wait([answers[-1] for _, answers in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
-    for node, answers in asked:
-        if answers[-1] not in answered:  # its tasks are left to come: Ray aborts where a cancelled one has just ended
-            left_out.append(f"{node.address}: no answer in {SECONDS_TO_ANSWER:.0f} s, as if another job kept it busy")
-            continue
-        try:
-            *_, (devices, environments, software) = ray.get(answers)
-        except ray.exceptions.RayError as error:
-            left_out.append(f"{node.address}: {last_line(error)}")
-            continue
-        unlike = [f"another {name} than here" for name in own if software[name] != own[name]]
-        if unlike:
-            left_out.append(f"{node.address}: {', '.join(unlike)}")
-        else:
-            nodes.append(replace(node, devices=devices, environments=environments))
-    if not nodes:
-        raise SetupError(
-            f"no node of the cluster can measure ({'; '.join(left_out) or 'none has a CPU'})",
-            expected="a node with the same fashionbench, torch and models as here",
-            remedy="install those there",
-        )
-    return Cluster(nodes=nodes, left_out=tuple(left_out))
-
-
-def _first_to_tell(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out
+def _first_with_news(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out
     import ray  # noqa: PLC0415 - an extra
 
     ready, _ = ray.wait(streams, num_returns=1)
     return ready[0]
 
 
-def _let_go(streams: Collection[Any]) -> None:
+def _cancel(streams: Collection[Any]) -> None:
     """Cancel what still runs: told so, a worker lets its child save and takes its folder away."""
     import ray  # noqa: PLC0415 - an extra
 
@@ -320,11 +278,6 @@ def _let_go(streams: Collection[Any]) -> None:
     ended = [stream.completed() for stream in streams]
     if ended:
         ray.wait(ended, num_returns=len(ended), timeout=SECONDS_TO_LEAVE)
-
-
-def _lost(job: Job, reason: str, known: Mapping[Device, Environment]) -> TrainingRecord:
-    environment = known.get(job.case.device)
-    return record_failure(job.case, job.dataset, reason, command=job.command, environment=environment)
 
 
 def _no_node_for(device: Device, *reasons: str) -> FashionBenchError:

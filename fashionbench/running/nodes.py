@@ -1,26 +1,35 @@
 """A node of a Ray cluster: what it is, and what it runs."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import torch
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.environment import describe_environment
-from fashionbench.models.registry import source_of
+from fashionbench.errors import SetupError
 from fashionbench.records.record import Environment, TrainingRecord
-from fashionbench.running.process import Job, Message, clean_context, messages_of_child, start_fork_server_on_node
-from fashionbench.training.case import Case
-from fashionbench.training.identity import code_digest
+from fashionbench.running.process import (
+    Job,
+    Message,
+    call_in_process,
+    messages_of_process,
+    start_fork_server_on_node,
+)
+from fashionbench.training.identity import code_digest, model_digest
 
-__all__ = ["Node", "call_in_child", "describe_node", "last_line", "read_checkpoint", "task_on", "train_in_child"]
+__all__ = ["Node", "call_on_node", "find_nodes", "last_line", "read_checkpoint", "task_on", "train_on_node"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SECONDS_TO_ANSWER: Final = 120.0
+"""How long a node may take to say what it is: it imports torch first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +43,23 @@ class Node:
     """Both as Ray counts them."""
     devices: tuple[Device, ...]
     environments: tuple[Environment, ...] = field(default=(), compare=False)
-    """Of each device, for the record of a case that was lost here."""
+    """Of each device, in the same order."""
 
-    def places(self, device: Device) -> int:
+    def environment(self, device: Device) -> Environment:
+        """Return the environment of one of its devices."""
+        return self.environments[self.devices.index(device)]
+
+    def slots(self, device: Device) -> int:
         """Return how many cases may run at once: one on a CPU, one on each GPU where all are of one kind."""
         kinds = len(self.devices) - 1
         return self.gpus if device.word != "cpu" and kinds == 1 and self.gpus else 1
 
     def share(self, device: Device) -> dict[str, int]:
         """Return what a case takes of the node, so that Ray gives it to nobody else."""
-        places = self.places(device)
+        slots = self.slots(device)
         return {
-            "num_cpus": max(1, self.cpus // places),
-            "num_gpus": self.gpus // places if device.word != "cpu" else 0,
+            "num_cpus": max(1, self.cpus // slots),
+            "num_gpus": self.gpus // slots if device.word != "cpu" else 0,
         }
 
 
@@ -56,7 +69,7 @@ def task_on(node: Node, function: Callable[..., object], **options: object) -> A
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - the same
 
     strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
-    # not by .options(): only so Ray ends a worker that had GPUs, whose helper would keep showing those to later cases
+    # not by .options(): only so Ray ends a worker that had GPUs, whose fork server would show those to later cases
     given: dict[str, Any] = {"scheduling_strategy": strategy, "max_retries": 0, **options}
     return ray.remote(**given)(function)
 
@@ -67,54 +80,92 @@ def last_line(error: BaseException) -> str:
     return f"{type(error).__name__} {last[:200]}".strip()
 
 
-P = ParamSpec("P")
+def find_nodes(models: Sequence[str], command: str) -> tuple[list[Node], tuple[str, ...]]:
+    """Ask every node of the cluster, all at once; return those that can measure, and a line for each of the others.
 
-T = TypeVar("T")
+    Left out is a node that does not answer, or where the code, torch or a model differs from here.
+
+    Raises:
+        SetupError: No node can measure.
+
+    """
+    import ray  # noqa: PLC0415 - an extra
+
+    _, _, own = describe_node(models, command)
+    asked = []
+    for each in ray.nodes():  # type: ignore[no-untyped-call] # Ray gives it no types
+        cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
+        if each["Alive"] and cpus:
+            node = Node(id=each["NodeID"], address=each["NodeManagerAddress"], cpus=cpus, gpus=gpus, devices=())
+            # a worker that had GPUs ends with its task, and its helper with it
+            begun = [] if gpus else [task_on(node, start_fork_server_on_node, num_cpus=cpus).remote()]
+            task = task_on(node, call_on_node, num_cpus=cpus, num_gpus=gpus)
+            asked.append((node, [*begun, task.remote(describe_node, models, command)]))
+    nodes, left_out = [], []
+    answered, _ = ray.wait([answers[-1] for _, answers in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
+    for node, answers in asked:
+        if answers[-1] not in answered:  # its tasks are left to come: Ray aborts where a cancelled one has just ended
+            left_out.append(f"{node.address}: no answer in {SECONDS_TO_ANSWER:.0f} s, as if another job kept it busy")
+            continue
+        try:
+            *_, (devices, environments, software) = ray.get(answers)
+        except ray.exceptions.RayError as error:
+            left_out.append(f"{node.address}: {last_line(error)}")
+            continue
+        unlike = [f"another {name} than here" for name in own if software[name] != own[name]]
+        if unlike:
+            left_out.append(f"{node.address}: {', '.join(unlike)}")
+        else:
+            nodes.append(replace(node, devices=devices, environments=environments))
+    if not nodes:
+        raise SetupError(
+            f"no node of the cluster can measure ({'; '.join(left_out) or 'none has a CPU'})",
+            expected="a node with the same fashionbench, torch and models as here",
+            remedy="install those there",
+        )
+    return nodes, tuple(left_out)
 
 
-def describe_node(models: Sequence[str]) -> tuple[tuple[Device, ...], tuple[Environment, ...], dict[str, str]]:
+def describe_node(
+    models: Sequence[str], command: str
+) -> tuple[tuple[Device, ...], tuple[Environment, ...], dict[str, str]]:
     """Return this machine's devices, the environment of each, and what must be the same on every node of a run.
 
     Raises:
         InputError: A model cannot be loaded here.
 
     """
-    sources = {f"model {name}": hashlib.sha256(source_of(name)).hexdigest() for name in models}
+    digests = {f"model {name}": model_digest(name) for name in models}
     devices = list_devices()
-    environments = tuple(describe_environment(device, "") for device in devices)
-    return devices, environments, {"torch": torch.__version__, "fashionbench": code_digest(), **sources}
+    environments = tuple(describe_environment(device, command) for device in devices)
+    return devices, environments, {"torch": torch.__version__, "fashionbench": code_digest(), **digests}
 
 
-def call_in_child(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def call_on_node(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function in a process of its own, with as many threads as it would have without Ray."""
     start_fork_server_on_node()
-    with ProcessPoolExecutor(1, mp_context=clean_context()) as pool:
-        return pool.submit(function, *args, **kwargs).result()
+    return call_in_process(function, *args, **kwargs)
 
 
-def train_in_child(  # noqa: PLR0913, PLR0917 - Ray fetches what is stored only where it is an argument of its own
-    case: Case,
-    dataset: Dataset,
-    command: str,
-    checkpoint: bytes | None,
-    seconds_between_checkpoints: float,
-    limit_seconds: float | None,
+def train_on_node(
+    job: Job, dataset: Dataset, checkpoint: bytes | None, limit_seconds: float | None
 ) -> Iterator[Message | bytes]:
-    """Measure a case in a process of its own on this node, and yield what it tells and each checkpoint it saves."""
+    """Measure a case in a process of its own on this node, and yield its messages and each checkpoint it saves.
+
+    Args:
+        job: What to measure; its checkpoint's path is the caller's, and another is used here.
+        dataset: All images; Ray fetches what is stored only where it is an argument of its own.
+        checkpoint: The content of the newest checkpoint's file; None begins at the start.
+        limit_seconds: How long the case may take.
+
+    """
     start_fork_server_on_node()
     with TemporaryDirectory(prefix="fashionbench-") as folder:
         path = Path(folder, "case.pt")
         if checkpoint is not None:
             path.write_bytes(checkpoint)
-        job = Job(
-            case=case,
-            dataset=dataset,
-            command=command,
-            checkpoint=path,
-            seconds_between_checkpoints=seconds_between_checkpoints,
-        )
         sent = _saved_at(path)
-        with closing(messages_of_child(job, limit_seconds)) as messages:
+        with closing(messages_of_process(replace(job, checkpoint=path), dataset, limit_seconds)) as messages:
             for message in messages:
                 yield message
                 saved, content = _saved_at(path), None
@@ -133,7 +184,7 @@ def _saved_at(path: Path) -> int:
 
 
 def read_checkpoint(path: Path) -> bytes | None:
-    """Return what a checkpoint's file holds, to send it to another machine; None where there is none."""
+    """Return what a checkpoint's file contains, to send it to another machine; None where there is none."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -10,13 +10,12 @@ from typing import Final
 import torch
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import InputError, SetupError
-from fashionbench.execution.fast import keep_memory, speed_up
-from fashionbench.execution.step import iterate_batches, make_optimizer, scale_pixels, train_step, warm_up
+from fashionbench.execution.fast import speed_up
+from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, spread
 from fashionbench.models.registry import build_model
-from fashionbench.training.case import Case, build_for, build_plain
+from fashionbench.training.case import Case
 
 __all__ = ["check_fit", "check_output", "check_pango", "estimate_seconds"]
 
@@ -87,33 +86,17 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
         RuntimeError: The model does not run on this device with these images (torch's own words).
 
     """
-    device = torch.device(case.device.word)
     train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
-    model = build_for(case, dataset).to(device)
+    model = build_model(case.model, dataset.task, seed=case.seed)
     if isinstance(model, Baseline):
         few = spread(BASELINE_IMAGES, len(dataset.train_images))
         started = time.perf_counter()
         model.fit(dataset.train_images[few], dataset.train_labels[few], case.seed)
         return (time.perf_counter() - started) / len(few) * train_images
-    if case.execution == "fast":
-        keep_memory()
-    batch_size = case.recipe.batch_size_for(case.model)
-    warm_up(model, dataset.task.shape, batch_size, len(dataset.classes), case.execution, case.precision)
-    optimizer = make_optimizer(model, case.recipe.learning_rate, case.execution)
-    images, labels = dataset.train_images[: 64 * batch_size], dataset.train_labels[: 64 * batch_size]
-    if case.execution == "plain":
-        images = scale_pixels(images)
-    batches = iterate_batches(
-        images.to(device), labels.to(device), batch_size, torch.Generator().manual_seed(0), case.execution
-    )
-    started, seen = time.perf_counter(), 0
-    for batch, targets in batches:
-        train_step(model, optimizer, batch, targets, precision=case.precision)
-        synchronize(device)
-        seen += len(targets)
-        if time.perf_counter() - started > SECONDS_PER_ESTIMATE:
-            break
-    return (time.perf_counter() - started) / seen * train_images * case.recipe.epochs_for(case.model)
+    images, labels = (each[: 64 * case.batch_size] for each in (dataset.train_images, dataset.train_labels))
+    step = case.prepare(model, dataset.task)
+    seconds = time_steps(step, images, labels, batch_size=case.batch_size, seconds=SECONDS_PER_ESTIMATE)
+    return seconds * train_images / min(case.batch_size, len(images)) * case.epochs
 
 
 def check_fit(case: Case, dataset: Dataset) -> None:
@@ -166,7 +149,7 @@ def _check_rewriting(case: Case, dataset: Dataset, images: torch.Tensor) -> None
 
 def _tell_difference(case: Case, dataset: Dataset, images: torch.Tensor) -> str:
     """Compare logits in evaluation, and require that no weight which was replaced is still trained."""
-    plain, ours = (build_plain(case.model, dataset, case.seed) for _ in range(2))
+    plain, ours = (build_model(case.model, dataset.task, seed=case.seed) for _ in range(2))
     given = {*ours.parameters()}
     speed_up(ours, dataset.task.shape)
     with torch.no_grad():

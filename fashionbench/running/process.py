@@ -1,4 +1,4 @@
-"""One case in a process of its own: a crash or a hang ends no other case, and memory starts clean."""
+"""Work in processes of their own: a crash or a hang ends nothing else, and memory starts clean."""
 
 import multiprocessing
 import os
@@ -7,11 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import psutil
 
@@ -20,8 +21,8 @@ from fashionbench.errors import FashionBenchError
 from fashionbench.records.record import TrainingRecord
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, Stopped
-from fashionbench.training.clock import TrainingClock
-from fashionbench.training.loop import Tick
+from fashionbench.training.identity import Provenance
+from fashionbench.training.loop import Supervision, Tick
 from fashionbench.training.measure import measure_training, record_failure
 
 if TYPE_CHECKING:
@@ -30,19 +31,37 @@ if TYPE_CHECKING:
 __all__ = [
     "Job",
     "Message",
-    "clean_context",
-    "measure_in_child",
-    "messages_of_child",
+    "call_in_process",
+    "measure_in_process",
+    "messages_of_process",
     "start_fork_server",
     "start_fork_server_on_node",
-    "wait_for_fork_server",
 ]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Message = Tick | str | TrainingRecord
+"""What a measuring process sends: its progress, a warning in one line, its record."""
+
 THREADS: Final = "OMP_NUM_THREADS"
+SECONDS_TO_STOP: Final = 10.0
+"""How long a process may take to save its state before it is killed."""
 
 
-def clean_context() -> "ForkServerContext | SpawnContext":
-    """Return how a process is made that shares nothing with this one: forked from the helper, elsewhere spawned."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """A case to be measured, and all that its record and its checkpoints need."""
+
+    case: Case
+    provenance: Provenance
+    checkpoint: Path | None
+    """Where the training resumes from and saves to."""
+    seconds_between_checkpoints: float
+
+
+def _clean_context() -> "ForkServerContext | SpawnContext":
+    """Return how a process is made that shares nothing with this one: by the fork server, on Linux, or spawned."""
     linux = sys.platform == "linux"
     context = multiprocessing.get_context("forkserver") if linux else multiprocessing.get_context("spawn")
     context.set_forkserver_preload(["fashionbench.running.process"])
@@ -50,11 +69,14 @@ def clean_context() -> "ForkServerContext | SpawnContext":
 
 
 def start_fork_server() -> None:
-    """Start the helper before it is needed, so that its seconds of imports pass beside this process's own."""
+    """Start the process that others are forked from on Linux, so that its imports run while this one does other work.
+
+    It has imported what measuring needs, and done nothing else.
+    """
     if sys.platform == "linux":
         from multiprocessing.forkserver import ensure_running  # noqa: PLC0415 - Windows has none
 
-        clean_context()  # says what to import
+        _clean_context()  # says what to import
         unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it inherits that: Ctrl-C is this one's
         try:
             ensure_running()
@@ -62,62 +84,51 @@ def start_fork_server() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
 
 
-def wait_for_fork_server() -> None:
-    """Return when the helper has imported all, so that it takes no time from what is timed next."""
-    if sys.platform == "linux":
-        start_fork_server()
-        process = clean_context().Process(target=time.sleep, args=(0,))
-        process.start()
-        process.join()
-        process.close()
-
-
 def start_fork_server_on_node() -> None:
-    """Start the helper of a Ray worker, with as many threads as it would have without Ray."""
+    """Start the fork server of a Ray worker, with as many threads as it would have without Ray."""
     parent = psutil.Process().parent()
     if parent is None or THREADS not in parent.environ():
         os.environ.pop(THREADS, None)  # Ray sets it for a worker; what was set where the node was started stays
     start_fork_server()
 
 
-Message = Tick | str | TrainingRecord
-"""What a child tells: its progress, a warning in a line, its record."""
+def call_in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function in a process of its own and return what it returns.
 
-SECONDS_TO_STOP: Final = 10.0
-"""How long a child may take to save its state before it is killed."""
+    Raises:
+        BrokenExecutor: The process was killed or crashed.
+        Exception: What the function raises.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Job:
-    """All that the child needs."""
-
-    case: Case
-    dataset: Dataset
-    command: str
-    """What was typed, for the record."""
-    checkpoint: Path | None
-    """Where the training goes on from and saves to."""
-    seconds_between_checkpoints: float
+    """
+    start_fork_server()
+    with ProcessPoolExecutor(1, mp_context=_clean_context(), initializer=_follow_parent) as pool:
+        return pool.submit(function, *args, **kwargs).result()
 
 
-def measure_in_child(
-    job: Job, *, watch: Callable[[Tick], None], warn: Callable[[str], None], limit_seconds: float | None
+def measure_in_process(
+    job: Job,
+    dataset: Dataset,
+    *,
+    watch: Callable[[Tick], None],
+    warn: Callable[[str], None],
+    limit_seconds: float | None,
 ) -> TrainingRecord:
-    """Measure a case in a child process; a child that crashes or takes too long gives a record of status ``failed``.
+    """Measure a case in a process of its own; one that crashes or takes too long gives a record of status ``failed``.
 
-    A ``KeyboardInterrupt`` here lets the child save its state before it goes on.
+    A ``KeyboardInterrupt`` here lets the process save its state before it is raised further.
 
     Args:
         job: What to measure.
-        watch: Is told of the progress.
-        warn: Is told of what went wrong without ending the case, in a line each.
-        limit_seconds: How long the child may take; None: as long as it likes.
+        dataset: All images.
+        watch: Called with the progress.
+        warn: Called with what went wrong without ending the case, one line each.
+        limit_seconds: How long the process may take; None: as long as it needs.
 
     Raises:
         FashionBenchError: What the case's own checks refuse.
 
     """
-    with closing(messages_of_child(job, limit_seconds)) as messages:
+    with closing(messages_of_process(job, dataset, limit_seconds)) as messages:
         for message in messages:
             if isinstance(message, Tick):
                 watch(message)
@@ -128,24 +139,24 @@ def measure_in_child(
     raise AssertionError(f"{job.case.name}: no record came")
 
 
-def messages_of_child(job: Job, limit_seconds: float | None) -> Generator[Message]:
-    """Measure a case as ``measure_in_child`` does, and yield its ticks, its warnings and last its record.
+def messages_of_process(job: Job, dataset: Dataset, limit_seconds: float | None) -> Generator[Message]:
+    """Measure a case as ``measure_in_process`` does, and yield its ticks, its warnings and last its record.
 
-    Closed before its end, it lets the child save its state.
+    Closed before its end, it lets the process save its state.
     """
-    context = clean_context()
+    context = _clean_context()
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, job), name=job.case.name)
+    process = context.Process(target=_work, args=(sender, job, dataset), name=job.case.name)
     process.start()
     sender.close()
     try:
         yield from _receive(job, receiver, None if limit_seconds is None else time.monotonic() + limit_seconds)
     except EOFError:
         process.join()
-        yield record_failure(job.case, job.dataset, _how_it_ended(process.exitcode), command=job.command)
+        yield record_failure(job.case, dataset, job.provenance, _how_it_ended(process.exitcode))
     except TimeoutError:
-        reason = f"given up after the limit of {(limit_seconds or 0) / 60:g} min"
-        yield record_failure(job.case, job.dataset, reason, command=job.command)
+        reason = f"stopped at the limit of {(limit_seconds or 0) / 60:g} min"
+        yield record_failure(job.case, dataset, job.provenance, reason)
     finally:
         if process.is_alive():
             process.terminate()
@@ -170,7 +181,7 @@ def _receive(job: Job, receiver: "Connection[object, object]", deadline: float |
             case FashionBenchError() as error:
                 raise error
             case other:
-                raise AssertionError(f"{job.case.name}: the child sent {other!r}")
+                raise AssertionError(f"{job.case.name}: its process sent {other!r}")
 
 
 def _how_it_ended(exit_code: int | None) -> str:
@@ -181,35 +192,31 @@ def _how_it_ended(exit_code: int | None) -> str:
     return f"the process that trained ended without a result (exit status {exit_code})"
 
 
-def _work(sender: "Connection[object, object]", job: Job) -> None:
-    """Measure, in the child, and send ticks, warnings and the record."""
+def _work(sender: "Connection[object, object]", job: Job, dataset: Dataset) -> None:
+    """Measure, in the process, and send ticks, warnings and the record."""
     stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells all its processes; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all its processes; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _follow_parent()
     checkpoints = None
     if job.checkpoint is not None:
         checkpoints = Checkpoints(
             job.checkpoint, stop=stop.is_set, seconds_between=job.seconds_between_checkpoints, warn=sender.send
         )
+    supervision = Supervision(watch=sender.send, checkpoints=checkpoints)
     with suppress(Stopped):
         try:
-            sender.send(
-                measure_training(
-                    job.case,
-                    job.dataset,
-                    command=job.command,
-                    clock=TrainingClock(),
-                    watch=sender.send,
-                    checkpoints=checkpoints,
-                )
-            )
+            sender.send(measure_training(job.case, dataset, job.provenance, supervision))
         except FashionBenchError as error:
             sender.send(error)
 
 
+def _follow_parent() -> None:
+    """End this process at once when its parent is gone: the next run must find the folder its own."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
 def _end_with_parent() -> None:
-    """End this process at once when the parent is gone: the next run must find the folder its own."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

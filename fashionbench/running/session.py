@@ -3,7 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,20 +18,21 @@ from fashionbench.data.dataset import Dataset, draw_split
 from fashionbench.data.fashion_mnist import cache_folder
 from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
+from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import InputError, SetupError
 from fashionbench.execution.peak import measure_peak
 from fashionbench.judging.prices import Money
-from fashionbench.records.record import InferenceRecord, Peak, TrainingRecord
+from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
 from fashionbench.records.store import find_finished, hold_folder, write_record
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan
 from fashionbench.running.preflight import check_fit, check_output, check_pango, estimate_seconds
-from fashionbench.running.process import wait_for_fork_server
+from fashionbench.running.process import call_in_process
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case
 from fashionbench.training.clock import TrainingClock
-from fashionbench.training.identity import identify
-from fashionbench.training.inference import measure_inference, time_rounds
+from fashionbench.training.identity import Provenance, code_digest, identify, model_digest
+from fashionbench.training.inference import InferenceCase, measure_inference, record_inference_failure
 from fashionbench.training.measure import record_absence
 
 if TYPE_CHECKING:
@@ -45,12 +47,13 @@ __all__ = [
     "open_run",
     "run_inference",
     "tell_interrupted",
-    "write",
 ]
 
 P = ParamSpec("P")
 
 T = TypeVar("T")
+CaseKey = tuple[str, Device, int]
+"""Model, device and seed, which tell the cases of one plan apart."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -64,15 +67,39 @@ class Run:
     plan: Plan
     dataset: Dataset
     out: Path
-    command: str
     display: Display
+    command: str
     finished: Mapping[str, TrainingRecord]
     """What earlier runs in this folder finished, by identity."""
+    identities: Mapping[CaseKey, str]
+    """Of all cases of the plan, as they were when the run began."""
+    model_digests: Mapping[str, str]
+    """SHA-256 of each model's source, as it was when the run began."""
+    environments: Mapping[Device, Environment]
     cluster: Cluster | None = None
     """Where the trainings are spread; None: they run here."""
     clock: TrainingClock = field(default_factory=TrainingClock)
     records: list[TrainingRecord | InferenceRecord] = field(default_factory=list)
     peaks: dict[Device, Peak | None] = field(default_factory=dict)
+
+    def identity(self, case: Case) -> str:
+        """Return a case's identity as it was when the run began."""
+        return self.identities[_key(case)]
+
+    def provenance(self, case: Case) -> Provenance:
+        """Return what is known of a case before it is measured."""
+        return Provenance(
+            identity=self.identity(case),
+            environment=self.environments[case.device],
+            code_sha256=code_digest(),
+            model_sha256=self.model_digests[case.model],
+            peak=self.peaks.get(case.device),
+            looks=self.plan.looks,
+        )
+
+
+def _key(case: Case) -> CaseKey:
+    return case.model, case.device, case.seed
 
 
 @contextmanager
@@ -118,7 +145,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     )
     draw_split(dataset, plan.recipe, plan.seeds[0])
     for case in {each.model: each for each in plan.cases()}.values():
-        check_fit(case, dataset)
+        call_in_process(check_fit, case, dataset)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     with hold_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
@@ -126,17 +153,18 @@ def open_run(  # noqa: PLR0913 - the options of a run
         names = name_devices(plan.devices)
         for device in plan.devices:
             say(f"Device: {names[device]}, {f'absent: {device.absence}' if device.absence else device.name}")
+        identities = {_key(case): identify(case, dataset) for case in plan.cases()}
         finished = find_finished(out / "records", say)
-        _require_same_looks(plan, cases, dataset, finished)
-        left = cases if plan.fresh else tuple(case for case in cases if identify(case, dataset) not in finished)
+        _require_same_looks(plan, [finished[each] for each in identities.values() if each in finished])
+        left = tuple(case for case in cases if plan.fresh or identities[_key(case)] not in finished)
         if len(left) < len(cases):
-            say(f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them anew")
-        if left and cluster is None:
-            wait_for_fork_server()
-        places = 1 if cluster is None else max(1, cluster.places(plan.devices))
+            say(
+                f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them again"
+            )
+        slots = 1 if cluster is None else max(1, cluster.slots(plan.devices))
         expected = _expect(plan, left, dataset, say, cluster)
         if expected:
-            total = format_duration(sum(seconds for _, seconds in expected) / min(places, len(expected)))
+            total = format_duration(sum(seconds for _, seconds in expected) / min(slots, len(expected)))
             count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
             most = " at most" if plan.looks else ""
             say(f"Expected: about {total}{most} for {count}, recipe {plan.recipe.name}")
@@ -145,27 +173,34 @@ def open_run(  # noqa: PLR0913 - the options of a run
             dataset=dataset,
             out=out,
             command=command,
-            display=Display(console, expected, places, names),
+            display=Display(console, expected, slots, names),
             finished=finished,
+            identities=identities,
+            model_digests={model: model_digest(model) for model in plan.models},
+            environments={device: _environment(device, command, cluster) for device in plan.devices},
             cluster=cluster,
         )
         for case in cases:
             if case.device.absence:
-                keep_record(run, record_absence(case, dataset, command=command))
+                keep_record(run, record_absence(case, dataset, run.provenance(case)))
         yield run
 
 
-def _require_same_looks(
-    plan: Plan, cases: tuple[Case, ...], dataset: Dataset, finished: Mapping[str, TrainingRecord]
-) -> None:
+def _environment(device: Device, command: str, cluster: Cluster | None) -> Environment:
+    """Return the environment of a device, on the first node that has it; of an absent one, that of this machine."""
+    found = None if cluster is None else cluster.environment(device)
+    return describe_environment(device, command) if found is None else found
+
+
+def _require_same_looks(plan: Plan, kept: Sequence[TrainingRecord]) -> None:
     """Refuse to spend the 5 % of error a second time: a run until decided is not prolonged beyond its last look."""
-    for case in cases if plan.looks and not plan.fresh else ():
-        kept = finished.get(identify(case, dataset))
-        if kept is not None and kept.looks not in {(), plan.looks}:
+    for record in kept if plan.looks and not plan.fresh else ():
+        if record.looks not in {(), plan.looks}:
             raise InputError(
-                f"{case.name} of an earlier run until decided, with at most {kept.looks[-1]} seeds",
-                expected=f"--until-decided {kept.looks[-1]} and --seeds as then: its looks were planned for those",
-                remedy="give those, or begin anew in another folder with --out",
+                f"{record.model} with seed {record.seed} is of an earlier run until decided, with at most "
+                f"{record.looks[-1]} seeds",
+                expected=f"--until-decided {record.looks[-1]} and --seeds as then: its looks were planned for those",
+                remedy="give those, or begin in another folder with --out",
             )
 
 
@@ -194,8 +229,10 @@ def tell_interrupted(run: Run, interrupt: KeyboardInterrupt) -> int:
 
 
 def _call(cluster: Cluster | None, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function where a device is, and return what it returns."""
-    return function(*args, **kwargs) if cluster is None else cluster.call(device, function, *args, **kwargs)
+    """Call a function where a device is, in a process of its own, and return what it returns."""
+    if cluster is None:
+        return call_in_process(function, *args, **kwargs)
+    return cluster.call(device, function, *args, **kwargs)
 
 
 def measure_peak_of(run: Run, device: Device) -> None:
@@ -210,28 +247,22 @@ def measure_peak_of(run: Run, device: Device) -> None:
             )
 
 
-def run_inference(
-    run: Run,
-    model: str,
-    device: Device,
-    batch_size: int,
-    timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
-) -> InferenceRecord:
-    """Time a model's forward pass, keep its record in the run and as a file, and return it."""
+def run_inference(run: Run, model: str, device: Device, batch_size: int) -> InferenceRecord:
+    """Time a model's forward pass in a process of its own, keep its record in the run and as a file, and return it."""
     measure_peak_of(run, device)
-    record = _call(
-        run.cluster,
-        device,
-        measure_inference,
-        model,
-        device,
-        run.dataset,
+    case = InferenceCase(
+        model=model,
+        device=device,
         batch_size=batch_size,
-        command=run.command,
         execution=run.plan.execution,
         precision=run.plan.precision,
-        timed=timed,
-    ).model_copy(update={"peak": run.peaks[device]})
+        environment=run.environments[device],
+        peak=run.peaks[device],
+    )
+    try:
+        record = _call(run.cluster, device, measure_inference, case, run.dataset)
+    except BrokenExecutor as error:
+        record = record_inference_failure(case, f"its process was ended ({error})")
     result = record.result
     run.display.say(
         f"{model} on {run.display.names[device]}, batch {batch_size}: "
@@ -243,7 +274,7 @@ def run_inference(
 
 def finish_run(run: Run) -> "Report":
     """Write the report of what the run has measured so far."""
-    from fashionbench.report.page import write_report  # noqa: PLC0415 - drawing loads much that measuring must not carry
+    from fashionbench.report.page import write_report  # noqa: PLC0415 - pandas and matplotlib, at the end only
 
     return write_report(
         run.records,
@@ -276,12 +307,7 @@ def _expect(
 
 
 def keep_record(run: Run, record: TrainingRecord | InferenceRecord) -> None:
-    """Take a record into the run, and write it."""
+    """Take a record into the run, and write it, but none without a result over one that an earlier run finished."""
     run.records.append(record)
-    write(run, record)
-
-
-def write(run: Run, record: TrainingRecord | InferenceRecord) -> None:
-    """Write a record, but none without a result over one that an earlier run finished."""
     if record.result is not None or not isinstance(record, TrainingRecord) or record.identity not in run.finished:
         write_record(run.out / "records", record)

@@ -1,93 +1,82 @@
 """The forward pass alone, timed: latency at batch 1, throughput at a large batch."""
 
 import timeit
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import torch
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
-from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import synchronize
 from fashionbench.execution.fast import keep_memory, speed_up_inference
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, spread
 from fashionbench.models.description import describe
+<<<<<<< HEAD
 from fashionbench.records.record import Execution, InferenceRecord, InferenceResult, Precision, Status
 from fashionbench.training.case import build_plain
+=======
+from fashionbench.models.registry import build_model
+from fashionbench.records.record import Environment, Execution, InferenceRecord, InferenceResult, Peak, Precision
+>>>>>>> 66d6e1b (Know all of a case before its training, time it by a plain call, and prepare a step in one place)
 from fashionbench.training.measure import now
 
-__all__ = ["BATCH_SIZES", "measure_inference", "time_rounds"]
+__all__ = ["BATCH_SIZES", "InferenceCase", "measure_inference", "record_inference_failure"]
 
 BATCH_SIZES: Final = (1, 256)
 """Inference is timed for latency at the first and for throughput at the second."""
-
 SECONDS_PER_INFERENCE: Final = 1.0
-
 FEWEST_ROUNDS: Final = 10
-
 MOST_ROUNDS: Final = 10_000
-
 BASELINE_IMAGES: Final = 6_000
 
 
-def time_rounds(forward: Callable[[], None]) -> tuple[float, ...]:
-    """Call ``forward`` for about a second, after a few calls to warm up, and return each call's seconds."""
-    slowest = max(timeit.repeat(forward, number=1, repeat=FEWEST_ROUNDS))
-    rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
-    return tuple(timeit.repeat(forward, number=1, repeat=rounds))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceCase:
+    """A forward pass to be timed, and what is known of it before."""
+
+    model: str
+    device: Device
+    batch_size: int
+    execution: Execution
+    precision: Precision
+    environment: Environment
+    peak: Peak | None
 
 
-def measure_inference(  # noqa: PLR0913 - each named
-    model_name: str,
-    device: Device,
-    dataset: Dataset,
-    *,
-    batch_size: int,
-    command: str,
-    execution: Execution = "fast",
-    precision: Precision = "fp32",
-    timed: Callable[[Callable[[], None]], tuple[float, ...]] = time_rounds,
-) -> InferenceRecord:
+def measure_inference(case: InferenceCase, dataset: Dataset) -> InferenceRecord:
     """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
 
-    A classical baseline is fitted to 6,000 training images before.
-
-    Args:
-        model_name: A model of the registry.
-        device: Where.
-        dataset: Gives the images.
-        batch_size: Images a batch; the images repeat where there are fewer.
-        command: What was typed, for the record.
-        execution: Rewritten for speed, or as it is defined.
-        precision: The arithmetic.
-        timed: Calls its argument as often as it likes and returns the seconds of each round.
-
+    A classical baseline is fitted to 6,000 training images before. Where there are fewer test images than the batch
+    needs, they repeat.
     """
-    target = torch.device(device.word)
-    model = build_plain(model_name, dataset, 0).eval()
+    target = torch.device(case.device.word)
+    model = build_model(case.model, dataset.task, seed=0).eval()
     if isinstance(model, Baseline):
         few = spread(BASELINE_IMAGES, len(dataset.train_images))
         model.fit(dataset.train_images[few], dataset.train_labels[few], 0)
-    elif execution == "fast":
-        keep_memory()
-        model = speed_up_inference(model, dataset.task.shape)
-    model.to(target)
-    images = dataset.test_images[torch.arange(batch_size) % len(dataset.test_images)].to(target)
-
-    @torch.inference_mode()
-    def run() -> None:
-        with arithmetic(target, precision):
-            model(scale_pixels(images))
-        synchronize(target)
-
-    status: Status = "finished"
+    info = describe(case.model, dataset.task, model)
     try:
-        run()
-        result, reason = InferenceResult(seconds=timed(run)), ""
+        if case.execution == "fast" and not isinstance(model, Baseline):
+            keep_memory()
+            model = speed_up_inference(model, dataset.task.shape)
+        model.to(target)
+        images = dataset.test_images[torch.arange(case.batch_size) % len(dataset.test_images)].to(target)
+
+        @torch.inference_mode()
+        def forward() -> None:
+            with arithmetic(target, case.precision):
+                model(scale_pixels(images))
+            synchronize(target)
+
+        slowest = max(timeit.repeat(forward, number=1, repeat=FEWEST_ROUNDS))  # these warm up, too
+        rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
+        seconds = timeit.repeat(forward, number=1, repeat=rounds)
     except (MemoryError, RuntimeError) as error:
+<<<<<<< HEAD
         result, status, reason = None, "failed", str(error).partition("\n")[0]
     return InferenceRecord(
         model=model_name,
@@ -103,3 +92,28 @@ def measure_inference(  # noqa: PLR0913 - each named
         batch_size=batch_size,
         result=result,
     )
+=======
+        return record_inference_failure(case, str(error).partition("\n")[0] or type(error).__name__)
+    result = InferenceResult(seconds=tuple(seconds))
+    return _record(case, {"status": "finished", "result": result, "model_info": info})
+
+
+def record_inference_failure(case: InferenceCase, reason: str) -> InferenceRecord:
+    """Return the record of a forward pass that gave no result."""
+    return _record(case, {"status": "failed", "reason": reason, "result": None, "model_info": None})
+
+
+def _record(case: InferenceCase, outcome: Mapping[str, Any]) -> InferenceRecord:
+    fields = {
+        "model": case.model,
+        "device": case.device.word,
+        "device_name": case.device.name,
+        "execution": case.execution,
+        "precision": case.precision,
+        "measured_at": now(),
+        "environment": case.environment,
+        "peak": case.peak,
+        "batch_size": case.batch_size,
+    }
+    return InferenceRecord.model_validate({**fields, **outcome})
+>>>>>>> 66d6e1b (Know all of a case before its training, time it by a plain call, and prepare a step in one place)

@@ -37,9 +37,7 @@ class _Trained:
     warmup_seconds: float
 
 
-def measure_training(
-    case: Case, dataset: Dataset, provenance: Provenance, supervision: Supervision
-) -> TrainingRecord:
+def measure_training(case: Case, dataset: Dataset, provenance: Provenance, supervision: Supervision) -> TrainingRecord:
     """Measure one case and return its record, of status ``failed`` where the device or the loss gave way.
 
     Args:
@@ -162,9 +160,7 @@ def _finish(case: Case, dataset: Dataset, provenance: Provenance, split: Split, 
     return _record(case, dataset, provenance, {"status": "finished", "result": result, "model_info": info})
 
 
-def _record(
-    case: Case, dataset: Dataset, provenance: Provenance, outcome: Mapping[str, Any]
-) -> TrainingRecord:
+def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mapping[str, Any]) -> TrainingRecord:
     """Return a record, whole: the case, its provenance, and the fields of its outcome."""
     train_images = case.recipe.train_images or len(dataset.train_images)
     validation_images = math.ceil(train_images * case.recipe.validation_fraction)  # as scikit-learn rounds

@@ -51,13 +51,13 @@ def test_fast_models_logits_and_reachable_gradients_are_the_plain_ones(name: str
         assert relative_difference(found.sort().values, theirs.grad.flatten().sort().values) < 1e-5  # the order differs
 
 
-@settings(max_examples=150, deadline=None)
 def crop(model: nn.Module, shape: tuple[int, int, int]) -> int:
     left_out = sum(each.left_out for each in crop_convolutions(model, shape))
     rewrite_convolutions(model, shape)
     return left_out
 
 
+@settings(max_examples=150, deadline=None)
 @given(
     kernel=st.tuples(st.integers(1, 7), st.integers(1, 7)),
     stride=st.integers(1, 3),

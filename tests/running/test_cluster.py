@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
+from cases import provenance_of
 from ray.cluster_utils import Cluster as RayCluster
 
 from fashionbench import cli
@@ -25,12 +26,11 @@ from fashionbench.running import cluster as cluster_module
 from fashionbench.running import nodes as worker_module
 from fashionbench.running import preflight as preflight_module
 from fashionbench.running.cluster import Cluster, open_cluster
-from fashionbench.running.nodes import Node, describe_node
+from fashionbench.running.nodes import Node, describe_node, find_nodes
 from fashionbench.running.process import Job
 from fashionbench.training import inference as inference_module
 from fashionbench.training.case import Case
-from fashionbench.training.clock import TrainingClock
-from fashionbench.training.loop import Tick
+from fashionbench.training.loop import Supervision, Tick
 from fashionbench.training.measure import measure_training
 
 TINY = Recipe(name="tiny", epochs=2, batch_size=50, is_result=False)
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ray's test clus
 
 @pytest.fixture(scope="module")
 def opened(nodes: RayCluster) -> Iterator[Cluster]:
-    with open_cluster(nodes.address, MODELS) as opened:
+    with open_cluster(nodes.address, MODELS, "pytest") as opened:
         yield opened
 
 
@@ -56,23 +56,22 @@ def make_job(seed: int, folder: Path, sample: Dataset, recipe: Recipe = TINY, de
     case = Case(model="fashioncnn", device=device or list_devices()[0], recipe=recipe, seed=seed)
     return Job(
         case=case,
-        dataset=sample,
-        command="pytest",
+        provenance=provenance_of(case, sample),
         checkpoint=folder / f"{seed}.pt",
         seconds_between_checkpoints=0.2,
     )
 
 
-def measure_here(job: Job) -> TrainingRecord:
-    return measure_training(job.case, job.dataset, command="pytest", clock=TrainingClock(), watch=lambda _: None)
+def measure_here(job: Job, sample: Dataset) -> TrainingRecord:
+    return measure_training(job.case, sample, job.provenance, Supervision())
 
 
 def collect(
-    cluster: Cluster, jobs: list[Job], meanwhile: Callable[[Job, object], object] = lambda *_: None
+    cluster: Cluster, sample: Dataset, jobs: list[Job], meanwhile: Callable[[Job, object], object] = lambda *_: None
 ) -> dict[int, TrainingRecord]:
     """Keep checkpoints as a run does, and return the records by seed."""
     records = {}
-    with closing(cluster.measure(jobs, limit_seconds=None)) as messages:
+    with closing(cluster.measure(jobs, sample, limit_seconds=None)) as messages:
         for job, message in messages:
             if isinstance(message, bytes):
                 assert job.checkpoint is not None
@@ -151,13 +150,13 @@ def test_with_a_node_killed_every_case_finishes_to_the_same_bits(
             nodes.remove_node(workers[killed[0]], allow_graceful=False)
 
     assert len(cluster.nodes) == 3
-    records = collect(cluster, jobs, kill_one)
+    records = collect(cluster, sample, jobs, kill_one)
 
     assert killed
     assert killed[0] not in {node.id for node in cluster.nodes}
     assert sorted(records) == [0, 1, 2, 3]
     assert {seed: outcome(record) for seed, record in records.items()} == {
-        each.case.seed: outcome(measure_here(each)) for each in jobs
+        each.case.seed: outcome(measure_here(each, sample)) for each in jobs
     }
     again = [seed for seed, ids in where.items() if len(ids) > 1]
     assert again
@@ -177,10 +176,10 @@ def test_a_case_that_loses_its_process_again_and_again_counts_as_failed(
         if isinstance(message, Tick):
             for process in psutil.Process().children(recursive=True):
                 with suppress(psutil.NoSuchProcess):
-                    if "ray::train_in_child" in " ".join(process.cmdline()):
+                    if "ray::train_on_node" in " ".join(process.cmdline()):
                         process.kill()
 
-    records = collect(cluster, [make_job(0, tmp_path, sample, SLOW)], kill)
+    records = collect(cluster, sample, [make_job(0, tmp_path, sample, SLOW)], kill)
 
     assert records[0].status == "failed"
     assert records[0].reason.startswith("its process was lost on ")
@@ -194,9 +193,9 @@ def test_what_a_case_or_a_call_refuses_is_raised_here(cluster: Cluster, sample: 
     greedy = make_job(0, tmp_path, sample, Recipe(name="greedy", train_images=401))
 
     with pytest.raises(InputError, match=r"train_images 401 of 400 images"):
-        collect(cluster, [greedy])
+        collect(cluster, sample, [greedy])
     with pytest.raises(InputError, match="Unknown model 'nothing'"):
-        cluster.call(greedy.case.device, describe_node, ["nothing"])
+        cluster.call(greedy.case.device, describe_node, ["nothing"], "pytest")
 
 
 @pytest.mark.slow
@@ -205,7 +204,7 @@ def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
 ) -> None:
     elsewhere = Device(word="cuda", name="Some GPU")
 
-    records = collect(cluster, [make_job(0, tmp_path, sample, device=elsewhere), make_job(1, tmp_path, sample)])
+    records = collect(cluster, sample, [make_job(0, tmp_path, sample, device=elsewhere), make_job(1, tmp_path, sample)])
 
     assert records[0].status == "failed"
     assert records[0].reason.startswith("No node with cuda (Some GPU) is left in the cluster. Expected")
@@ -222,22 +221,20 @@ def test_nodes_with_other_code_are_left_out_and_without_any_node_nothing_begins(
     assert cluster.nodes
 
     with pytest.raises(SetupError, match=r"No node of the cluster can measure \(.*: another fashionbench than here"):
-        cluster_module._find_nodes(MODELS)  # noqa: SLF001 - within the open cluster
-    monkeypatch.setattr(cluster_module, "describe_node", _describe_nothing)
+        find_nodes(MODELS, "pytest")
+    monkeypatch.setattr(worker_module, "describe_node", _describe_nothing)
     with pytest.raises(SetupError, match=r"No node of the cluster can measure \(.*Unknown model 'nothing'"):
-        cluster_module._find_nodes(["nothing"])  # noqa: SLF001 - the same
+        find_nodes(["nothing"], "pytest")
 
 
-def _describe_nothing(models: list[str]) -> tuple[object, ...]:
-    return describe_node(models if os.environ.get("RAY_JOB_ID") else [])
+def _describe_nothing(models: list[str], command: str) -> tuple[object, ...]:
+    return describe_node(models if os.environ.get("RAY_JOB_ID") else [], command)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:port", ":"])
 def test_an_address_where_no_cluster_answers_is_told_in_one_line(address: str) -> None:
-    with pytest.raises(
-        SetupError, match=rf"No Ray cluster answers at {address} \(.*\)\. .*\. Start one with ray start"
-    ):
-        open_cluster(address, MODELS).__enter__()
+    with pytest.raises(SetupError, match=rf"No Ray cluster answers at {address} \(.*\)\. .*\. Start one with ray start"):
+        open_cluster(address, MODELS, "pytest").__enter__()
 
 
 def test_without_an_address_it_is_this_machines_cluster_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +245,7 @@ def test_without_an_address_it_is_this_machines_cluster_that_is_asked(monkeypatc
     monkeypatch.setattr("ray.init", refuse)
 
     with pytest.raises(SetupError, match=r"No Ray cluster answers at this machine \(address None\)"):
-        open_cluster(None, MODELS).__enter__()
+        open_cluster(None, MODELS, "pytest").__enter__()
 
 
 def test_a_cluster_tells_of_each_node_in_a_line() -> None:
@@ -265,7 +262,7 @@ def test_without_ray_the_command_that_brings_it_is_told(monkeypatch: pytest.Monk
     with pytest.raises(
         SetupError, match=r"Ray is not installed\. .*\. Run: python -m pip install \"fashionbench\[ray\]\""
     ):
-        open_cluster(None, MODELS).__enter__()
+        open_cluster(None, MODELS, "pytest").__enter__()
 
 
 @pytest.mark.slow
@@ -278,7 +275,7 @@ def test_an_interrupt_leaves_no_training_and_no_folder_behind(
 
     before = {*Path(tempfile.gettempdir()).glob("fashionbench-*")}
     with pytest.raises(KeyboardInterrupt):
-        collect(cluster, [make_job(0, tmp_path, sample, SLOW.model_copy(update={"epochs": 9_999}))], interrupt)
+        collect(cluster, sample, [make_job(0, tmp_path, sample, SLOW.model_copy(update={"epochs": 9_999}))], interrupt)
 
     for _ in range(200):
         left = {*Path(tempfile.gettempdir()).glob("fashionbench-*")} - before
@@ -306,11 +303,11 @@ def test_a_node_gives_a_case_a_gpu_with_its_share_of_the_cpus_or_all_its_cpus() 
     unlike = Node(id="b", address="b", cpus=8, gpus=2, devices=(cpu, gpu, other))
     apple = Node(id="c", address="c", cpus=8, gpus=0, devices=(cpu, Device(word="mps", name="M4 GPU")))
 
-    assert (alike.places(gpu), alike.share(gpu)) == (4, {"num_cpus": 4, "num_gpus": 1})
-    assert (alike.places(cpu), alike.share(cpu)) == (1, {"num_cpus": 16, "num_gpus": 0})
-    assert (unlike.places(other), unlike.share(other)) == (1, {"num_cpus": 8, "num_gpus": 2})
-    assert (apple.places(apple.devices[1]), apple.share(apple.devices[1])) == (1, {"num_cpus": 8, "num_gpus": 0})
-    assert Cluster(nodes=[alike, unlike, apple]).places([cpu, gpu]) == 6
+    assert (alike.slots(gpu), alike.share(gpu)) == (4, {"num_cpus": 4, "num_gpus": 1})
+    assert (alike.slots(cpu), alike.share(cpu)) == (1, {"num_cpus": 16, "num_gpus": 0})
+    assert (unlike.slots(other), unlike.share(other)) == (1, {"num_cpus": 8, "num_gpus": 2})
+    assert (apple.slots(apple.devices[1]), apple.share(apple.devices[1])) == (1, {"num_cpus": 8, "num_gpus": 0})
+    assert Cluster(nodes=[alike, unlike, apple]).slots([cpu, gpu]) == 6
 
 
 def test_a_node_works_on_one_kind_of_device_at_a_time(sample: Dataset, tmp_path: Path) -> None:
@@ -342,14 +339,14 @@ def test_devices_of_a_cluster_are_picked_by_word_and_unlike_hardware_stands_apar
 def test_a_node_that_does_not_answer_or_whose_disk_is_full_costs_its_cases_only_a_line(
     nodes: RayCluster, cluster: Cluster, sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_module, "train_in_child", _fail)
-    records = collect(cluster, [make_job(0, tmp_path, sample)])
-    monkeypatch.setattr(cluster_module, "SECONDS_TO_ANSWER", 0.0)
+    monkeypatch.setattr(cluster_module, "train_on_node", _fail)
+    records = collect(cluster, sample, [make_job(0, tmp_path, sample)])
+    monkeypatch.setattr(worker_module, "SECONDS_TO_ANSWER", 0.0)
 
     assert records[0].status == "failed"
     assert "(OSError No space left on device)" in records[0].reason
     with pytest.raises(SetupError, match="no answer in 0 s, as if another job kept it busy"):
-        cluster_module._find_nodes(MODELS)  # noqa: SLF001 - within the open cluster
+        find_nodes(MODELS, "pytest")
     assert nodes.address
 
 

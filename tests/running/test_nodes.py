@@ -1,16 +1,18 @@
 """What a node carries out for a cluster, tried without one."""
 
 import os
+from dataclasses import replace
+
+from cases import measure, provenance_of
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import list_devices
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import TrainingRecord
-from fashionbench.running.nodes import call_in_child, train_in_child
+from fashionbench.running.nodes import call_on_node, train_on_node
+from fashionbench.running.process import Job
 from fashionbench.training.case import Case
-from fashionbench.training.clock import TrainingClock
 from fashionbench.training.loop import Tick
-from fashionbench.training.measure import measure_training
 
 SLOW = Recipe(name="slow", epochs=25, batch_size=50, is_result=False)
 
@@ -19,12 +21,13 @@ def test_a_worker_tells_ticks_checkpoints_and_its_record_and_goes_on_from_what_i
     sample: Dataset,
 ) -> None:
     case = Case(model="fashioncnn", device=list_devices()[0], recipe=SLOW, seed=0)
-    undisturbed = measure_training(case, sample, command="pytest", clock=TrainingClock(), watch=lambda _: None)
-    messages = train_in_child(case, sample, "pytest", None, 0.0, None)
+    undisturbed = measure(case, sample)
+    job = Job(case=case, provenance=provenance_of(case, sample), checkpoint=None, seconds_between_checkpoints=0.0)
+    messages = train_on_node(job, sample, None, None)
     checkpoint = next(message for message in messages if isinstance(message, bytes))
     messages.close()  # type: ignore[attr-defined] # a generator
 
-    *told, record = train_in_child(case, sample, "pytest", checkpoint, 60.0, None)
+    *told, record = train_on_node(replace(job, seconds_between_checkpoints=60.0), sample, checkpoint, None)
 
     assert any(isinstance(message, Tick) for message in told)
     assert isinstance(record, TrainingRecord)
@@ -36,4 +39,4 @@ def test_a_worker_tells_ticks_checkpoints_and_its_record_and_goes_on_from_what_i
 
 
 def test_a_call_in_a_child_is_made_in_another_process() -> None:
-    assert call_in_child(os.getpid) != os.getpid()
+    assert call_on_node(os.getpid) != os.getpid()

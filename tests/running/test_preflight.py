@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from cases import CPU
 
+from fashionbench.data.dataset import Dataset
 from fashionbench.errors import SetupError
-from fashionbench.running.preflight import check_output, check_pango
+from fashionbench.recipe import Recipe
+from fashionbench.running.preflight import check_output, check_pango, estimate_seconds
+from fashionbench.training.case import Case
 
 
 class Usage(NamedTuple):
@@ -57,3 +61,19 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(SetupError, match=r"5 MiB free where .*\. Expected at least 200 MiB\. Free some space"):
         check_output(tmp_path)
+
+
+@pytest.mark.parametrize("execution", ["fast", "plain"])
+def test_an_estimate_grows_with_the_epochs(sample: Dataset, execution: str) -> None:
+    short, long = (
+        Case(
+            model="fashioncnn",
+            device=CPU,
+            recipe=Recipe(name="x", epochs=epochs),
+            seed=0,
+            execution="fast" if execution == "fast" else "plain",
+        )
+        for epochs in (1, 1_000)
+    )
+
+    assert estimate_seconds(long, sample) > 20 * estimate_seconds(short, sample) > 0

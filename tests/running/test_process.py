@@ -7,20 +7,21 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
+from cases import provenance_of
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import TrainingRecord
-from fashionbench.running import process as child_module
-from fashionbench.running.process import Job, measure_in_child
+from fashionbench.running import process as process_module
+from fashionbench.running.process import Job, measure_in_process
 from fashionbench.training.case import Case
-from fashionbench.training.clock import TrainingClock
-from fashionbench.training.loop import Tick
+from fashionbench.training.loop import Supervision, Tick
 from fashionbench.training.measure import measure_training
 
 TINY = Recipe(name="tiny", epochs=2, batch_size=50, is_result=False)
@@ -31,12 +32,16 @@ on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no si
 
 def job(dataset: Dataset, recipe: Recipe = TINY, checkpoint: Path | None = None) -> Job:
     case = Case(model="fashioncnn", device=Device(word="cpu", name="Some CPU"), recipe=recipe, seed=0)
-    return Job(case=case, dataset=dataset, command="pytest", checkpoint=checkpoint, seconds_between_checkpoints=60.0)
+    provenance = provenance_of(case, dataset)
+    return Job(case=case, provenance=provenance, checkpoint=checkpoint, seconds_between_checkpoints=60.0)
 
 
-def measure(given: Job, ticks: list[Tick] | None = None, limit_seconds: float | None = None) -> TrainingRecord:
-    return measure_in_child(
+def measure(
+    given: Job, dataset: Dataset, ticks: list[Tick] | None = None, limit_seconds: float | None = None
+) -> TrainingRecord:
+    return measure_in_process(
         given,
+        dataset,
         watch=(ticks if ticks is not None else []).append,
         warn=pytest.fail,
         limit_seconds=limit_seconds,
@@ -51,8 +56,8 @@ def child_of_this_process() -> int:
 def test_a_child_measures_what_this_process_measures(sample: Dataset) -> None:
     ticks: list[Tick] = []
 
-    theirs = measure(job(sample), ticks)
-    ours = measure_training(job(sample).case, sample, command="pytest", clock=TrainingClock(), watch=lambda _: None)
+    theirs = measure(job(sample), sample, ticks)
+    ours = measure_training(job(sample).case, sample, job(sample).provenance, Supervision())
 
     assert theirs.result is not None
     assert ours.result is not None
@@ -71,17 +76,17 @@ def test_a_child_that_crashes_gives_a_failed_record(sample: Dataset) -> None:
             super().append(tick)
             os.kill(child_of_this_process(), signal.SIGKILL)
 
-    record = measure(job(sample, LONG), Killing(ticks))
+    record = measure(job(sample, LONG), sample, Killing(ticks))
 
     assert record.status == "failed"
     assert record.reason == "the process that trained was ended by SIGKILL, perhaps for want of memory"
 
 
 def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_module, "SECONDS_TO_STOP", 0.5)
-    record = measure(job(sample, LONG), limit_seconds=0.5)
+    monkeypatch.setattr(process_module, "SECONDS_TO_STOP", 0.5)
+    record = measure(job(sample, LONG), sample, limit_seconds=0.5)
 
-    assert (record.status, record.reason) == ("failed", f"given up after the limit of {0.5 / 60:g} min")
+    assert (record.status, record.reason) == ("failed", f"stopped at the limit of {0.5 / 60:g} min")
     assert not multiprocessing.active_children()
 
 
@@ -90,10 +95,10 @@ def test_a_childs_warnings_are_passed_on_and_what_nobody_sends_is_a_bug(sample: 
     sender.send("the disk is full")
     sender.send(5)
 
-    messages = child_module._receive(job(sample), receiver, None)  # noqa: SLF001 - no child sends this
+    messages = process_module._receive(job(sample), receiver, None)  # noqa: SLF001 - no child sends this
 
     assert next(messages) == "the disk is full"
-    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: the child sent 5"):
+    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: its process sent 5"):
         next(messages)
 
 
@@ -101,16 +106,16 @@ def test_warnings_are_told_and_a_child_without_a_record_is_a_bug(
     sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(child_module, "messages_of_child", lambda *_: (each for each in ("the disk is full",)))
+    monkeypatch.setattr(process_module, "messages_of_process", lambda *_: (each for each in ("the disk is full",)))
 
     with pytest.raises(AssertionError, match="fashioncnn-cpu-0: no record came"):
-        measure_in_child(job(sample), watch=print, warn=told.append, limit_seconds=None)
+        measure_in_process(job(sample), sample, watch=print, warn=told.append, limit_seconds=None)
 
     assert told == ["the disk is full"]
 
 
 def test_a_child_that_ends_by_itself_is_told_by_its_exit_status() -> None:
-    reason = child_module._how_it_ended(3)  # noqa: SLF001 - torch does not end a process so on request
+    reason = process_module._how_it_ended(3)  # noqa: SLF001 - torch does not end a process so on request
 
     assert reason == "the process that trained ended without a result (exit status 3)"
 
@@ -123,14 +128,14 @@ def test_a_child_ends_at_once_when_its_parent_is_gone(monkeypatch: pytest.Monkey
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: gone if has_parent else None)
     monkeypatch.setattr(os, "_exit", ended.append)
 
-    child_module._end_with_parent()  # noqa: SLF001 - where it runs, nothing can be asked afterwards
+    process_module._end_with_parent()  # noqa: SLF001 - where it runs, nothing can be asked afterwards
 
     assert ended == ([1] if has_parent else [])
 
 
 def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
     with pytest.raises(InputError, match=r"train_images 401 of 400 images\. Expected fewer .*\. Change train_images"):
-        measure(job(sample, Recipe(name="greedy", train_images=401)))
+        measure(job(sample, Recipe(name="greedy", train_images=401)), sample)
 
 
 @on_posix
@@ -142,7 +147,7 @@ def test_an_interrupt_lets_the_child_save_its_state(sample: Dataset, tmp_path: P
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure_in_child(job(sample, LONG, path), watch=interrupt, warn=pytest.fail, limit_seconds=None)
+        measure_in_process(job(sample, LONG, path), sample, watch=interrupt, warn=pytest.fail, limit_seconds=None)
 
     assert path.stat().st_size > 1_000_000
     assert not multiprocessing.active_children()
@@ -156,7 +161,7 @@ def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
         """
 import os, sys
 from pathlib import Path
-from fashionbench.running.process import measure_in_child
+from fashionbench.running.process import measure_in_process
 from test_process import job, LONG
 from fashionbench.data.fashion_mnist import find_dataset
 
@@ -166,7 +171,7 @@ def tell(_):
 
 if __name__ == "__main__":
     sample = find_dataset(Path(sys.argv[2]), environ={}, cache=Path(sys.argv[3]), announce=print, allow_sample=True)
-    measure_in_child(job(sample, LONG), watch=tell, warn=print, limit_seconds=None)
+    measure_in_process(job(sample, LONG), sample, watch=tell, warn=print, limit_seconds=None)
 """
     )
     told = tmp_path / "pid"
@@ -206,10 +211,10 @@ def _runs(process: int) -> bool:
 def test_time_is_monotonic_so_that_a_clock_that_jumps_changes_nothing(
     sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wall = iter(range(0, -10_000_000, -100_000))
+    wall = count(0, -100_000)
     monkeypatch.setattr(time, "time", lambda: float(next(wall)))
 
-    record = measure_training(job(sample).case, sample, command="x", clock=TrainingClock(), watch=lambda _: None)
+    record = measure_training(job(sample).case, sample, job(sample).provenance, Supervision())
 
     assert record.result is not None
     assert 0 < record.result.train_seconds < 60

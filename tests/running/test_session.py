@@ -1,6 +1,7 @@
 """A run without training cases expects no minutes, and a model that cannot be timed is recorded as failed."""
 
 import io
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ from typing import NoReturn
 
 import pytest
 from rich.console import Console
-from synthetic import make_training
+from synthetic import make_environment, make_training
 
+from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
-from fashionbench.records.record import TrainingRecord
+from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.records.store import read_records
 from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
@@ -57,22 +59,38 @@ def test_no_minutes_are_expected_of_no_case(run: Run, said: io.StringIO) -> None
     assert "Expected" not in said.getvalue()
 
 
-def test_inference_is_told_in_images_a_second_and_kept(run: Run, said: io.StringIO, tmp_path: Path) -> None:
-    record = run_inference(run, "fashioncnn", run.plan.devices[0], 4, lambda _: (0.5, 0.25, 0.5))
+def test_inference_is_shown_in_images_a_second_and_kept(run: Run, said: io.StringIO, tmp_path: Path) -> None:
+    record = run_inference(run, "fashioncnn", run.plan.devices[0], 4)
 
-    assert "fashioncnn on cpu, batch 4: 8 images a second" in said.getvalue()
+    assert record.result is not None
+    assert re.search(r"fashioncnn on cpu, batch 4: [\d,]+ images a second", said.getvalue())
     assert run.records == [record]
     assert read_records([tmp_path / "out" / "records"]) == (record,)
 
 
-def test_inference_that_fails_is_told_and_kept(run: Run, said: io.StringIO) -> None:
-    def fail(_: object) -> tuple[float, ...]:
-        raise RuntimeError("out of memory\nstack")
+def test_inference_that_kills_its_process_is_kept_as_failed(
+    run: Run, said: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(tmp_path, "fatal_net.py").write_text(FATAL)
+    monkeypatch.syspath_prepend(tmp_path)
 
-    record = run_inference(run, "fashioncnn", run.plan.devices[0], 4, fail)
+    record = run_inference(run, "fatal_net:make", run.plan.devices[0], 4)
 
-    assert "fashioncnn on cpu, batch 4: out of memory\n" in said.getvalue()
+    assert "fatal_net:make on cpu, batch 4: its process was ended" in said.getvalue()
     assert record.status == "failed"
+
+
+FATAL = """
+import os, signal
+from torch import nn
+
+class Fatal(nn.Module):
+    def forward(self, images):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def make(shape, classes):
+    return Fatal()
+"""
 
 
 def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
@@ -129,15 +147,15 @@ def test_seeds_are_added_until_the_verdict_is_decided(
     """The trainings here are synthetic records whose true gain is known; the rest of the run is real."""
     measured: list[tuple[str, int]] = []
 
-    def pretend(job: Job, **_: object) -> TrainingRecord:
+    def pretend(job: Job, _: Dataset, **__: object) -> TrainingRecord:
         case = job.case
         accuracy = 0.91 + (gain if case.model == "resnet18" else 0.0) + 0.001 * (case.seed % 3 - 1)
         seconds = (700.0 if case.model == "resnet18" else 100.0) + case.seed
         measured.append((case.model, case.seed))
         record = make_training(case.model, seed=case.seed, accuracy=accuracy, train_seconds=seconds, recipe=case.recipe)
-        return record.model_copy(update={"identity": identify(case, job.dataset)})
+        return record.model_copy(update={"identity": job.provenance.identity, "looks": job.provenance.looks})
 
-    monkeypatch.setattr(engine_module, "measure_in_child", pretend)
+    monkeypatch.setattr(engine_module, "measure_in_process", pretend)
     plan = plan_for(sample_folder, until_decided="5")
     with opening(plan, plan.cases()) as opened:
         run_trainings(opened)
@@ -192,11 +210,11 @@ def test_an_engine_that_is_none_or_does_not_do_what_is_asked_is_refused(sample_f
     plan = plan_for(sample_folder)
 
     with pytest.raises(InputError, match=r"Unknown engine 'slurm'\. Expected local or ray"):
-        open_engine("slurm", None, plan).__enter__()
+        open_engine("slurm", None, plan, "pytest").__enter__()
     with pytest.raises(InputError, match=r"--address here:1 without --engine ray\. Expected both or neither"):
-        open_engine("local", "here:1", plan).__enter__()
-    with pytest.raises(InputError, match=r"--self-check with --engine ray\. Expected one of the two"):
-        open_engine("ray", None, replace(plan, self_check=True)).__enter__()
+        open_engine("local", "here:1", plan, "pytest").__enter__()
+    with pytest.raises(InputError, match="--self-check cannot be combined with --engine ray"):
+        open_engine("ray", None, replace(plan, self_check=True), "pytest").__enter__()
 
 
 def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
@@ -208,7 +226,9 @@ def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
     plan = plan_for(sample_folder, until_decided="9")
     console = Console(file=io.StringIO())
 
-    with pytest.raises(InputError, match=r"-0 of an earlier run until decided, with at most 5 seeds\. .*--out"):
+    with pytest.raises(
+        InputError, match=r"with seed 0 is of an earlier run until decided, with at most 5 seeds\. .*--out"
+    ):
         open_run(
             plan, plan.cases(), data=sample_folder, out=tmp_path, command="x", environ={}, console=console
         ).__enter__()
@@ -217,15 +237,18 @@ def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
 class FakeCluster:
     """A cluster whose one node tells of everything, and is gone before inference."""
 
-    def places(self, _: object) -> int:
+    def slots(self, _: object) -> int:
         return 1
+
+    def environment(self, _: Device) -> Environment:
+        return make_environment()
 
     def call(self, _: Device, function: Callable[..., object], *arguments: object, **named: object) -> object:
         if function is measure_inference:
             raise SetupError("No node is left", expected="one", remedy="start one")
         return function(*arguments, **named)
 
-    def measure(self, jobs: list[Job], *, limit_seconds: float | None) -> Iterator[tuple[Job, object]]:
+    def measure(self, jobs: list[Job], _: Dataset, *, limit_seconds: float | None) -> Iterator[tuple[Job, object]]:
         assert limit_seconds is None
         for job in jobs:
             assert job.checkpoint is not None
@@ -235,7 +258,7 @@ class FakeCluster:
             assert job.checkpoint.read_bytes() == b"a checkpoint"
             yield job, f"{job.case.name}: a line"
             record = make_training(job.case.model, seed=job.case.seed)
-            yield job, record.model_copy(update={"identity": identify(job.case, job.dataset)})
+            yield job, record.model_copy(update={"identity": job.provenance.identity})
 
 
 def test_what_a_cluster_tells_is_shown_and_kept(

@@ -7,54 +7,58 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from cases import CPU
 from torch import Tensor, nn
 
-from fashionbench.data.dataset import Task
-from fashionbench.execution.fast import speed_up
+from fashionbench.data.dataset import Split, Task
+from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step
 from fashionbench.models.registry import build_model
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution
 from fashionbench.training import checkpoint as checkpoint_module
+from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State, Stopped, remove_checkpoints
 from fashionbench.training.clock import TrainingClock
-from fashionbench.training.loop import Curves, Tick, train
+from fashionbench.training.loop import Curves, Supervision, Tick, train
 
 RECIPE = Recipe(name="toy", epochs=3, batch_size=10, step_epochs=1)
 STEPS = 3 * 5
 
 
-def network() -> nn.Module:
-    return speed_up(build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=0), (1, 28, 28))
+TASK = Task(shape=(1, 28, 28), classes=10)
 
 
-def images() -> tuple[Tensor, Tensor]:
+def network(execution: Execution = "fast") -> TrainingStep:
+    model = build_model("fashioncnn", TASK, seed=0)
+    options = StepOptions(execution=execution)
+    return prepare_step(model, TASK, device=torch.device("cpu"), learning_rate=RECIPE.learning_rate, options=options)
+
+
+def split() -> Split:
     generator = torch.Generator().manual_seed(1)
-    return torch.randint(256, (50, 1, 28, 28), generator=generator, dtype=torch.uint8), torch.arange(50) % 10
+    images = torch.randint(256, (60, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    labels = torch.arange(60) % 10
+    return Split(
+        train_images=images[:50],
+        train_labels=labels[:50],
+        validation_images=images[50:],
+        validation_labels=labels[50:],
+        test_images=images[:0],
+        test_labels=labels[:0],
+    )
 
 
 def run(
-    model: nn.Module,
+    step: TrainingStep,
     checkpoints: Checkpoints | None = None,
     *,
     recipe: Recipe = RECIPE,
-    execution: Execution = "fast",
     clock: TrainingClock | None = None,
     watch: Callable[[Tick], None] = lambda _: None,
 ) -> Curves:
-    return train(
-        model,
-        *images(),
-        recipe,
-        epochs=recipe.epochs,
-        batch_size=10,
-        seed=0,
-        execution=execution,
-        precision="fp32",
-        clock=clock or TrainingClock(),
-        validate=lambda: (0.5, 0.75),
-        watch=watch,
-        checkpoints=checkpoints,
-    )
+    case = Case(model="fashioncnn", device=CPU, recipe=recipe, seed=0, execution=step.options.execution)
+    supervision = Supervision(clock=clock or TrainingClock(), watch=watch, checkpoints=checkpoints)
+    return train(case, step, split(), supervision)
 
 
 class StopAt:
@@ -81,15 +85,15 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
     tmp_path: Path, execution: Execution, schedule: str
 ) -> None:
     recipe = RECIPE.model_copy(update={"schedule": schedule})
-    undisturbed, disturbed = network(), network()
-    expected = run(undisturbed, recipe=recipe, execution=execution)
+    undisturbed = network(execution)
+    expected = run(undisturbed, recipe=recipe)
     clock, stops = TrainingClock(), 0
 
     while True:
-        disturbed = network()
+        disturbed = network(execution)
         try:
             checkpoints = keeper(tmp_path / "case.pt", StopAt(2))
-            curves = run(disturbed, checkpoints, recipe=recipe, execution=execution, clock=clock)
+            curves = run(disturbed, checkpoints, recipe=recipe, clock=clock)
             break
         except Stopped:
             stops += 1
@@ -98,8 +102,8 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
     assert curves.resumed == stops
     assert torch.equal(curves.step_losses, expected.step_losses)
     assert curves.validation_accuracies == expected.validation_accuracies
-    for name, value in undisturbed.state_dict().items():
-        assert torch.equal(disturbed.state_dict()[name], value), name
+    for name, value in undisturbed.model.state_dict().items():
+        assert torch.equal(disturbed.model.state_dict()[name], value), name
 
 
 def test_the_clock_is_the_sum_of_what_was_kept(tmp_path: Path) -> None:
@@ -184,7 +188,7 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
 
 
 def test_an_accelerators_generator_is_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = network()
+    model = network().model
     optimizer = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
     state = State(model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator())
@@ -208,7 +212,7 @@ def test_nothing_of_pythons_is_unpickled(tmp_path: Path) -> None:
 
     torch.save({"model": Hostile()}, tmp_path / "hostile")
     state = State(
-        model=network(),
+        model=network().model,
         optimizer=torch.optim.Adam([nn.Parameter(torch.zeros(1))]),
         schedule=None,  # type: ignore[arg-type]  # never reached
         generator=torch.Generator(),

@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from cases import CPU
 from torch import Tensor, nn
-from torch.optim import Adam
 
+from fashionbench.data.dataset import Split, Task
 from fashionbench.devices.precision import EXECUTIONS
 from fashionbench.errors import CaseFailedError
-from fashionbench.execution import step as step_module
-from fashionbench.execution.step import iterate_batches
+from fashionbench.execution.step import iterate_batches, scale_pixels
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution, Precision
 from fashionbench.training import loop
+from fashionbench.training.case import Case
 from fashionbench.training.clock import TrainingClock
-from fashionbench.training.loop import Curves, Tick, train
+from fashionbench.training.loop import Curves, Supervision, Tick, train
 
 RECIPE = Recipe(name="toy", epochs=3, batch_size=8, learning_rate=0.01)
 
@@ -33,30 +34,34 @@ def toy_images(count: int = 41) -> tuple[Tensor, Tensor]:
     return torch.randint(256, (count, 1, 4, 4), generator=generator, dtype=torch.uint8), torch.arange(count) % 4
 
 
+TASK = Task(shape=(1, 4, 4), classes=4)
+
+
+def toy_split(count: int = 41) -> Split:
+    images, labels = toy_images(count + 8)
+    return Split(
+        train_images=images[:count],
+        train_labels=labels[:count],
+        validation_images=images[count:],
+        validation_labels=labels[count:],
+        test_images=images[:0],
+        test_labels=labels[:0],
+    )
+
+
 @dataclass
 class Outcome:
     model: nn.Module = field(default_factory=toy_network)
     clock: TrainingClock = field(default_factory=TrainingClock)
     ticks: list[Tick] = field(default_factory=list)
+    count: int = 41
 
     def train(
         self, recipe: Recipe = RECIPE, execution: Execution = "fast", seed: int = 0, precision: Precision = "fp32"
     ) -> Curves:
-        images, labels = toy_images()
-        return train(
-            self.model,
-            images,
-            labels,
-            recipe,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch_size,
-            seed=seed,
-            execution=execution,
-            precision=precision,
-            clock=self.clock,
-            validate=lambda: (0.5, 0.75),
-            watch=self.ticks.append,
-        )
+        case = Case(model="toy", device=CPU, recipe=recipe, seed=seed, execution=execution, precision=precision)
+        supervision = Supervision(clock=self.clock, watch=self.ticks.append)
+        return train(case, case.prepare(self.model, TASK), toy_split(self.count), supervision)
 
 
 def test_clock_stands_still_outside_its_block() -> None:
@@ -85,7 +90,7 @@ def test_clock_keeps_its_seconds_when_the_block_fails() -> None:
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_every_image_comes_once_and_scaled(execution: Execution) -> None:
     images, labels = toy_images(40)
-    given = images if execution == "fast" else step_module.scale_pixels(images)
+    given = images if execution == "fast" else scale_pixels(images)
     generator = torch.Generator().manual_seed(0)
 
     batches = list(iterate_batches(given, labels, 16, generator, execution))
@@ -106,13 +111,8 @@ def test_a_last_batch_of_one_image_is_left_out() -> None:
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_loss_falls_on_images_it_can_memorise(execution: Execution) -> None:
     recipe = Recipe(name="toy", epochs=30, batch_size=20, learning_rate=0.02, step_epochs=100)
-    images, labels = toy_images(40)
-    model = toy_network()
 
-    curves = train(
-        model, images, labels, recipe, epochs=recipe.epochs, batch_size=20, seed=0, execution=execution,
-        precision="fp32", clock=TrainingClock(), validate=lambda: (0.0, 1.0), watch=lambda _: None,
-    )  # fmt: skip
+    curves = Outcome(count=40).train(recipe, execution)
 
     assert curves.step_losses.shape == (60,)
     assert curves.step_losses[-2:].mean() < 0.2 * curves.step_losses[:2].mean()
@@ -138,25 +138,26 @@ def test_epochs_seconds_add_up_to_the_clock() -> None:
 
 
 def test_validation_is_off_the_clock_and_timed_apart() -> None:
-    images, labels = toy_images()
-    clock, readings = TrainingClock(), []
+    class Slow(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = toy_network()
 
-    def validate() -> tuple[float, float]:
-        before = clock()
-        time.sleep(0.01)
-        readings.append(clock() - before)
-        return 0.5, 0.75
+        def forward(self, images: Tensor) -> Tensor:
+            if not self.training:
+                before = outcome.clock()
+                time.sleep(0.01)
+                readings.append(outcome.clock() - before)
+            logits: Tensor = self.inside(images)
+            return logits
 
-    curves = train(
-        toy_network(), images, labels, RECIPE, epochs=RECIPE.epochs, batch_size=8, seed=0,
-        execution="fast", precision="fp32", clock=clock,
-        validate=validate, watch=lambda _: None,
-    )  # fmt: skip
+    outcome, readings = Outcome(model=Slow()), list[float]()
+
+    curves = outcome.train(execution="plain")
 
     assert readings == [0.0, 0.0, 0.0]
     assert curves.validation_seconds >= 0.03
-    assert curves.validation_losses == (0.5,) * 3
-    assert curves.validation_accuracies == (0.75,) * 3
+    assert len(curves.validation_losses) == len(curves.validation_accuracies) == 3
 
 
 def test_watchers_hear_of_each_epoch_with_its_validation() -> None:
@@ -180,36 +181,38 @@ def test_watchers_hear_of_steps_when_an_epoch_is_long(monkeypatch: pytest.Monkey
     assert {tick.epoch for tick in within} == {1, 2, 3}
 
 
+class Noting(nn.Module):
+    """Notes its optimizer's rate, and a copy of its weights, whenever it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = toy_network()
+        self.weights: list[list[Tensor]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.training:
+            self.weights.append([parameter.detach().clone() for parameter in self.parameters()])
+        logits: Tensor = self.inside(images)
+        return logits
+
+
 def test_rate_falls_by_gamma_after_its_epochs() -> None:
     still = Recipe(name="still", epochs=2, batch_size=8, learning_rate=0.01, step_epochs=1, gamma=1e-12)
-    images, labels = toy_images()
-    model = toy_network()
-    weights: list[list[Tensor]] = []
+    model = Noting()
 
-    def validate() -> tuple[float, float]:
-        weights.append([parameter.detach().clone() for parameter in model.parameters()])
-        return 0.0, 0.0
+    Outcome(model=model).train(still, execution="plain")
 
-    train(
-        model, images, labels, still, epochs=still.epochs, batch_size=8, seed=0, execution="fast", precision="fp32",
-        clock=TrainingClock(), validate=validate, watch=lambda _: None,
-    )  # fmt: skip
-
-    assert all(torch.allclose(one, two, atol=1e-9) for one, two in zip(*weights, strict=True))
+    assert all(torch.allclose(one, two, atol=1e-9) for one, two in zip(*model.weights, strict=True))
 
 
-def test_one_cycle_raises_the_rate_and_lowers_it_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_cycle_raises_the_rate_and_lowers_it_to_nothing() -> None:
     recipe = RECIPE.model_copy(update={"schedule": "one-cycle"})
     rates: list[float] = []
-    step = step_module.train_step
+    case = Case(model="toy", device=CPU, recipe=recipe, seed=0)
+    step = case.prepare(toy_network(), TASK)
+    step.optimizer.register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
 
-    def note(model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, **_: object) -> Tensor:
-        rates.append(optimizer.param_groups[0]["lr"])
-        return step(model, optimizer, images, labels)
-
-    monkeypatch.setattr(loop, "train_step", note)
-
-    Outcome().train(recipe)
+    train(case, step, toy_split(), Supervision())
 
     top = rates.index(max(rates))
     assert len(rates) == 15

@@ -1,36 +1,27 @@
 """A case becomes a record whatever happens, and the record agrees with itself."""
 
+from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import torch
+from cases import CPU, TINY, measure, provenance_of, tiny_case
 from sklearn.metrics import classification_report
 
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Dataset, Split
 from fashionbench.devices.device import Device
 from fashionbench.devices.precision import EXECUTIONS
 from fashionbench.errors import InputError
+from fashionbench.execution.step import TrainingStep
 from fashionbench.recipe import Recipe
-from fashionbench.records.record import TrainingRecord
-from fashionbench.running.preflight import estimate_seconds
+from fashionbench.records.record import Peak, TrainingRecord
 from fashionbench.training import loop
 from fashionbench.training import measure as case_module
 from fashionbench.training.case import Case
 from fashionbench.training.clock import TrainingClock
-from fashionbench.training.inference import measure_inference
-from fashionbench.training.loop import Curves
+from fashionbench.training.loop import Curves, Supervision
 from fashionbench.training.measure import compare_repeats, measure_training, record_absence
-
-CPU = Device(word="cpu", name="Some CPU")
-TINY = Recipe(name="tiny", epochs=2, batch_size=50, batch_size_by_model={"resnet18": 25}, is_result=False)
-
-
-def measure(case: Case, dataset: Dataset, clock: TrainingClock | None = None) -> TrainingRecord:
-    return measure_training(case, dataset, command="pytest", clock=clock or TrainingClock(), watch=lambda _: None)
-
-
-def tiny_case(model: str = "fashioncnn", recipe: Recipe = TINY, seed: int = 0) -> Case:
-    return Case(model=model, device=CPU, recipe=recipe, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +114,10 @@ def test_a_diverged_loss_becomes_a_failed_record_with_its_reason(
     assert record.result is None
 
 
-def _spoil_weights(model: torch.nn.Module, *arguments: object, **options: object) -> Curves:
+def _spoil_weights(case: Case, step: TrainingStep, split: Split, supervision: Supervision) -> Curves:
     with torch.no_grad():
-        next(model.parameters()).fill_(float("nan"))
-    return loop.train(model, *arguments, **options)  # type: ignore[arg-type]  # passed on as they came
+        next(step.model.parameters()).fill_(float("nan"))
+    return loop.train(case, step, split, supervision)
 
 
 @pytest.mark.parametrize(
@@ -164,56 +155,42 @@ def test_a_recipe_that_asks_for_too_many_images_is_refused(sample: Dataset) -> N
 def test_an_absent_device_becomes_a_record_with_its_reason(sample: Dataset) -> None:
     absent = Case(model="resnet18", device=Device(word="cuda", name="", absence="not found"), recipe=TINY, seed=0)
 
-    record = record_absence(absent, sample, command="pytest")
+    record = record_absence(absent, sample, provenance_of(absent, sample))
 
     assert (record.status, record.reason, record.device_name) == ("absent", "not found", "")
 
 
-@pytest.mark.parametrize("batch_size", [1, 256])
-def test_inference_runs_a_whole_batch_and_keeps_its_rounds(sample: Dataset, batch_size: int) -> None:
-    calls: list[None] = []
-
-    record = measure_inference(
-        "fashioncnn",
-        CPU,
-        sample,
-        batch_size=batch_size,
-        command="x",
-        timed=lambda forward: tuple(calls.append(forward()) or 0.5 for _ in range(3)),  # type: ignore[func-returns-value]
-    )
-
-    assert record.result is not None
-    assert record.result.seconds == (0.5, 0.5, 0.5)
-    assert record.batch_size == batch_size
-    assert len(calls) == 3
-
-
-def test_inference_that_fails_becomes_a_failed_record(sample: Dataset) -> None:
-    def fail(_: object) -> tuple[float, ...]:
-        raise RuntimeError("no kernel\nmore")
-
-    record = measure_inference("fashioncnn", CPU, sample, batch_size=1, command="x", timed=fail)
-
-    assert (record.status, record.reason, record.result) == ("failed", "no kernel", None)
-
-
-@pytest.mark.parametrize("execution", ["fast", "plain"])
-def test_an_estimate_grows_with_the_epochs(sample: Dataset, execution: str) -> None:
-    short, long = (
-        Case(
-            model="fashioncnn",
-            device=CPU,
-            recipe=Recipe(name="x", epochs=epochs),
-            seed=0,
-            execution="fast" if execution == "fast" else "plain",
-        )
-        for epochs in (1, 1_000)
-    )
-
-    assert estimate_seconds(long, sample) > 20 * estimate_seconds(short, sample) > 0
-
-
 def test_a_repeat_that_failed_leaves_the_record_as_it_is(sample: Dataset) -> None:
-    record = record_absence(tiny_case(), sample, command="pytest")
+    record = record_absence(tiny_case(), sample, provenance_of(tiny_case(), sample))
 
     assert compare_repeats(record, record) is record
+
+
+def test_a_record_is_whole_when_it_is_born(sample: Dataset) -> None:
+    peak = Peak(product_flops_per_second=1.0, convolution_flops_per_second=2.0, copy_bytes_per_second=3.0)
+    provenance = replace(provenance_of(tiny_case(), sample), peak=peak, looks=(3, 5))
+
+    record = measure_training(tiny_case(), sample, provenance, Supervision())
+
+    assert (record.identity, record.environment) == (provenance.identity, provenance.environment)
+    assert (record.code_sha256, record.model_sha256) == (provenance.code_sha256, provenance.model_sha256)
+    assert (record.peak, record.looks) == (peak, (3, 5))
+
+
+def test_a_model_whose_source_changed_since_the_run_began_is_not_measured(
+    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "edited_net.py"
+    source.write_text(
+        "from torch import nn\nmake = lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(784, classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    case = tiny_case("edited_net:make")
+    provenance = provenance_of(case, sample)
+    source.write_text(source.read_text() + "# edited\n")
+
+    record = measure_training(case, sample, provenance, Supervision())
+
+    assert record.status == "failed"
+    assert "the source of model 'edited_net:make' changed during the run" in record.reason
+    assert record.identity == provenance.identity

@@ -1,0 +1,39 @@
+"""The forward pass is timed over whole batches, and a failure is a record with its reason."""
+
+import pytest
+from cases import CPU
+from synthetic import make_environment
+
+from fashionbench.data.dataset import Dataset
+from fashionbench.devices.device import Device
+from fashionbench.training.inference import FEWEST_ROUNDS, InferenceCase, measure_inference
+
+
+def case_of(batch_size: int = 1, device: Device = CPU, model: str = "fashioncnn") -> InferenceCase:
+    return InferenceCase(
+        model=model,
+        device=device,
+        batch_size=batch_size,
+        execution="fast",
+        precision="fp32",
+        environment=make_environment(),
+        peak=None,
+    )
+
+
+@pytest.mark.parametrize(("batch_size", "model"), [(1, "fashioncnn"), (256, "fashioncnn"), (4, "dummy")])
+def test_inference_times_rounds_and_keeps_them(sample: Dataset, batch_size: int, model: str) -> None:
+    record = measure_inference(case_of(batch_size, model=model), sample)
+
+    assert record.result is not None
+    assert len(record.result.seconds) >= FEWEST_ROUNDS
+    assert min(record.result.seconds) > 0
+    assert record.batch_size == batch_size
+    assert record.environment == make_environment()
+
+
+def test_inference_that_fails_becomes_a_failed_record(sample: Dataset) -> None:
+    record = measure_inference(case_of(device=Device(word="meta", name="no memory at all")), sample)
+
+    assert (record.status, record.result) == ("failed", None)
+    assert "meta" in record.reason
