@@ -15,13 +15,8 @@ from fashionbench.execution.fast import keep_memory, speed_up_inference
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, spread
 from fashionbench.models.description import describe
-<<<<<<< HEAD
-from fashionbench.records.record import Execution, InferenceRecord, InferenceResult, Precision, Status
-from fashionbench.training.case import build_plain
-=======
 from fashionbench.models.registry import build_model
 from fashionbench.records.record import Environment, Execution, InferenceRecord, InferenceResult, Peak, Precision
->>>>>>> 66d6e1b (Know all of a case before its training, time it by a plain call, and prepare a step in one place)
 from fashionbench.training.measure import now
 
 __all__ = ["BATCH_SIZES", "InferenceCase", "measure_inference", "record_inference_failure"]
@@ -76,23 +71,6 @@ def measure_inference(case: InferenceCase, dataset: Dataset) -> InferenceRecord:
         rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
         seconds = timeit.repeat(forward, number=1, repeat=rounds)
     except (MemoryError, RuntimeError) as error:
-<<<<<<< HEAD
-        result, status, reason = None, "failed", str(error).partition("\n")[0]
-    return InferenceRecord(
-        model=model_name,
-        device=device.word,
-        device_name=device.name,
-        execution=execution,
-        precision=precision,
-        status=status,
-        reason=reason,
-        measured_at=now(),
-        environment=describe_environment(device, command),
-        model_info=describe(model_name, dataset.task, model),
-        batch_size=batch_size,
-        result=result,
-    )
-=======
         return record_inference_failure(case, str(error).partition("\n")[0] or type(error).__name__)
     result = InferenceResult(seconds=tuple(seconds))
     return _record(case, {"status": "finished", "result": result, "model_info": info})
@@ -116,4 +94,3 @@ def _record(case: InferenceCase, outcome: Mapping[str, Any]) -> InferenceRecord:
         "batch_size": case.batch_size,
     }
     return InferenceRecord.model_validate({**fields, **outcome})
->>>>>>> 66d6e1b (Know all of a case before its training, time it by a plain call, and prepare a step in one place)
