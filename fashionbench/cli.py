@@ -227,9 +227,9 @@ def report(  # noqa: PLR0913 - the options of a report
 ) -> None:
     """Make the report again from records; several files become one report. Needs no torch."""
     from fashionbench.judging.prices import Money
-    from fashionbench.records.store import read_records
+    from fashionbench.records.store import check_output, read_records
     from fashionbench.report.page import write_report
-    from fashionbench.running.preflight import check_output, check_pango
+    from fashionbench.report.render import check_pango
 
     found = read_records(records)
     wanted = [each.strip() for each in formats.split(",")]

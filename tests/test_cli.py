@@ -205,18 +205,35 @@ def test_a_device_that_is_absent_is_recorded_and_the_others_go_on(
     ]
 
 
-def test_a_model_that_does_not_run_is_told_before_anything_is_trained(
+OFTEN_BROKEN = """
+from torch import nn
+
+class Broken(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+    def forward(self, images):
+        if len(images) > 2:
+            raise RuntimeError("no kernel for this\\nstack")
+        return self.inside(images)
+
+def make(shape, classes):
+    return Broken()
+"""
+
+
+def test_a_model_that_does_not_run_is_named_before_anything_is_trained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("no kernel for this\nstack")
+    (tmp_path / "broken_net.py").write_text(OFTEN_BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
 
-    monkeypatch.setattr(preflight_module, "train_step", fail)
-
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path)) == 0
+    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path / "out"), "--models", "broken_net:make") == 1
 
     said = capsys.readouterr().out
-    assert said.index("fashioncnn fails on cpu: no kernel for this\n") < said.index("preparing")
+    assert said.index("broken_net:make fails on cpu: no kernel for this\n") < said.index("preparing")
+    assert "broken_net:make-cpu-0: failed, no kernel for this\n" in said
 
 
 def test_data_says_what_was_found_with_its_digests(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ __all__ = [
     "EXTRA_INFO_KEY",
     "benchmark_section",
     "bundle",
+    "check_output",
     "find_finished",
     "hold_folder",
     "read_records",
@@ -31,6 +33,9 @@ __all__ = [
 
 EXTRA_INFO_KEY: Final = "fashionbench"
 """Where a benchmark JSON keeps a case's record (in its extra_info) and our schema number (at its top)."""
+
+OUTPUT_BYTES_NEEDED: Final = 200 * 1024**2
+"""Room for a large run's records, benchmark JSON and report."""
 
 UNFINISHED_SUFFIX: Final = ".unfinished"
 """Of a file that is being written beside the one that it will replace."""
@@ -82,6 +87,32 @@ class _BenchmarkFile(BaseModel):
 
     benchmarks: Several[_Benchmark]
     section: _Section = Field(alias=EXTRA_INFO_KEY)
+
+
+def check_output(out: Path) -> None:
+    """Require that the output folder can be made and written, on a disk with room.
+
+    Raises:
+        SetupError: It cannot, or the disk is nearly full.
+
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise SetupError(
+            f"the output folder {out} cannot be written ({error.strerror})",
+            expected="a writable folder",
+            remedy="choose another with --out",
+        ) from error
+    free = shutil.disk_usage(out).free
+    if free < OUTPUT_BYTES_NEEDED:
+        raise SetupError(
+            f"{free / 1024**2:.0f} MiB free where {out} lies",
+            expected=f"at least {OUTPUT_BYTES_NEEDED / 1024**2:.0f} MiB",
+            remedy="free some space, or choose another folder with --out",
+        )
 
 
 def write_whole(path: Path, content: bytes) -> None:

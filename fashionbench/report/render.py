@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -11,13 +12,14 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fashionbench.errors import SetupError
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.records.store import EXTRA_INFO_KEY, bundle
 from fashionbench.report.figures.style import MARKER_PATHS, TONE_COLOURS, templates_folder
 from fashionbench.report.figures.svg import with_variables
 from fashionbench.report.view import Drawing, View
 
-__all__ = ["render_html", "render_markdown", "render_pdf"]
+__all__ = ["check_pango", "render_html", "render_markdown", "render_pdf"]
 
 STATE_ICONS: Final = MappingProxyType(
     {
@@ -99,3 +101,25 @@ def render_markdown(view: View) -> str:
 def _escape_markdown(value: object) -> object:
     """Return text in which nothing is Markdown or HTML markup."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", value.replace("\n", " ")) if isinstance(value, str) else value
+
+
+def check_pango() -> None:
+    """Require that WeasyPrint finds Pango, which the PDF needs and pip cannot bring.
+
+    Raises:
+        SetupError: It does not; the message holds the one command that brings it.
+
+    """
+    try:
+        import weasyprint  # noqa: F401, PLC0415 - its import is the check
+    except OSError as error:
+        command = (
+            "brew install pango"
+            if sys.platform == "darwin"
+            else "sudo apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+        )
+        raise SetupError(
+            f"the library Pango is missing ({str(error).partition(chr(10))[0][:120]})",
+            expected="Pango, for the PDF report",
+            remedy=f"run: {command}",
+        ) from error

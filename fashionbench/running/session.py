@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from rich.console import Console
 
@@ -23,10 +23,12 @@ from fashionbench.errors import InputError, SetupError
 from fashionbench.execution.peak import measure_peak
 from fashionbench.judging.prices import Money
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
-from fashionbench.records.store import find_finished, hold_folder, write_record
+from fashionbench.records.store import check_output, find_finished, hold_folder, write_record
+from fashionbench.report.page import Report, write_report
+from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan
-from fashionbench.running.preflight import check_fit, check_output, check_pango, estimate_seconds
+from fashionbench.running.preflight import check_fit, estimate_seconds
 from fashionbench.running.process import call_in_process
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case
@@ -34,9 +36,6 @@ from fashionbench.training.clock import TrainingClock
 from fashionbench.training.identity import Provenance, code_digest, identify, model_digest
 from fashionbench.training.inference import InferenceCase, measure_inference, record_inference_failure
 from fashionbench.training.measure import record_absence
-
-if TYPE_CHECKING:
-    from fashionbench.report.page import Report
 
 __all__ = [
     "Run",
@@ -272,10 +271,8 @@ def run_inference(run: Run, model: str, device: Device, batch_size: int) -> Infe
     return record
 
 
-def finish_run(run: Run) -> "Report":
+def finish_run(run: Run) -> Report:
     """Write the report of what the run has measured so far."""
-    from fashionbench.report.page import write_report  # noqa: PLC0415 - pandas and matplotlib, at the end only
-
     return write_report(
         run.records,
         run.out,

@@ -233,7 +233,9 @@ def _describe_nothing(models: list[str], command: str) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:port", ":"])
 def test_an_address_where_no_cluster_answers_is_told_in_one_line(address: str) -> None:
-    with pytest.raises(SetupError, match=rf"No Ray cluster answers at {address} \(.*\)\. .*\. Start one with ray start"):
+    with pytest.raises(
+        SetupError, match=rf"No Ray cluster answers at {address} \(.*\)\. .*\. Start one with ray start"
+    ):
         open_cluster(address, MODELS, "pytest").__enter__()
 
 
