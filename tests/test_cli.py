@@ -16,9 +16,9 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import cli
-from fashionbench.data import fashion_mnist as data_module
 from fashionbench.data.dataset import Dataset
-from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES
+from fashionbench.data.fashion_mnist import OLDER_LABELS
+from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
 from fashionbench.records.record import TrainingRecord
 from fashionbench.records.store import write_record
 from fashionbench.report import page as page_module
