@@ -1,1 +1,1 @@
-"""Devices: what there is, and how to wait for it, measure its memory and describe it. May import records."""
+"""Devices: list and select them, wait for them, measure their memory, describe them. May import records and errors."""

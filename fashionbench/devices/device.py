@@ -1,8 +1,8 @@
-"""The devices of this machine: listed, named and selected."""
+"""The devices of this machine: listed, selected, and labelled for readers."""
 
 import platform
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -11,76 +11,81 @@ import torch
 
 from fashionbench.errors import InputError
 
-__all__ = ["Device", "list_devices", "name_devices", "read_words", "select_devices"]
+__all__ = ["Device", "cpu_name", "find_accelerators", "list_devices", "name_devices", "parse_devices", "select_devices"]
 
 _WORD = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 
 @cache
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the product name of this machine's CPU."""
     return str(cpuinfo.get_cpu_info().get("brand_raw") or platform.processor() or platform.machine())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A device by its word (``cpu``, ``cuda:1``) and product name; absent where this machine lacks it."""
+    """A device that a model can train on. It may be absent from this machine."""
 
     word: str
+    """Its name as torch writes it: ``cpu``, ``cuda``, ``cuda:1``."""
     name: str
+    """Its product name; empty for a device that is absent."""
     absence: str = ""
-    """Why it cannot be used; empty for a device that is there."""
+    """Why it cannot be used; empty for a device that is present."""
     threads: int = field(default_factory=torch.get_num_threads)
-    """That PyTorch computes with on a CPU: their number decides the last bits, and the speed; 0 elsewhere."""
-    host: str = field(default_factory=_cpu_name)
-    """Its host's CPU by its product name."""
+    """Threads with which PyTorch computes on a CPU. They decide the speed and the last bits. 0 for an accelerator."""
+    host: str = field(default_factory=cpu_name)
+    """Product name of the CPU in its machine."""
 
 
-def list_devices() -> tuple[Device, ...]:
-    """Return the CPU and each accelerator with a product name of its own (two equal GPUs are one device)."""
-    devices = [Device(word="cpu", name=_cpu_name())]
+def find_accelerators() -> dict[str, str]:
+    """Return the product name of each accelerator that PyTorch finds, by its name as torch writes it."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator is not None:
-        count = torch.accelerator.device_count()
-        words = [f"{accelerator.type}:{index}" if index else accelerator.type for index in range(count)]
-        for word in words:
-            name = _accelerator_name(torch.device(word))
-            if name not in {device.name for device in devices}:
-                devices.append(Device(word=word, name=name, threads=0))
+    if accelerator is None:
+        return {}
+    kind = accelerator.type
+    words = [f"{kind}:{index}" if index else kind for index in range(torch.accelerator.device_count())]
+    return {word: _product_name(torch.device(word)) for word in words}
+
+
+def list_devices(accelerators: Mapping[str, str] | None = None) -> tuple[Device, ...]:
+    """Return the CPU and the accelerators of this machine; of several with one product name, the first.
+
+    Args:
+        accelerators: Product names by torch's names; None: what ``find_accelerators`` finds.
+
+    """
+    found = find_accelerators() if accelerators is None else accelerators
+    devices = [Device(word="cpu", name=cpu_name())]
+    for word, name in found.items():
+        if name not in {device.name for device in devices}:
+            devices.append(Device(word=word, name=name, threads=0))
     return tuple(devices)
 
 
-def name_devices(devices: Collection[Device]) -> dict[Device, str]:
-    """Return how to name each device to a reader: by its word, and where several share it by what tells them apart."""
+def select_devices(words: str, accelerators: Mapping[str, str] | None = None) -> tuple[Device, ...]:
+    """Return the devices that ``--devices`` names. A device that this machine lacks is returned as absent.
 
-    def features(device: Device) -> tuple[str, ...]:
-        host = "" if device.word == "cpu" else f"on {device.host}"
-        return device.name, f"{device.threads} threads", host
-
-    names = {}
-    for device in devices:
-        alike = [features(other) for other in devices if other.word == device.word]
-        apart = [own for own, *all_of_them in zip(features(device), *alike, strict=True) if {*all_of_them} != {own}]
-        names[device] = f"{device.word} ({', '.join(apart)})" if apart else device.word
-    return names
-
-
-def select_devices(words: str) -> tuple[Device, ...]:
-    """Return the devices that ``--devices`` names, ``all`` meaning each there is; one not there comes as absent.
+    Args:
+        words: Names as torch writes them, separated by commas; or ``all``, for what ``list_devices`` returns.
+        accelerators: Product names by torch's names; None: what ``find_accelerators`` finds.
 
     Raises:
-        InputError: A word that names no kind of device.
+        InputError: A name is of no kind of device.
 
     """
     if words == "all":
-        return list_devices()
-    return tuple(dict.fromkeys(_find_device(word) for word in read_words(words)))
+        return list_devices(accelerators)
+    wanted = parse_devices(words)
+    found = find_accelerators() if accelerators is None else accelerators
+    return tuple(_find_device(word, found) for word in wanted)
 
 
-def read_words(words: str) -> tuple[str, ...]:
-    """Return the words of a comma-separated list, ``cuda:0`` as ``cuda``.
+def parse_devices(words: str) -> tuple[str, ...]:
+    """Return the names in a comma-separated list, each once, ``cuda:0`` as ``cuda``.
 
     Raises:
-        InputError: A word that names no kind of device.
+        InputError: A name is of no kind of device.
 
     """
     parts = [part.strip() for part in words.split(",")]
@@ -89,28 +94,39 @@ def read_words(words: str) -> tuple[str, ...]:
             raise InputError(
                 f"unknown device {part!r}",
                 expected="cpu, cuda, cuda:N, mps, xpu, xpu:N or all",
-                remedy="name one of those with --devices",
+                remedy="give --devices one of these, or several separated by commas",
             )
     return tuple(dict.fromkeys(part.removesuffix(":0") for part in parts))
 
 
-def _find_device(word: str) -> Device:
+def name_devices(devices: Collection[Device]) -> dict[Device, str]:
+    """Return a label for each device: its name as torch writes it, and what differs where several share that name."""
+
+    def features(device: Device) -> tuple[str, ...]:
+        host = "" if device.word == "cpu" else f"on {device.host}"
+        return device.name, f"{device.threads} threads", host
+
+    names = {}
+    for device in devices:
+        alike = [features(other) for other in devices if other.word == device.word]
+        differing = [own for own, *values in zip(features(device), *alike, strict=True) if {*values} != {own}]
+        names[device] = f"{device.word} ({', '.join(differing)})" if differing else device.word
+    return names
+
+
+def _find_device(word: str, accelerators: Mapping[str, str]) -> Device:
     if word == "cpu":
-        return Device(word="cpu", name=_cpu_name())
-    kind, _, index = word.partition(":")
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    count = torch.accelerator.device_count() if accelerator is not None and accelerator.type == kind else 0
-    if int(index or 0) >= count:
-        there = ", ".join(device.word for device in list_devices())
-        return Device(
-            word=word, name="", threads=0, absence=f"not found by torch {torch.__version__} here (found: {there})"
-        )
-    return Device(word=word, name=_accelerator_name(torch.device(word)), threads=0)
+        return Device(word=word, name=cpu_name())
+    if word in accelerators:
+        return Device(word=word, name=accelerators[word], threads=0)
+    there = ", ".join(device.word for device in list_devices(accelerators))
+    absence = f"not found by torch {torch.__version__} here (found: {there})"
+    return Device(word=word, name="", threads=0, absence=absence)
 
 
-def _accelerator_name(device: torch.device) -> str:
+def _product_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "xpu":
         return torch.xpu.get_device_name(device)
-    return f"{_cpu_name()} GPU"  # mps: Apple gives the chip's name only
+    return f"{cpu_name()} GPU"  # mps: Apple gives the chip's name only

@@ -3,42 +3,50 @@
 import os
 import platform
 import re
-import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from shutil import which
+from typing import Final
 
 import psutil
 import torch
 
-from fashionbench.devices.device import Device, list_devices
-from fashionbench.devices.runtime import driver_version
+from fashionbench.devices.device import Device, cpu_name
+from fashionbench.devices.runtime import driver_version, run_program
 from fashionbench.records.record import Environment
 
-__all__ = ["commit_of_checkout", "describe_environment"]
+__all__ = ["commit_of_checkout", "describe_environment", "library_versions"]
 
-_LIBRARIES = ("fashionbench", "numpy", "pytest-benchmark", "scikit-learn", "torch", "torchvision")
+LIBRARIES: Final = ("fashionbench", "numpy", "pytest-benchmark", "scikit-learn", "torch", "torchvision")
+
+CHECKOUT: Final = Path(__file__).parents[2]
+"""The folder that contains the package: a checkout of the repository, or where wheels are installed."""
 
 
 def describe_environment(device: Device, command: str) -> Environment:
-    """Return the environment of a case on a device; ``command`` is what was typed."""
+    """Return the environment of a case on a device; ``command`` is the command line of the run."""
     accelerated = device.word != "cpu" and not device.absence
     commit, clean = commit_of_checkout()
     return Environment(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        cpu=list_devices()[0].name,
+        cpu=cpu_name(),
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=os.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
         accelerator=device.name if accelerated else None,
         driver=driver_version(torch.device(device.word)) if accelerated else None,
         threads=torch.get_num_threads(),
-        versions={"python": platform.python_version()} | {name: _version(name) for name in _LIBRARIES},
+        versions={"python": platform.python_version()} | library_versions(LIBRARIES),
         commit=commit,
         commit_clean=clean,
         command=_without_folders(command),
     )
+
+
+def library_versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Return the installed version of each library by its name, or ``not installed``."""
+    return {name: _version(name) for name in libraries}
 
 
 def _version(library: str) -> str:
@@ -54,17 +62,15 @@ def _without_folders(command: str) -> str:
 
 
 @cache
-def commit_of_checkout() -> tuple[str | None, bool | None]:
-    """Return the checkout's commit and whether its tracked files are as committed; None for an installed wheel."""
-    git, checkout = which("git"), Path(__file__).parents[2]
-    if git is None or not (checkout / ".git").exists():
+def commit_of_checkout(checkout: Path = CHECKOUT) -> tuple[str | None, bool | None]:
+    """Return a checkout's commit and whether its tracked files are unchanged; None for both where there is no commit.
+
+    An installed wheel has none. The first answer is kept for the life of the process.
+    """
+    if not (checkout / ".git").exists():
         return None, None
-    answers = [
-        subprocess.run(  # noqa: S603 - fixed commands, found on PATH
-            [git, "-C", str(checkout), *words], capture_output=True, check=False, text=True, timeout=20
-        )
-        for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-    ]
-    if any(answer.returncode for answer in answers):
+    commit = run_program("git", "-C", str(checkout), "rev-parse", "HEAD")
+    changes = run_program("git", "-C", str(checkout), "status", "--porcelain", "--untracked-files=no")
+    if commit is None or changes is None:
         return None, None
-    return answers[0].stdout.strip(), not answers[1].stdout.strip()
+    return commit.strip(), not changes.strip()

@@ -1,4 +1,4 @@
-"""The arithmetic of a device: IEEE single, bfloat16 or tf32."""
+"""The precision of a device's arithmetic: IEEE single (fp32), bfloat16 or TensorFloat-32."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
 @contextmanager
 def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
-    """Compute the block's forward pass in a precision; the backward pass follows it.
+    """Run the forward pass in the block at a precision; PyTorch runs the backward pass at the same one.
 
-    On NVIDIA's devices fp32 is IEEE single in convolutions too, where PyTorch's own default is tf32.
+    On NVIDIA devices ``fp32`` is IEEE single in convolutions too, where PyTorch's default is TensorFloat-32.
     """
     if device.type == "cuda":
         single = "tf32" if precision == "tf32" else "ieee"

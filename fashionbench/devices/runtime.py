@@ -1,4 +1,4 @@
-"""What differs between kinds of device: waiting for it, its peak memory, its driver."""
+"""What depends on the kind of device: how to wait for it, its peak memory, its driver."""
 
 import platform
 import subprocess
@@ -6,21 +6,27 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
+from typing import Final
 
 import psutil
 import torch
 
-__all__ = ["driver_version", "peak_device_bytes", "peak_host_bytes", "reset_peaks", "synchronize"]
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["driver_version", "peak_device_bytes", "peak_host_bytes", "reset_peaks", "run_program", "synchronize"]
+
+PROGRAM_TIMEOUT_SECONDS: Final = 20.0
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all that was asked of it, whatever its kind."""
+    """Wait until a device has done all its work. The CPU has no queue."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 
 def reset_peaks(device: torch.device) -> None:
-    """Start the peak-memory counts anew: the device's, and on Linux this process's."""
+    """Restart the counts of peak memory: the device's, and on Linux this process's."""
     if device.type in {"cuda", "xpu"}:
         torch.accelerator.reset_peak_memory_stats(device)
     if sys.platform == "linux":
@@ -30,26 +36,24 @@ def reset_peaks(device: torch.device) -> None:
 
 
 def peak_host_bytes() -> int:
-    """Return this process's peak resident memory since ``reset_peaks``; where that cannot be reset, since its start."""
+    """Return this process's peak resident memory in bytes: since ``reset_peaks`` on Linux, else since its start."""
     if sys.platform == "linux":
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
-    import resource  # noqa: PLC0415 - exists on Unix only
-
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def peak_device_bytes(device: torch.device) -> int | None:
-    """Return the most bytes allocated on an accelerator since ``reset_peaks``; None where nobody counts them."""
+    """Return the most bytes that PyTorch allocated on a device since ``reset_peaks``; None where it counts none."""
     if device.type in {"cuda", "xpu"}:
         return int(torch.accelerator.max_memory_allocated(device))
     return None
 
 
 def driver_version(device: torch.device) -> str | None:
-    """Return the accelerator's driver as its runtime tells it; None on cpu or where it is not told."""
+    """Return an accelerator's driver and run-time version; None for a CPU."""
     if device.type == "cuda":
         if torch.version.hip is not None:
             return f"HIP {torch.version.hip}"
@@ -62,14 +66,16 @@ def driver_version(device: torch.device) -> str | None:
 
 
 def _nvidia_driver() -> str:
-    program = which("nvidia-smi")
+    lines = (run_program("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or "").split()
+    return f"driver {lines[0]}, " if lines else ""
+
+
+def run_program(name: str, *arguments: str) -> str | None:
+    """Return what a program on PATH prints; None where it is missing or fails."""
+    program = which(name)
     if program is None:
-        return ""
-    answer = subprocess.run(  # noqa: S603 - a fixed command, found on PATH
-        [program, "--query-gpu=driver_version", "--format=csv,noheader"],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=20,
+        return None
+    answer = subprocess.run(  # noqa: S603 - fixed commands, found on PATH
+        [program, *arguments], capture_output=True, check=False, text=True, timeout=PROGRAM_TIMEOUT_SECONDS
     )
-    return f"driver {answer.stdout.split()[0]}, " if answer.returncode == 0 and answer.stdout.split() else ""
+    return answer.stdout if answer.returncode == 0 else None

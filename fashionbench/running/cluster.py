@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.device import Device, read_words
+from fashionbench.devices.device import Device, parse_devices
 from fashionbench.errors import FashionBenchError, SetupError
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.nodes import (
@@ -67,7 +67,7 @@ class Cluster:
             return there
         return tuple(
             device
-            for word in read_words(words)
+            for word in parse_devices(words)
             for device in [each for each in there if each.word == word]
             or [Device(word=word, name="", absence="not found on any node of the cluster")]
         )

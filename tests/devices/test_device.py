@@ -1,10 +1,8 @@
-"""Devices are found, named and synchronised through one module; what is not there is said, not guessed."""
+"""Devices are found, named and synchronised; one that is absent is reported as absent."""
 
 import mmap
-import platform
 import sys
 
-import psutil
 import pytest
 import torch
 
@@ -16,7 +14,7 @@ CPU = torch.device("cpu")
 ACCELERATED = torch.accelerator.is_available()
 
 
-def test_the_cpu_is_always_there_and_named() -> None:
+def test_the_cpu_is_always_present_and_named() -> None:
     first = list_devices()[0]
 
     assert first.word == "cpu"
@@ -24,7 +22,7 @@ def test_the_cpu_is_always_there_and_named() -> None:
     assert first.absence == ""
 
 
-def test_all_means_each_device_there_is() -> None:
+def test_all_means_each_device_that_is_present() -> None:
     assert select_devices("all") == list_devices()
 
 
@@ -32,7 +30,7 @@ def test_a_device_named_twice_is_taken_once() -> None:
     assert [device.word for device in select_devices("cpu, cpu")] == ["cpu"]
 
 
-def test_devices_that_share_a_word_are_named_by_what_tells_them_apart() -> None:
+def test_devices_that_share_a_name_are_labelled_by_what_differs() -> None:
     one = Device(word="cpu", name="One", threads=2, host="One")
     wide = Device(word="cpu", name="One", threads=8, host="One")
     gpus = [Device(word="cuda", name=name, threads=0, host="One") for name in ("A", "B")]
@@ -46,7 +44,7 @@ def test_devices_that_share_a_word_are_named_by_what_tells_them_apart() -> None:
 
 
 @pytest.mark.parametrize("word", ["cuda:97", "xpu:97", "mps" if not torch.backends.mps.is_available() else "cuda:98"])
-def test_a_device_that_is_not_there_comes_back_as_absent(word: str) -> None:
+def test_a_device_that_is_not_found_is_absent(word: str) -> None:
     (device,) = select_devices(word)
 
     assert device.word == word
@@ -56,19 +54,24 @@ def test_a_device_that_is_not_there_comes_back_as_absent(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["gpu", "", "cuda:", "cpu:0", "cuda:one", "tpu"])
-def test_a_word_that_is_no_device_is_refused(word: str) -> None:
+def test_a_name_of_no_device_is_refused(word: str) -> None:
     with pytest.raises(InputError, match=rf"Unknown device '{word}'\. Expected cpu, cuda, cuda:N, mps, xpu"):
         select_devices(word)
 
 
-def test_the_cpu_needs_no_waiting_has_no_driver_and_no_memory_of_its_own() -> None:
+def test_the_cpu_needs_no_waiting_and_has_no_driver() -> None:
     synchronize(CPU)
 
     assert driver_version(CPU) is None
-    assert peak_device_bytes(CPU) is None
 
 
-def test_peak_memory_starts_anew_and_sees_an_allocation() -> None:
+@pytest.mark.parametrize("word", ["cpu", "mps"])
+def test_device_memory_is_counted_only_where_pytorch_counts_its_peak(word: str) -> None:
+    assert peak_device_bytes(torch.device(word)) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process can be reset on Linux only")
+def test_peak_memory_is_reset_and_counts_an_allocation() -> None:
     reset_peaks(CPU)
     before = peak_host_bytes()
 
@@ -79,80 +82,27 @@ def test_peak_memory_starts_anew_and_sees_an_allocation() -> None:
     assert after - before > 48 * 1024**2
 
 
-class FakeAccelerator:
-    """Stands for torch.accelerator on a machine with several GPUs, which a test machine seldom is."""
+def test_equal_gpus_are_one_device_and_unlike_ones_are_several() -> None:
+    accelerators = {"cuda": "Big", "cuda:1": "Big", "cuda:2": "Small"}
 
-    def __init__(self, kind: str, count: int) -> None:
-        self.kind, self.count = kind, count
-        self.waited: list[torch.device] = []
+    found = list_devices(accelerators)
 
-    def current_accelerator(self, *, check_available: bool) -> torch.device:
-        assert check_available
-        return torch.device(self.kind)
-
-    def device_count(self) -> int:
-        return self.count
-
-    def synchronize(self, device: torch.device) -> None:
-        self.waited.append(device)
-
-    def max_memory_allocated(self, _: torch.device) -> int:
-        return 123
-
-    def reset_peak_memory_stats(self, device: torch.device) -> None:
-        self.waited.append(device)
-
-
-def test_equal_gpus_are_one_device_and_unlike_ones_are_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "accelerator", FakeAccelerator("cuda", 3))
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Small" if device.index == 2 else "Big")
-
-    found = list_devices()
-
-    assert [(device.word, device.name) for device in found[1:]] == [("cuda", "Big"), ("cuda:2", "Small")]
-    assert [device.word for device in select_devices("cuda:0,cuda:1")] == ["cuda", "cuda:1"]
-    assert select_devices("cuda:3")[0].absence
-    assert select_devices("mps")[0].absence
-
-
-@pytest.mark.parametrize(("kind", "counted"), [("cuda", 123), ("xpu", 123), ("mps", None)])
-def test_accelerators_are_waited_for_and_counted_whatever_their_kind(
-    monkeypatch: pytest.MonkeyPatch, kind: str, counted: int | None
-) -> None:
-    accelerator = FakeAccelerator(kind, 1)
-    monkeypatch.setattr(torch, "accelerator", accelerator)
-    device = torch.device(kind)
-
-    synchronize(device)
-    waited = list(accelerator.waited)
-    reset_peaks(device)
-
-    assert waited == [device]
-    assert peak_device_bytes(device) == counted
-
-
-def test_names_and_drivers_come_from_each_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Properties:
-        driver_version = "1.6"
-
-    monkeypatch.setattr(torch, "accelerator", FakeAccelerator("xpu", 1))
-    monkeypatch.setattr(torch.xpu, "get_device_name", lambda _: "Arc")
-    monkeypatch.setattr(torch.xpu, "get_device_properties", lambda _: Properties)
-    monkeypatch.setattr(platform, "mac_ver", lambda: ("15.1", ("", "", ""), "arm64"))
-
-    assert list_devices()[1].name == "Arc"
-    assert driver_version(torch.device("xpu")) == "1.6"
-    assert driver_version(torch.device("mps")) == "macOS 15.1"
-    monkeypatch.setattr(torch, "accelerator", FakeAccelerator("mps", 1))
-    assert list_devices()[1].name.endswith(" GPU")
+    assert [(device.word, device.name, device.threads) for device in found[1:]] == [
+        ("cuda", "Big", 0),
+        ("cuda:2", "Small", 0),
+    ]
+    assert select_devices("all", accelerators) == found
+    assert [device.word for device in select_devices("cuda:0,cuda:1,cuda", accelerators)] == ["cuda", "cuda:1"]
+    assert select_devices("cuda:3", accelerators)[0].absence.endswith("(found: cpu, cuda, cuda:2)")
+    assert select_devices("mps", accelerators)[0].absence
 
 
 @pytest.mark.parametrize(
     ("program", "expected"),
     [("#!/bin/sh\necho 555.42\n", "driver 555.42, CUDA "), ("#!/bin/sh\nexit 9\n", "CUDA "), (None, "CUDA ")],
-    ids=["told", "failing", "missing"],
+    ids=["found", "failing", "missing"],
 )
-def test_nvidias_driver_is_told_where_its_program_tells_it(
+def test_nvidias_driver_is_named_where_its_program_prints_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, program: str | None, expected: str
 ) -> None:
     folder = tmp_path_factory.mktemp("programs")
@@ -170,24 +120,8 @@ def test_amds_driver_is_named_hip(monkeypatch: pytest.MonkeyPatch) -> None:
     assert driver_version(torch.device("cuda")) == "HIP 6.4"
 
 
-@pytest.mark.parametrize(("system", "scale"), [("win32", 7), ("darwin", None)])
-def test_peak_memory_of_other_systems_comes_from_their_own_counts(
-    monkeypatch: pytest.MonkeyPatch, system: str, scale: int | None
-) -> None:
-    class Memory:
-        peak_wset = 7
-
-    class Process:
-        def memory_info(self) -> type[Memory]:
-            return Memory
-
-    monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(psutil, "Process", Process)
-
-    reset_peaks(CPU)
-    peak = peak_host_bytes()
-
-    assert peak == scale if scale else peak > 0
+def test_a_process_has_a_peak_of_memory_on_every_system() -> None:
+    assert peak_host_bytes() > 16 * 1024**2  # an interpreter that has loaded PyTorch
 
 
 @pytest.mark.gpu

@@ -1,4 +1,4 @@
-"""The environment is told whole, without the host's name or a folder of the machine."""
+"""The environment is recorded without the host's name or a folder of the machine."""
 
 import platform
 import socket
@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 import torch
 
-from fashionbench.devices import environment
 from fashionbench.devices.device import Device
-from fashionbench.devices.environment import describe_environment
+from fashionbench.devices.environment import commit_of_checkout, describe_environment, library_versions
+from fashionbench.devices.runtime import driver_version
 
 CPU = Device(word="cpu", name="Some CPU")
 
 
 def test_versions_threads_and_command_are_recorded() -> None:
-    told = describe_environment(CPU, "pytest bench/ --seeds 3")
+    found = describe_environment(CPU, "pytest bench/ --seeds 3")
 
-    assert told.versions["torch"] == metadata.version("torch")
-    assert told.versions["python"] == platform.python_version()
-    assert told.threads == torch.get_num_threads()
-    assert told.command == "pytest bench/ --seeds 3"
-    assert (told.accelerator, told.driver) == (None, None)
+    assert found.versions["torch"] == metadata.version("torch")
+    assert found.versions["python"] == platform.python_version()
+    assert found.threads == torch.get_num_threads()
+    assert found.command == "pytest bench/ --seeds 3"
+    assert (found.accelerator, found.driver) == (None, None)
 
 
 def test_the_host_is_not_named() -> None:
-    told = describe_environment(CPU, "pytest")
+    found = describe_environment(CPU, "pytest")
 
-    assert socket.gethostname() not in told.model_dump_json() or len(socket.gethostname()) < 3
+    assert socket.gethostname() not in found.model_dump_json() or len(socket.gethostname()) < 3
 
 
 @pytest.mark.parametrize(
@@ -46,24 +46,21 @@ def test_folders_of_the_machine_are_cut_from_the_command(typed: str, kept: str) 
     assert describe_environment(CPU, typed).command == kept
 
 
-def test_an_accelerator_is_named_with_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "driver_version", lambda _: "driver 555")
+def test_an_accelerator_is_named_with_its_driver() -> None:
+    found = describe_environment(Device(word="cuda", name="Some GPU"), "pytest")
 
-    told = describe_environment(Device(word="cuda", name="Some GPU"), "pytest")
-
-    assert (told.accelerator, told.driver) == ("Some GPU", "driver 555")
+    assert found.accelerator == "Some GPU"
+    assert found.driver == driver_version(torch.device("cuda"))
 
 
 def test_an_absent_accelerator_is_not_named() -> None:
-    told = describe_environment(Device(word="cuda", name="", absence="not found"), "pytest")
+    found = describe_environment(Device(word="cuda", name="", absence="not found"), "pytest")
 
-    assert told.accelerator is None
+    assert found.accelerator is None
 
 
-def test_a_library_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_LIBRARIES", ("no-such-library",))
-
-    assert describe_environment(CPU, "pytest").versions["no-such-library"] == "not installed"
+def test_a_library_that_is_not_installed_is_reported() -> None:
+    assert library_versions(["no-such-library"]) == {"no-such-library": "not installed"}
 
 
 def git(folder: Path, *words: str) -> None:
@@ -71,25 +68,17 @@ def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)  # noqa: S603, S607 - a test's own repository
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    module = tmp_path / "fashionbench" / "measure" / "environment.py"
-    module.parent.mkdir(parents=True)
-    module.write_text("")
-    monkeypatch.setattr(environment, "__file__", str(module))
-    environment.commit_of_checkout.cache_clear()
-    return tmp_path
+def test_commit_and_whether_its_files_are_unchanged_are_recorded(tmp_path: Path) -> None:
+    tracked = tmp_path / "module.py"
+    tracked.write_text("")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "x")
 
-
-def test_commit_and_its_cleanness_are_told(checkout: Path) -> None:
-    git(checkout, "init", "-q")
-    git(checkout, "add", ".")
-    git(checkout, "commit", "-qm", "x")
-
-    commit, clean = environment.commit_of_checkout()
-    (checkout / "fashionbench" / "measure" / "environment.py").write_text("changed")
-    environment.commit_of_checkout.cache_clear()
-    _, clean_after_change = environment.commit_of_checkout()
+    commit, clean = commit_of_checkout(tmp_path)
+    tracked.write_text("changed")
+    commit_of_checkout.cache_clear()
+    _, clean_after_change = commit_of_checkout(tmp_path)
 
     assert commit is not None
     assert len(commit) == 40
@@ -97,13 +86,11 @@ def test_commit_and_its_cleanness_are_told(checkout: Path) -> None:
     assert clean_after_change is False
 
 
-def test_no_commit_is_told_for_an_installed_wheel(checkout: Path) -> None:
-    assert not (checkout / ".git").exists()
-
-    assert environment.commit_of_checkout() == (None, None)
+def test_an_installed_wheel_has_no_commit(tmp_path: Path) -> None:
+    assert commit_of_checkout(tmp_path) == (None, None)
 
 
-def test_no_commit_is_told_before_the_first_one(checkout: Path) -> None:
-    git(checkout, "init", "-q")
+def test_a_checkout_has_no_commit_before_the_first_one(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
 
-    assert environment.commit_of_checkout() == (None, None)
+    assert commit_of_checkout(tmp_path) == (None, None)
