@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-__all__ = ["BASELINES", "Baseline", "spread"]
+__all__ = ["BASELINES", "Baseline", "evenly_spaced"]
 
 LEAST_PROBABILITY: Final = 1e-7
 """Replaces 0, so that the loss stays finite."""
@@ -48,7 +48,7 @@ BASELINES: Final = MappingProxyType(
 scikit-learn's defaults and run on the CPU, on pixels in [0, 1]."""
 
 
-def spread(count: int, images: int) -> Tensor:
+def evenly_spaced(count: int, images: int) -> Tensor:
     """Return at most ``count`` evenly spaced indices of images. A data set may list its images class by class."""
     return torch.linspace(0, images - 1, min(count, images)).long()
 

@@ -9,7 +9,7 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.errors import InputError
 from fashionbench.execution.fast import speed_up
 from fashionbench.execution.step import time_steps
-from fashionbench.models.baselines import Baseline, spread
+from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.registry import build_model
 from fashionbench.training.case import Case
 
@@ -34,7 +34,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
     model = build_model(case.model, dataset.task, seed=case.seed)
     if isinstance(model, Baseline):
-        few = spread(BASELINE_IMAGES, len(dataset.train_images))
+        few = evenly_spaced(BASELINE_IMAGES, len(dataset.train_images))
         started = time.perf_counter()
         model.fit(dataset.train_images[few], dataset.train_labels[few], case.seed)
         return (time.perf_counter() - started) / len(few) * train_images

@@ -13,7 +13,7 @@ from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import synchronize
 from fashionbench.execution.fast import keep_memory, speed_up_inference
 from fashionbench.execution.step import scale_pixels
-from fashionbench.models.baselines import Baseline, spread
+from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model
 from fashionbench.records.record import Environment, Execution, InferenceRecord, InferenceResult, Peak, Precision
@@ -51,7 +51,7 @@ def measure_inference(case: InferenceCase, dataset: Dataset) -> InferenceRecord:
     target = torch.device(case.device.word)
     model = build_model(case.model, dataset.task, seed=0).eval()
     if isinstance(model, Baseline):
-        few = spread(BASELINE_IMAGES, len(dataset.train_images))
+        few = evenly_spaced(BASELINE_IMAGES, len(dataset.train_images))
         model.fit(dataset.train_images[few], dataset.train_labels[few], 0)
     info = describe(case.model, dataset.task, model)
     try:
