@@ -6,20 +6,20 @@ import sys
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from fashionbench.devices.device import Device
 from fashionbench.errors import FashionBenchError
+from fashionbench.options import RUN_OPTIONS
 from fashionbench.records.store import EXTRA_INFO_KEY, benchmark_section
-from fashionbench.running.plan import DEFAULTS, FLAG_HELP, OPTION_HELP, Plan, make_plan
+from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.process import start_fork_server
 from fashionbench.running.session import Run, finish_run, open_run, tell_interrupted
 from fashionbench.training.case import Case
 
+ASKED = pytest.StashKey[RunOptions]()
 PLAN = pytest.StashKey[Plan]()
 RUN = pytest.StashKey[Run]()
 INTERRUPT = pytest.StashKey[KeyboardInterrupt]()
@@ -28,10 +28,12 @@ INTERRUPT = pytest.StashKey[KeyboardInterrupt]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of a run."""
     group = parser.getgroup("fashionbench")
-    for name, text in OPTION_HELP.items():
-        group.addoption(f"--{name.replace('_', '-')}", default=DEFAULTS.get(name), metavar=name.upper(), help=text)
-    for name, text in FLAG_HELP.items():
-        group.addoption(f"--{name.replace('_', '-')}", action="store_true", help=text)
+    for option in RUN_OPTIONS:
+        shown = f"{option.help} (default: {option.shown_default})"
+        if option.is_flag:
+            group.addoption(option.flag, action="store_true", help=shown)
+        else:
+            group.addoption(option.flag, default=option.default, help=shown)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,9 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
     try:
-        options = {name: config.getoption(name) for name in DEFAULTS}
-        flags = {name: config.getoption(name) for name in FLAG_HELP}
-        config.stash[PLAN] = replace(make_plan(**options), **flags)
+        config.stash[ASKED] = RunOptions.read({option.name: config.getoption(option.name) for option in RUN_OPTIONS})
+        config.stash[PLAN] = make_plan(config.stash[ASKED])
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
 
@@ -92,8 +93,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             open_run(
                 plan,
                 tuple(case for case in plan.cases() if f"bench_training[{case.name}]" in picked),
-                data=Path(config.getoption("data")) if config.getoption("data") else None,
-                out=Path(config.getoption("out") or "reports"),
+                data=config.stash[ASKED].data,
+                out=config.stash[ASKED].out,
                 command=shlex.join(["pytest", *sys.argv[1:]]),
                 environ=os.environ,
                 console=Console(),

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["CATALOGUE", "STUDY_MODELS", "NamedModel", "is_baseline", "model_label"]
+__all__ = ["CATALOGUE", "DATASETS", "STUDY_MODELS", "NamedModel", "is_baseline", "model_label"]
 
 STUDY_MODELS: Final = ("fashioncnn", "resnet18")
 """The models that the study compares, the small one first: what a run trains by default."""
+
+DATASETS: Final = ("fashion-mnist", "mnist", "kmnist", "emnist", "cifar10", "digits")
+"""The data sets that have a name, the study's first; ``data/load.py`` reads each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

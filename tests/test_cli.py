@@ -362,9 +362,13 @@ def test_wrong_data_is_refused_in_one_line(
         ),
         ("--recipe", "gone.toml", r"Recipe file gone\.toml cannot be read \(No such file or directory\)\. Expected"),
         ("--devices", "tpu", r"Unknown device 'tpu'\. Expected cpu, cuda, cuda:N, mps, xpu"),
-        ("--seeds", "many", r"Seeds 'many'\. Expected how many, as 3, or which, as 0,1,2\. Mend the value of --seeds"),
-        ("--margin", "wide", r"Margin 'wide'\. Expected a number, 0 or more\. Mend the value of --margin"),
-        ("--price", "-1", r"Price '-1'\. Expected a number, 0 or more\. Mend the value of --price"),
+        (
+            "--seeds",
+            "many",
+            r"Unknown seeds 'many'\. Expected a number such as 3, or a list such as 0,1,2\. Give --seeds one of",
+        ),
+        ("--margin", "wide", r"Invalid margin 'wide'\. Expected a number, 0 or more, such as 1\. Give --margin such"),
+        ("--price", "-1", r"Invalid price '-1'\. Expected a number, 0 or more, such as 30\. Give --price such"),
         ("--recipe", "study", r"contains 400 training and 200 test images\. Expected 60,000 and 10,000\. "),
         (
             "--recipe",

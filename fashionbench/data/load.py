@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
+from fashionbench.catalogue import DATASETS
 from fashionbench.data.arrays import draw_test_images, make_dataset
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fashion_mnist import find_dataset
@@ -18,9 +19,9 @@ from fashionbench.data.own import load_csv, load_folder, load_npz
 from fashionbench.data.torchvision_sets import NAMED, load_from_torchvision
 from fashionbench.errors import InputError
 
-__all__ = ["FASHION_MNIST", "load_dataset"]
+__all__ = ["load_dataset"]
 
-FASHION_MNIST: Final = "fashion-mnist"
+FASHION_MNIST: Final = DATASETS[0]
 
 
 def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
@@ -70,9 +71,8 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     else:
         raise InputError(
             f"unknown dataset {word[:120]!r}",
-            expected=f"{FASHION_MNIST}, {', '.join(NAMED)}, digits, or the path of a folder of images, an "
-            ".npz or a .csv",
-            remedy="give --dataset one of these",
+            expected=f"one of {', '.join(DATASETS)}, or the path of a folder of images, an .npz or a .csv file",
+            remedy="give --dataset one of those",
         )
     return replace(found, read_seconds=time.perf_counter() - started)
 

@@ -12,7 +12,8 @@ from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.errors import InputError
 from fashionbench.judging.intervals import Interval, gain_interval, slowdown_interval
-from fashionbench.judging.verdict import decide
+from fashionbench.judging.rule import Thresholds
+from fashionbench.judging.verdict import decide_by
 from fashionbench.records.grouping import in_order, machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 
@@ -114,14 +115,13 @@ def parse_gate(text: str) -> Gate:
     return Gate(**found)  # type: ignore[arg-type]  # each value's type follows from its name above
 
 
-def compare(old: Records, new: Records, *, margin_pp: float, price_minutes_per_pp: float | None) -> Comparison:
+def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
     """Set the trainings of two runs against each other, by model and device, at the seeds that both have.
 
     Args:
         old: The records of the run before.
         new: Those of the run now.
-        margin_pp: The smallest gain that matters, in percentage points, for both verdicts.
-        price_minutes_per_pp: What a percentage point may cost, in training minutes.
+        thresholds: Of both verdicts.
 
     Raises:
         InputError: A run has several recipes, or several kinds of a device.
@@ -136,7 +136,7 @@ def compare(old: Records, new: Records, *, margin_pp: float, price_minutes_per_p
             changes.append(_change(key, seeds, then[key], now[key]))
         else:
             missing.append(f"a common seed of {model_label(key[0])} on {key[1]}")
-    verdicts = [decide(each, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp) for each in (old, new)]
+    verdicts = [decide_by(each, thresholds) for each in (old, new)]
     old_state, new_state = (verdict.state if verdict else "NO VERDICT" for verdict in verdicts)
     return Comparison(changes=tuple(changes), missing=tuple(missing), old_state=old_state, new_state=new_state)
 

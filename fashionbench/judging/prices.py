@@ -4,14 +4,12 @@ import math
 from typing import Final, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fashionbench.errors import InputError
 from fashionbench.records.record import InferenceRecord
 
 __all__ = ["Money", "predictions_cost"]
-
-MOST_RATES: Final = 100
 
 MILLION: Final = 1_000_000
 
@@ -26,26 +24,15 @@ class Money(BaseModel):
     per_pp: float | None = None
     """What a percentage point of accuracy may cost a training; None: not stated in money."""
 
-    @classmethod
-    def parse(cls, per_hour: str, per_pp: str | float | None) -> Self:
-        """Read ``cuda=1.20,cpu=0.05`` and an amount; both may be empty.
-
-        Raises:
-            InputError: No such prices, or an amount without any.
-
-        """
-        rates: dict[str, float] = {}
-        for part in [each.strip() for each in per_hour.split(",")[:MOST_RATES]] if per_hour else []:
-            word, _, amount = part.partition("=")
-            rates[word.strip()] = _amount("price-per-hour", part, amount)
-        limit = None if per_pp in {None, ""} else _amount("price-money", str(per_pp), str(per_pp))
-        if limit is not None and not rates:
+    @model_validator(mode="after")
+    def _check_both(self) -> Self:
+        if self.per_pp is not None and not self.per_hour:
             raise InputError(
-                f"price-money {per_pp} without a price per hour",
+                f"price-money {self.per_pp:g} without a price per hour",
                 expected="both",
-                remedy="add --price-per-hour, as cpu=0.05,cuda=1.20",
+                remedy="add --price-per-hour, such as cpu=0.05,cuda=1.20",
             )
-        return cls(per_hour=rates, per_pp=limit)
+        return self
 
     def rate(self, device: str) -> float | None:
         """Return the price of an hour on a device, None where it is not stated."""
@@ -68,21 +55,6 @@ class Money(BaseModel):
                 remedy=f"add {device}=... to --price-per-hour",
             )
         return 60 * self.per_pp / rate if rate else math.inf
-
-
-def _amount(option: str, part: str, text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = math.nan
-    if not 0 <= amount < math.inf:
-        raise InputError(
-            f"{option} {part[:60]!r}",
-            expected="a number, 0 or more"
-            + (", behind a device's word, as cpu=0.05" if option != "price-money" else ""),
-            remedy=f"mend the value of --{option}",
-        )
-    return amount
 
 
 def predictions_cost(record: InferenceRecord, rate: float) -> float | None:

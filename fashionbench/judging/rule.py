@@ -1,15 +1,17 @@
 """The rule (WORTH IT, NOT WORTH IT, TIE or CANNOT TELL) and the values that a verdict consists of."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from fashionbench.judging.differences import PairedOutcomes
 from fashionbench.judging.intervals import CONFIDENCE, Interval
 from fashionbench.judging.prices import Money
+from fashionbench.options import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR, Given
 
 __all__ = [
     "DEFAULT_MARGIN_PP",
+    "DEFAULT_THRESHOLDS",
     "NO_MONEY",
     "RULE_VERSION",
     "TIE_SLOWDOWN",
@@ -23,7 +25,7 @@ __all__ = [
 
 RULE_VERSION: Final = 1
 
-DEFAULT_MARGIN_PP: Final = 0.5
+DEFAULT_MARGIN_PP: Final = MARGIN.read({})
 
 NO_MONEY: Final = Money()
 
@@ -48,6 +50,23 @@ class Thresholds(_Frozen):
     """Prices of hours, and of a percentage point in money, which goes before that in minutes."""
     tie_slowdown: float = TIE_SLOWDOWN
     confidence: float = CONFIDENCE
+
+    @classmethod
+    def read(cls, given: Given) -> Self:
+        """Read them from the options of a run, a report or a comparison.
+
+        Raises:
+            InputError: A text that is no such number, or an amount of money without prices per hour.
+
+        """
+        return cls(
+            margin=MARGIN.read(given) / 100,
+            price_minutes_per_pp=PRICE.read(given),
+            money=Money(per_hour=PRICE_PER_HOUR.read(given), per_pp=PRICE_MONEY.read(given)),
+        )
+
+
+DEFAULT_THRESHOLDS: Final = Thresholds.read({})
 
 
 class Recommendation(_Frozen):

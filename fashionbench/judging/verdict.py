@@ -22,7 +22,7 @@ from fashionbench.judging.wording import advise_on_accuracy, advise_on_cost, des
 from fashionbench.records.grouping import device_labels, in_order, machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 
-__all__ = ["DeviceVerdict", "Verdict", "decide"]
+__all__ = ["DeviceVerdict", "Verdict", "decide", "decide_by"]
 
 
 def decide(
@@ -49,6 +49,13 @@ def decide(
         InputError: Records of several recipes or data, or of unlike test images.
 
     """
+    return decide_by(
+        records, Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp, money=money)
+    )
+
+
+def decide_by(records: Sequence[TrainingRecord | InferenceRecord], thresholds: Thresholds) -> Verdict | None:
+    """Decide as ``decide`` does, by thresholds that were read from options."""
     records = in_order(records)
     finished = [each for each in records if isinstance(each, TrainingRecord) and each.result is not None]
     _require_alike(finished)
@@ -58,7 +65,6 @@ def decide(
     if len(sizes) < 2:  # noqa: PLR2004 - a comparison needs two
         return None
     small, big = (pick(sizes, key=lambda name: (sizes[name], name)) for pick in (min, max))
-    thresholds = Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp, money=money)
     labels = device_labels(records)
     devices = []
     for key, label in labels.items():

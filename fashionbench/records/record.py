@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 import numpy as np
 from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, ValidationError, model_validator
 
+from fashionbench.options import Execution, Precision
 from fashionbench.recipe import Recipe
 from fashionbench.records.fields import Fraction, Name, Names, Packed, Rate, Seconds, Several, Strict
 
@@ -35,13 +36,6 @@ SCHEMA: Final = 1
 """Number of the record's layout; a file of another number is refused, never guessed at."""
 
 Status = Literal["finished", "failed", "absent"]
-
-Execution = Literal["fast", "plain"]
-"""How steps are carried out: rewritten for speed, or as PyTorch's own tutorial loop; the same mathematics."""
-
-Precision = Literal["fp32", "bf16", "tf32"]
-"""The arithmetic: IEEE single, autocast to bfloat16, or NVIDIA's tensor cores on single."""
-
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

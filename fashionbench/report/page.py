@@ -3,13 +3,12 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from fashionbench.errors import InputError
-from fashionbench.judging.prices import Money
-from fashionbench.judging.rule import DEFAULT_MARGIN_PP, NO_MONEY
-from fashionbench.judging.verdict import Verdict, decide
+from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds, Verdict
+from fashionbench.judging.verdict import decide_by
+from fashionbench.options import FORMATS
 from fashionbench.records.grouping import in_order
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.records.store import write_whole
@@ -29,12 +28,7 @@ from fashionbench.report.front import (
 from fashionbench.report.render import render_html, render_markdown, render_pdf
 from fashionbench.report.view import Block, Section, View
 
-__all__ = ["CHAPTERS", "FORMATS", "Chapter", "Report", "make_view", "write_report"]
-
-FORMATS: Final = MappingProxyType(
-    {"html": "report.html", "pdf": "report.pdf", "md": "report.md", "json": "verdict.json"}
-)
-"""The formats that can be written, and their file names."""
+__all__ = ["CHAPTERS", "Chapter", "Report", "make_view", "write_report"]
 
 NO_RESULT: Final = "Installation check: no result"
 
@@ -81,13 +75,11 @@ class Report:
     conclusion: str
 
 
-def write_report(  # noqa: PLR0913 - the options of a report
+def write_report(
     records: Sequence[TrainingRecord | InferenceRecord],
     out: Path,
     *,
-    margin_pp: float = DEFAULT_MARGIN_PP,
-    price_minutes_per_pp: float | None = None,
-    money: Money = NO_MONEY,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
     formats: Collection[str] = tuple(FORMATS),
 ) -> Report:
     """Write the report into a folder; an interrupted write leaves the previous file in place.
@@ -95,9 +87,7 @@ def write_report(  # noqa: PLR0913 - the options of a report
     Args:
         records: Records from any number of devices.
         out: The folder; it is created if it does not exist.
-        margin_pp: The smallest gain that matters, in percentage points.
-        price_minutes_per_pp: What a percentage point may cost, in training minutes.
-        money: What an hour costs, and a percentage point may cost, in money.
+        thresholds: Margin and prices, by which the verdict is decided.
         formats: Some of ``html``, ``pdf``, ``md``, ``json``.
 
     Raises:
@@ -112,7 +102,7 @@ def write_report(  # noqa: PLR0913 - the options of a report
             f"unknown format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}", remedy="choose from these"
         )
     records = in_order(records)
-    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp, money=money)
+    verdict = decide_by(records, thresholds)
     view = make_view(records, verdict, chapters=CHAPTERS if {"html", "pdf"} & set(formats) else ())
     renderers: dict[str, Callable[[], bytes]] = {
         "html": lambda: render_html(view).encode(),

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
-from fashionbench.judging.prices import Money
-from fashionbench.judging.verdict import Verdict, decide
+from fashionbench.judging.verdict import Verdict, decide_by
 from fashionbench.records.grouping import machine
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.cluster import Cluster, open_cluster
@@ -151,12 +150,7 @@ def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -
 
 
 def _judge(run: Run, records: list[TrainingRecord]) -> Verdict | None:
-    return decide(
-        records,
-        margin_pp=run.plan.margin_pp,
-        price_minutes_per_pp=run.plan.price_minutes_per_pp,
-        money=Money.parse(run.plan.price_per_hour, run.plan.price_money),
-    )
+    return decide_by(records, run.plan.thresholds)
 
 
 def _spread(run: Run, cluster: Cluster, cases: list[Case]) -> None:

@@ -1,81 +1,79 @@
-"""What a run will measure: options read and checked, cases in order."""
+"""What a run measures: its options checked against what there is, and its cases in order."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count, islice
-from types import MappingProxyType
-from typing import Final, TypeVar
+from pathlib import Path
+from typing import Final, Self
 
-from fashionbench.catalogue import STUDY_MODELS, is_baseline
-from fashionbench.data.load import FASHION_MNIST
-from fashionbench.data.torchvision_sets import NAMED
+from fashionbench import options
+from fashionbench.catalogue import is_baseline
 from fashionbench.devices.device import Device, select_devices
-from fashionbench.devices.precision import EXECUTIONS, PRECISIONS
 from fashionbench.errors import InputError
-from fashionbench.models.baselines import BASELINES
-from fashionbench.models.registry import MODELS, find_builder
+from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
+from fashionbench.models.registry import find_builder
+from fashionbench.options import Engine, Execution, Given, Precision
+from fashionbench.parsing import MOST_SEEDS
 from fashionbench.recipe import Recipe, load_recipe
-from fashionbench.records.record import Execution, Precision
 from fashionbench.training.case import Case
 from fashionbench.training.inference import BATCH_SIZES
 
-__all__ = ["DEFAULTS", "FIRST_LOOK", "FLAG_HELP", "OPTION_HELP", "Plan", "make_plan", "parse_seeds"]
-
-DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "recipe": "study",
-        "models": ",".join(STUDY_MODELS),
-        "dataset": FASHION_MNIST,
-        "devices": "all",
-        "seeds": "1",
-        "until_decided": "",
-        "execution": "fast",
-        "precision": "fp32",
-        "margin": "0.5",
-        "price": "",
-        "price_per_hour": "",
-        "price_money": "",
-        "limit": "",
-    }
-)
-
-OPTION_HELP: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "recipe": "how to train: study, swift, smoke, or the path of a .toml file",
-        "models": f"comma-separated, of {', '.join([*MODELS, *BASELINES])}, torchvision:NAME, an entry point of the "
-        "group fashionbench.models, or module:function",
-        "dataset": f"{FASHION_MNIST}, {', '.join(NAMED)}, digits, or the path of a folder of images, an .npz or a .csv",
-        "devices": "comma-separated, of cpu, cuda, cuda:N, mps, xpu; or all that are there",
-        "seeds": "how many (3 means 0,1,2), or the seeds themselves, comma-separated",
-        "until_decided": "add seeds until no device's verdict is open any more, up to this many; default: only --seeds",
-        "execution": "fast, or plain: PyTorch's own loop, the same mathematics",
-        "precision": "fp32, bf16 (autocast) or, on cuda, tf32",
-        "margin": "the smallest gain that matters, in percentage points",
-        "price": "what a percentage point may cost, in training minutes; default: no limit",
-        "price_per_hour": "what an hour on a device costs, in any money, as cuda=1.20,cpu=0.05",
-        "price_money": "what a percentage point may cost, in the money of --price-per-hour",
-        "limit": "minutes after which a training is given up; default: no limit",
-        "data": "folder of Fashion-MNIST's four IDX files (gz or not) or Kaggle CSV pair, or of another named dataset "
-        "as torchvision keeps it; default: find or fetch it",
-        "out": "folder for records and report",
-    }
-)
-
-MOST_SEEDS: Final = 1_000
+__all__ = ["FIRST_LOOK", "Plan", "RunOptions", "make_plan"]
 
 FIRST_LOOK: Final = 3
-"""Seeds from which on the verdict's intervals hold what they promise."""
+"""Seeds from which on the verdict's intervals cover the true value as often as they state."""
 
 NEXT_LOOK: Final = 1.5
-"""By how much the seeds grow from one look to the next: few looks, so that each keeps much of the 5 %."""
+"""Growth of the seeds from one interim analysis to the next: with few, each keeps much of the 5 %."""
 
-FLAG_HELP: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "fresh": "measure anew what earlier runs in this folder have finished",
-        "self_check": "train the first case of each device once more and report how much of a difference is noise",
-    }
-)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options of a run, each read; ``fashionbench/options.py`` says what they mean."""
+
+    recipe: str
+    models: tuple[str, ...]
+    dataset: str
+    devices: str
+    seeds: tuple[int, ...]
+    until_decided: int | None
+    execution: Execution
+    precision: Precision
+    thresholds: Thresholds
+    self_check: bool
+    limit_minutes: float | None
+    fresh: bool
+    engine: Engine
+    address: str | None
+    data: Path | None
+    out: Path
+
+    @classmethod
+    def read(cls, given: Given) -> Self:
+        """Read the options from what was given.
+
+        Raises:
+            InputError: A text that its option does not take.
+
+        """
+        return cls(
+            recipe=options.RECIPE.read(given),
+            models=options.MODELS.read(given),
+            dataset=options.DATASET.read(given),
+            devices=options.DEVICES.read(given),
+            seeds=options.SEEDS.read(given),
+            until_decided=options.UNTIL_DECIDED.read(given),
+            execution=options.EXECUTION.read(given),
+            precision=options.PRECISION.read(given),
+            thresholds=Thresholds.read(given),
+            self_check=options.SELF_CHECK.read(given),
+            limit_minutes=options.LIMIT.read(given),
+            fresh=options.FRESH.read(given),
+            engine=options.ENGINE.read(given),
+            address=options.ADDRESS.read(given),
+            data=options.DATA.read(given),
+            out=options.OUT.read(given),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,26 +85,22 @@ class Plan:
     devices: tuple[Device, ...]
     seeds: tuple[int, ...]
     """All that may be trained."""
-    margin_pp: float
-    price_minutes_per_pp: float | None
-    price_per_hour: str = ""
-    price_money: str = ""
-    """Both as typed; the report reads them."""
-    limit_minutes: float | None
-    """When a case is given up."""
-    dataset: str = FASHION_MNIST
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    limit_minutes: float | None = None
+    """After how long a training is stopped."""
+    dataset: str = options.DATASET.default
     """A word or path for ``load_dataset``."""
     execution: Execution = "fast"
     precision: Precision = "fp32"
     looks: tuple[int, ...] = ()
-    """Numbers of seeds at which a device's verdict is looked at, the last being all; empty: all seeds are trained."""
+    """Numbers of seeds at which a device's verdict is judged, the last being all; empty: all seeds are trained."""
     self_check: bool = False
-    """Train the first case of each device once more and tell the difference."""
+    """Train the first case of each device twice and report the difference."""
     fresh: bool = False
-    """Measure finished cases anew."""
+    """Measure finished cases again."""
 
     def cases(self) -> tuple[Case, ...]:
-        """Return the cases in measuring order: by device, the models' order turned round with every seed (ABBA)."""
+        """Return the cases in measuring order: by device and seed, every other seed with the models reversed (ABBA)."""
         return tuple(
             Case(
                 model=model,
@@ -142,121 +136,58 @@ def _runs_on(model: str, device: Device) -> bool:
     return device.word == "cpu" or not is_baseline(model)
 
 
-def make_plan(  # noqa: PLR0913 - the options of a run
-    *,
-    recipe: str,
-    models: str,
-    dataset: str,
-    devices: str,
-    seeds: str,
-    until_decided: str,
-    execution: str,
-    precision: str,
-    margin: str,
-    price: str,
-    price_per_hour: str,
-    price_money: str,
-    limit: str,
-) -> Plan:
-    """Read the options of a run, as text; their meaning stands in ``OPTION_HELP``.
+def make_plan(asked: RunOptions) -> Plan:
+    """Find what the options of a run name, and put its seeds in order.
 
     Raises:
-        InputError: An unknown model, device or recipe, or numbers that are none.
+        InputError: An unknown model, device or recipe, or options that exclude each other.
 
     """
-    names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
-    for name in names:
-        find_builder(name)
-    chosen = select_devices(devices)
-    plan_precision = _pick("precision", precision, PRECISIONS)
-    if plan_precision == "tf32" and any(not device.word.startswith("cuda") for device in chosen):
+    for model in asked.models:
+        find_builder(model)
+    devices = select_devices(asked.devices)
+    others = [device.word for device in devices if not device.word.startswith("cuda")]
+    if asked.precision == "tf32" and others:
         raise InputError(
-            f"precision 'tf32' on {', '.join(device.word for device in chosen)}",
-            expected="fp32 or bf16 there: tf32 is for NVIDIA's devices",
-            remedy="name the cuda devices with --devices",
+            f"precision 'tf32' cannot be used on {', '.join(others)}",
+            expected="fp32 or bf16 there, since only NVIDIA's devices compute in tf32",
+            remedy="change --precision, or name cuda devices only with --devices",
         )
-    first = parse_seeds(seeds)
-    looks = _plan_looks(len(first), until_decided) if until_decided else ()
-    if looks and len(names) < 2:  # noqa: PLR2004 - a verdict needs two
+    looks = _plan_looks(len(asked.seeds), asked.until_decided) if asked.until_decided is not None else ()
+    if looks and len(asked.models) == 1:
         raise InputError(
-            f"until-decided with the model {names[0]} alone",
+            f"--until-decided cannot be used with {asked.models[0]} alone",
             expected="two models or more",
             remedy="name two in --models",
         )
-    others = (seed for seed in count() if seed not in first)
+    more = (seed for seed in count() if seed not in asked.seeds)
     return Plan(
-        recipe=load_recipe(recipe),
-        models=names,
-        dataset=dataset,
-        devices=chosen,
-        seeds=(*first, *islice(others, max(looks, default=0) - len(first))) if looks else first,
+        recipe=load_recipe(asked.recipe),
+        models=asked.models,
+        dataset=asked.dataset,
+        devices=devices,
+        seeds=(*asked.seeds, *islice(more, max(0, max(looks, default=0) - len(asked.seeds)))),
         looks=looks,
-        execution=_pick("execution", execution, EXECUTIONS),
-        precision=plan_precision,
-        margin_pp=_parse_amount("margin", margin),
-        price_minutes_per_pp=_parse_amount("price", price) if price else None,
-        price_per_hour=price_per_hour,
-        price_money=price_money,
-        limit_minutes=_parse_amount("limit", limit) if limit else None,
+        execution=asked.execution,
+        precision=asked.precision,
+        thresholds=asked.thresholds,
+        limit_minutes=asked.limit_minutes,
+        self_check=asked.self_check,
+        fresh=asked.fresh,
     )
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds: a single number says how many (``3``: 0, 1, 2), a list says which (``0,7`` or ``7,``).
-
-    Raises:
-        InputError: No such number or list.
-
-    """
-    parts = [part.strip() for part in text.removesuffix(",").split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts) or len(text) > 10 * MOST_SEEDS:
-        raise InputError(
-            f"seeds {text[:60]!r}", expected="how many, as 3, or which, as 0,1,2", remedy="mend the value of --seeds"
-        )
-    numbers = tuple(dict.fromkeys(int(part) for part in parts))
-    seeds = numbers if "," in text else tuple(range(min(numbers[0], MOST_SEEDS + 1)))
-    if not 1 <= len(seeds) <= MOST_SEEDS or max(seeds) >= 2**32:
-        raise InputError(
-            f"seeds {text[:60]!r}",
-            expected=f"1 to {MOST_SEEDS:,} seeds, each below 2^32",
-            remedy="mend the value of --seeds",
-        )
-    return seeds
-
-
-def _plan_looks(first: int, most: str) -> tuple[int, ...]:
-    """Return the numbers of seeds at which to look, from ``first`` (3 at least) to ``most``, each half as many more."""
-    if not (most.isascii() and most.isdigit() and max(first, FIRST_LOOK) <= int(most[:9]) <= MOST_SEEDS):
-        raise InputError(
-            f"until-decided {most[:60]!r}",
-            expected=f"the most seeds to train, {max(first, FIRST_LOOK)} to {MOST_SEEDS:,}",
-            remedy="mend the value of --until-decided",
-        )
+def _plan_looks(first: int, most: int) -> tuple[int, ...]:
+    """Return the numbers of seeds of the interim analyses: ``first`` (3 at least), each half as many more, ``most``."""
     looks = [max(first, FIRST_LOOK)]
-    while looks[-1] < int(most):
-        looks.append(min(math.ceil(NEXT_LOOK * looks[-1]), int(most)))
-    if len(looks) > 2 and looks[-1] < NEXT_LOOK * looks[-2]:  # noqa: PLR2004 - a look between first and last
-        del looks[-2]  # so near the last that it would only take of its share
+    if most < looks[0]:
+        raise InputError(
+            f"--until-decided {most} is too small",
+            expected=f"{looks[0]} to {MOST_SEEDS:,} seeds",
+            remedy="give --until-decided such a number",
+        )
+    while looks[-1] < most:
+        looks.append(min(math.ceil(NEXT_LOOK * looks[-1]), most))
+    if looks[:-2] and looks[-1] < NEXT_LOOK * looks[-2]:
+        del looks[-2]  # so near the last that it would only use up its share of the 5 %
     return tuple(looks)
-
-
-Word = TypeVar("Word", bound=str)
-
-
-def _pick(name: str, text: str, words: tuple[Word, ...]) -> Word:
-    for word in words:
-        if text == word:
-            return word
-    raise InputError(
-        f"unknown {name} {text[:60]!r}", expected=f"one of {', '.join(words)}", remedy=f"mend the value of --{name}"
-    )
-
-
-def _parse_amount(name: str, text: str) -> float:
-    try:
-        amount = float(text)
-    except ValueError:
-        amount = math.nan
-    if not 0 <= amount < math.inf:
-        raise InputError(f"{name} {text[:60]!r}", expected="a number, 0 or more", remedy=f"mend the value of --{name}")
-    return amount

@@ -21,7 +21,6 @@ from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import InputError, SetupError
 from fashionbench.execution.peak import measure_peak
-from fashionbench.judging.prices import Money
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
 from fashionbench.records.store import check_output, find_finished, hold_folder, write_record
 from fashionbench.report.page import Report, write_report
@@ -136,9 +135,8 @@ def open_run(  # noqa: PLR0913 - the options of a run
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     check_pango()
-    money = Money.parse(plan.price_per_hour, plan.price_money)
     for device in plan.devices:
-        money.minutes_per_pp(device.word)
+        plan.thresholds.money.minutes_per_pp(device.word)
     dataset = load_dataset(
         plan.dataset, data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
     )
@@ -273,13 +271,7 @@ def run_inference(run: Run, model: str, device: Device, batch_size: int) -> Infe
 
 def finish_run(run: Run) -> Report:
     """Write the report of what the run has measured so far."""
-    return write_report(
-        run.records,
-        run.out,
-        margin_pp=run.plan.margin_pp,
-        price_minutes_per_pp=run.plan.price_minutes_per_pp,
-        money=Money.parse(run.plan.price_per_hour, run.plan.price_money),
-    )
+    return write_report(run.records, run.out, thresholds=run.plan.thresholds)
 
 
 def _expect(

@@ -7,6 +7,7 @@ from synthetic import make_inference, make_study, make_training
 
 from fashionbench.errors import InputError
 from fashionbench.judging.comparison import Comparison, Gate, compare, parse_gate
+from fashionbench.judging.rule import DEFAULT_THRESHOLDS
 from fashionbench.recipe import RECIPES, Recipe
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.comparison import compare_view
@@ -17,7 +18,7 @@ SLOWER = 1.3
 
 
 def set_against(old: Records, new: Records) -> Comparison:
-    return compare(old, new, margin_pp=0.5, price_minutes_per_pp=None)
+    return compare(old, new, DEFAULT_THRESHOLDS)
 
 
 def runs_of(

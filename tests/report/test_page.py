@@ -14,6 +14,7 @@ from pypdf import PdfReader
 from synthetic import make_environment, make_inference, make_study, make_training
 
 from fashionbench.errors import InputError
+from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide
 from fashionbench.recipe import RECIPES
 from fashionbench.records.record import InferenceRecord, ModelInfo, TrainingRecord
@@ -110,9 +111,8 @@ def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path)
 
 
 def test_margin_and_price_reach_verdict_and_page(tmp_path: Path) -> None:
-    report = write_report(
-        make_study(3, gain=0.03), tmp_path, margin_pp=2.0, price_minutes_per_pp=30.0, formats=("html", "json")
-    )
+    given = Thresholds(margin=0.02, price_minutes_per_pp=30.0)
+    report = write_report(make_study(3, gain=0.03), tmp_path, thresholds=given, formats=("html", "json"))
 
     thresholds = json.loads((tmp_path / "verdict.json").read_bytes())["thresholds"]
     assert (thresholds["margin"], thresholds["price_minutes_per_pp"]) == (0.02, 30.0)

@@ -1,13 +1,15 @@
-"""Options become cases in a fair order; what cannot be meant is refused by name."""
+"""Options become cases in a fair order; options that exclude each other are refused by name."""
 
 import pytest
 
 from fashionbench.errors import InputError
-from fashionbench.running.plan import DEFAULTS, Plan, make_plan, parse_seeds
+from fashionbench.judging.prices import Money
+from fashionbench.judging.rule import Thresholds
+from fashionbench.running.plan import Plan, RunOptions, make_plan
 
 
 def plan_of(**options: str) -> Plan:
-    return make_plan(**{**DEFAULTS, "recipe": "smoke", "devices": "cpu", **options})
+    return make_plan(RunOptions.read({"recipe": "smoke", "devices": "cpu", **options}))
 
 
 def test_models_alternate_and_turn_round_with_every_seed() -> None:
@@ -28,14 +30,13 @@ def test_models_alternate_and_turn_round_with_every_seed() -> None:
 
 
 def test_defaults_are_the_study_with_both_models_and_one_seed() -> None:
-    plan = make_plan(**DEFAULTS)
+    plan = make_plan(RunOptions.read({}))
 
     assert plan.recipe.name == "study"
     assert plan.models == ("fashioncnn", "resnet18")
     assert plan.seeds == (0,)
     assert plan.devices[0].word == "cpu"
-    assert plan.margin_pp == 0.5
-    assert plan.price_minutes_per_pp is None
+    assert plan.thresholds == Thresholds(margin=0.005, price_minutes_per_pp=None)
 
 
 def test_cases_have_names_of_their_own() -> None:
@@ -45,38 +46,19 @@ def test_cases_have_names_of_their_own() -> None:
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match=r"Unknown model 'vgg'\. Expected one of fashioncnn, resnet18, dummy, "):
+    with pytest.raises(InputError) as refused:
         plan_of(models="fashioncnn,vgg")
 
-
-@pytest.mark.parametrize(
-    ("text", "seeds"), [("1", (0,)), ("3", (0, 1, 2)), ("0,1,2", (0, 1, 2)), ("7,", (7,)), (" 5 , 5,6", (5, 6))]
-)
-def test_a_number_says_how_many_and_a_list_says_which(text: str, seeds: tuple[int, ...]) -> None:
-    assert parse_seeds(text) == seeds
+    assert refused.value.found == "unknown model 'vgg'"
+    assert refused.value.expected.startswith("one of fashioncnn, resnet18, dummy, ")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "-1", "1.5", "0", "1001", "0,,1", "4294967296,", "9" * 50, "\u0663", "1" * 20_000]
-)
-def test_seeds_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"Seeds .*\. Expected .*\. Mend the value of --seeds"):
-        parse_seeds(text)
+def test_margin_and_prices_are_the_thresholds_of_the_verdict() -> None:
+    plan = plan_of(margin="1", price="2.5", price_per_hour="cpu=0.60", price_money="0.10")
 
-
-def test_margin_and_price_are_read_as_numbers() -> None:
-    plan = plan_of(margin="1", price="2.5")
-
-    assert (plan.margin_pp, plan.price_minutes_per_pp) == (1, 2.5)
-
-
-@pytest.mark.parametrize("name", ["margin", "price"])
-@pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5"])
-def test_amounts_that_are_none_are_refused(name: str, text: str) -> None:
-    with pytest.raises(
-        InputError, match=rf"{name.capitalize()} '{text}'\. Expected a number, 0 or more\. Mend the value of --{name}"
-    ):
-        plan_of(**{name: text})
+    assert plan.thresholds == Thresholds(
+        margin=0.01, price_minutes_per_pp=2.5, money=Money(per_hour={"cpu": 0.6}, per_pp=0.1)
+    )
 
 
 def test_execution_and_precision_reach_every_case() -> None:
@@ -85,17 +67,47 @@ def test_execution_and_precision_reach_every_case() -> None:
     assert {(case.execution, case.precision) for case in plan.cases()} == {("plain", "bf16")}
 
 
+def test_tf32_is_refused_on_a_device_that_does_not_compute_in_it() -> None:
+    with pytest.raises(InputError) as refused:
+        plan_of(precision="tf32")
+
+    assert refused.value.found == "precision 'tf32' cannot be used on cpu"
+    assert refused.value.expected.startswith("fp32 or bf16 there")
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "looks", "seeds"),
     [
-        (
-            {"execution": "slow"},
-            r"Unknown execution 'slow'\. Expected one of fast, plain\. Mend the value of --execution",
-        ),
-        ({"precision": "fp8"}, r"Unknown precision 'fp8'\. Expected one of fp32, bf16, tf32\. Mend"),
-        ({"precision": "tf32"}, r"Precision 'tf32' on cpu\. Expected fp32 or bf16 there"),
+        ({"until_decided": "20"}, (3, 5, 8, 12, 20), 20),
+        ({"until_decided": "9", "seeds": "6"}, (6, 9), 9),
+        ({"until_decided": "3"}, (3,), 3),
+        ({"until_decided": "4"}, (3, 4), 4),
+        ({"seeds": "2"}, (), 2),
     ],
 )
-def test_executions_and_precisions_that_are_none_are_refused(options: dict[str, str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_interim_analyses_have_half_as_many_seeds_more_each_time(
+    options: dict[str, str], looks: tuple[int, ...], seeds: int
+) -> None:
+    plan = plan_of(**options)
+
+    assert plan.looks == looks
+    assert plan.seeds == tuple(range(seeds))
+
+
+def test_seeds_are_added_to_those_that_were_named() -> None:
+    assert plan_of(seeds="1,7", until_decided="4").seeds == (1, 7, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"until_decided": "2"}, "--until-decided 2 is too small"),
+        ({"until_decided": "4", "seeds": "5"}, "--until-decided 4 is too small"),
+        ({"until_decided": "4", "models": "dummy"}, "--until-decided cannot be used with dummy alone"),
+    ],
+)
+def test_a_run_that_can_never_be_decided_is_refused(options: dict[str, str], found: str) -> None:
+    with pytest.raises(InputError) as refused:
         plan_of(**options)
+
+    assert refused.value.found == found

@@ -24,7 +24,7 @@ from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import open_engine, run_inferences, run_trainings
 from fashionbench.running.nodes import Node
-from fashionbench.running.plan import DEFAULTS, Plan, make_plan
+from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.process import Job
 from fashionbench.running.session import Run, finish_run, measure_peak_of, open_run, run_inference
 from fashionbench.training.identity import identify
@@ -49,7 +49,7 @@ def opening(said: io.StringIO, sample_folder: Path, tmp_path: Path) -> Opening:
 @pytest.fixture
 def run(opening: Opening, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
+    plan = make_plan(RunOptions.read({"recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"}))
     with opening(plan, (), out=tmp_path / "out") as opened:
         yield opened
 
@@ -113,7 +113,7 @@ def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
 def test_in_another_thread_sigterm_is_left_as_it_is(opening: Opening, sample_folder: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     inside: list[object] = []
-    plan = make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"})
+    plan = make_plan(RunOptions.read({"recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"}))
 
     def work() -> None:
         with opening(plan, ()):
@@ -127,7 +127,7 @@ def test_in_another_thread_sigterm_is_left_as_it_is(opening: Opening, sample_fol
 
 
 def plan_for(sample_folder: Path, **options: str) -> Plan:
-    return make_plan(**{**DEFAULTS, "recipe": str(sample_folder / "tiny.toml"), "devices": "cpu", **options})
+    return make_plan(RunOptions.read({"recipe": str(sample_folder / "tiny.toml"), "devices": "cpu", **options}))
 
 
 @pytest.mark.parametrize(
@@ -189,21 +189,6 @@ def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(
 
     assert plan.seeds == (7, 8, 0)
     assert {each.looks for each in opened.records if isinstance(each, TrainingRecord)} == {(3,)}
-
-
-@pytest.mark.parametrize("most", ["2", "0", "-3", "many", "1001", "9" * 30])
-def test_a_number_of_seeds_that_no_look_fits_is_refused(sample_folder: Path, most: str) -> None:
-    with pytest.raises(InputError, match=r"until-decided .*\. Expected the most seeds to train, 3 to 1,000\. Mend"):
-        plan_for(sample_folder, until_decided=most)
-
-
-def test_looks_grow_by_half_up_to_the_most_and_begin_with_the_seeds_given(sample_folder: Path) -> None:
-    assert plan_for(sample_folder, until_decided="20").looks == (3, 5, 8, 12, 20)
-    assert plan_for(sample_folder, until_decided="9", seeds="6").looks == (6, 9)
-    assert plan_for(sample_folder, until_decided="3").seeds == (0, 1, 2)
-    assert plan_for(sample_folder, until_decided="4").looks == (3, 4)
-    with pytest.raises(InputError, match=r"until-decided with the model dummy alone\. Expected two models or more"):
-        plan_for(sample_folder, until_decided="4", models="dummy")
 
 
 def test_an_engine_that_is_none_or_does_not_do_what_is_asked_is_refused(sample_folder: Path) -> None:

@@ -1,0 +1,150 @@
+"""How the text of an option becomes a value, or a message that says what is wrong with it. No torch here."""
+
+import math
+from collections.abc import Callable, Collection
+from typing import Final, TypeVar
+
+from fashionbench.errors import InputError
+
+__all__ = ["MOST_SEEDS", "most_seeds", "number", "one_of", "optional", "prices", "seeds", "some_of", "words"]
+
+MOST_SEEDS: Final = 1_000
+
+MOST_PRICES: Final = 100
+
+SHOWN: Final = 60
+"""Characters of a wrong text that a message quotes."""
+
+T = TypeVar("T")
+
+Word = TypeVar("Word", bound=str)
+
+
+def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    """Return a parser that reads an empty text as None."""
+    return lambda text: parse(text) if text else None
+
+
+def one_of(option: str, known: tuple[Word, ...]) -> Callable[[str], Word]:
+    """Return a parser of one of some words."""
+
+    def parse(text: str) -> Word:
+        for word in known:
+            if text == word:
+                return word
+        raise InputError(
+            f"unknown {option} {text[:SHOWN]!r}",
+            expected=f"one of {', '.join(known)}",
+            remedy=f"give --{option} one of those",
+        )
+
+    return parse
+
+
+def some_of(option: str, known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of a comma-separated list of some words."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        parts = words(text)
+        for part in parts:
+            if part not in known:
+                raise InputError(
+                    f"unknown {option} {part[:SHOWN]!r}",
+                    expected=f"one or more of {', '.join(known)}",
+                    remedy=f"give --{option} those, separated by commas",
+                )
+        return parts
+
+    return parse
+
+
+def number(option: str, *, example: str) -> Callable[[str], float]:
+    """Return a parser of a finite number that is not negative."""
+
+    def parse(text: str) -> float:
+        found = _number(text)
+        if found is None:
+            raise InputError(
+                f"invalid {option} {text[:SHOWN]!r}",
+                expected=f"a number, 0 or more, such as {example}",
+                remedy=f"give --{option} such a number",
+            )
+        return found
+
+    return parse
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number that is not negative, None where the text is no such number."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if 0 <= found < math.inf else None
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the parts of a comma-separated list, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds: a single number says how many (``3``: 0, 1, 2), a list says which (``0,7`` or ``7,``).
+
+    Raises:
+        InputError: No such number or list.
+
+    """
+    parts = [part.strip() for part in text.removesuffix(",").split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts) or len(text) > 10 * MOST_SEEDS:
+        raise InputError(
+            f"unknown seeds {text[:SHOWN]!r}",
+            expected="a number such as 3, or a list such as 0,1,2",
+            remedy="give --seeds one of those",
+        )
+    numbers = tuple(dict.fromkeys(int(part) for part in parts))
+    found = numbers if "," in text else tuple(range(min(numbers[0], MOST_SEEDS + 1)))
+    if not 1 <= len(found) <= MOST_SEEDS or max(found) >= 2**32:
+        raise InputError(
+            f"seeds {text[:SHOWN]!r} are out of range",
+            expected=f"1 to {MOST_SEEDS:,} seeds, each below 2^32",
+            remedy="give --seeds a number such as 3, or a list such as 0,1,2",
+        )
+    return found
+
+
+def most_seeds(text: str) -> int:
+    """Return up to how many seeds a run until the verdict is decided may train.
+
+    Raises:
+        InputError: No such number.
+
+    """
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_SEEDS):
+        raise InputError(
+            f"invalid until-decided {text[:SHOWN]!r}",
+            expected=f"a number of seeds up to {MOST_SEEDS:,}, such as 20",
+            remedy="give --until-decided such a number",
+        )
+    return int(text)
+
+
+def prices(text: str) -> dict[str, float]:
+    """Return the price of an hour by device: ``cuda=1.20,cpu=0.05``.
+
+    Raises:
+        InputError: No such prices.
+
+    """
+    found: dict[str, float] = {}
+    for part in text.split(",")[:MOST_PRICES] if text else []:
+        device, _, amount = part.partition("=")
+        price = _number(amount)
+        if price is None:
+            raise InputError(
+                f"invalid price-per-hour {part.strip()[:SHOWN]!r}",
+                expected="a device and a number, 0 or more, such as cpu=0.05",
+                remedy="give --price-per-hour such prices, separated by commas",
+            )
+        found[device.strip()] = price
+    return found

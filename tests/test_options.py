@@ -1,0 +1,194 @@
+"""Each option exists once: the commands, pytest and README's table have its default and its help, and no others."""
+
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+import typer
+
+from fashionbench import cli, options
+from fashionbench.catalogue import CATALOGUE, DATASETS, STUDY_MODELS
+from fashionbench.data.torchvision_sets import NAMED
+from fashionbench.errors import InputError
+from fashionbench.models import registry
+from fashionbench.models.baselines import BASELINES
+from fashionbench.options import Option
+from fashionbench.recipe import RECIPES
+from fashionbench.running.plan import RunOptions, make_plan
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = {
+    "run": (*options.RUN_OPTIONS, *options.CLUSTER_OPTIONS),
+    "report": options.REPORT_OPTIONS,
+    "compare": options.COMPARE_OPTIONS,
+    "data": options.DATA_OPTIONS,
+    "devices": options.DEVICES_OPTIONS,
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_its_options_with_their_defaults_and_help(command: str) -> None:
+    parameters = {
+        each.name: each
+        for each in typer.main.get_command(cli.app).commands[command].params  # type: ignore[attr-defined]  # a group
+        if each.param_type_name == "option"
+    }
+
+    assert [*parameters] == [option.name for option in COMMANDS[command]]
+    for option in COMMANDS[command]:
+        parameter = parameters[option.name]
+        assert parameter.opts == [option.flag]
+        assert (parameter.default or "", parameter.help, parameter.is_flag) == (
+            option.default,
+            option.help,
+            option.is_flag,
+        )
+
+
+class Parser:
+    """Stands for pytest's parser, and keeps what is added to it."""
+
+    def __init__(self) -> None:
+        self.added: dict[str, dict[str, Any]] = {}
+
+    def getgroup(self, _: str) -> "Parser":
+        return self
+
+    def addoption(self, flag: str, **how: Any) -> None:  # noqa: ANN401 - as pytest has it
+        self.added[flag] = how
+
+
+def options_of_pytest() -> dict[str, dict[str, Any]]:
+    spec = spec_from_file_location("bench_conftest", ROOT / "bench" / "conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    conftest = module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    parser = Parser()
+    conftest.pytest_addoption(parser)
+    return parser.added
+
+
+def test_pytest_has_the_options_of_a_run_with_their_defaults_and_help() -> None:
+    added = options_of_pytest()
+
+    assert [*added] == [option.flag for option in options.RUN_OPTIONS]
+    for option in options.RUN_OPTIONS:
+        assert added[option.flag]["help"] == f"{option.help} (default: {option.shown_default})"
+        assert added[option.flag].get("default", "") == option.default
+
+
+def plain(cell: str) -> str:
+    """Return a cell of a Markdown table without links and code marks."""
+    return re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell).replace("`", "").strip()
+
+
+def test_readme_describes_each_option_of_a_run_with_its_default() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [
+        tuple(plain(cell) for cell in line.strip("|").split(" | "))
+        for line in readme.partition("## Options\n")[2].partition("\n### ")[0].splitlines()
+        if line.startswith("| `--")
+    ]
+
+    assert rows == [(option.flag, option.help, option.shown_default) for option in COMMANDS["run"]]
+
+
+def test_the_names_in_help_are_the_names_that_there_are() -> None:
+    assert options.RECIPE.help.startswith(f"how to train: {', '.join(RECIPES)}, or ")
+    assert {*registry.MODELS, *BASELINES} == {*CATALOGUE}
+    assert {"fashion-mnist", *NAMED, "digits"} == {*DATASETS}
+
+
+def test_another_model_in_the_registry_changes_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        registry, "MODELS", MappingProxyType({"mine": registry.MODELS["fashioncnn"], **registry.MODELS})
+    )
+
+    plan = make_plan(RunOptions.read({}))
+
+    assert plan.models == STUDY_MODELS
+    assert options_of_pytest()["--models"]["default"] == ",".join(STUDY_MODELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("1", (0,)), ("3", (0, 1, 2)), ("0,1,2", (0, 1, 2)), ("7,", (7,)), (" 5 , 5,6", (5, 6))]
+)
+def test_a_number_says_how_many_seeds_and_a_list_says_which(text: str, seeds: tuple[int, ...]) -> None:
+    assert options.SEEDS.parse(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        *((text, "unknown seeds '") for text in ("", "x", "-1", "1.5", "0,,1", "\u0663", "1" * 20_000)),
+        *((text, "seeds '.*' are out of range") for text in ("0", "1001", "4294967296,", "9" * 50)),
+    ],
+)
+def test_text_that_names_no_seeds_is_refused(text: str, found: str) -> None:
+    with pytest.raises(InputError) as refused:
+        options.SEEDS.parse(text)
+
+    assert re.match(found, refused.value.found)
+    assert len(str(refused.value)) < 250
+    assert "--seeds" in refused.value.remedy
+
+
+@pytest.mark.parametrize("option", [options.MARGIN, options.PRICE, options.PRICE_MONEY, options.LIMIT])
+@pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5"])
+def test_text_that_is_no_number_is_refused(option: Option[Any], text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        option.parse(text)
+
+    assert refused.value.found == f"invalid {option.name.replace('_', '-')} '{text}'"
+    assert refused.value.expected.startswith("a number, 0 or more")
+    assert option.flag in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "expected"),
+    [
+        (options.EXECUTION, "slow", "one of fast, plain"),
+        (options.PRECISION, "fp8", "one of fp32, bf16, tf32"),
+        (options.ENGINE, "slurm", "one of local, ray"),
+        (options.FORMAT, "docx", "one or more of html, pdf, md, json"),
+    ],
+)
+def test_an_unknown_word_is_refused_with_those_that_there_are(option: Option[Any], text: str, expected: str) -> None:
+    with pytest.raises(InputError) as refused:
+        option.parse(text)
+
+    assert refused.value.found == f"unknown {option.name} '{text}'"
+    assert refused.value.expected == expected
+    assert option.flag in refused.value.remedy
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "many", "1001", "9" * 30])
+def test_text_that_is_no_number_of_seeds_is_refused(text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        options.UNTIL_DECIDED.parse(text)
+
+    assert refused.value.found == f"invalid until-decided '{text}'"
+    assert refused.value.expected == "a number of seeds up to 1,000, such as 20"
+
+
+def test_prices_are_read_by_device() -> None:
+    assert options.PRICE_PER_HOUR.parse("cuda=1.20, cpu=0") == {"cuda": 1.2, "cpu": 0.0}
+    assert options.PRICE_PER_HOUR.parse("") == {}
+
+
+@pytest.mark.parametrize("text", ["cpu", "cpu=-1", "cpu=1,", "cpu=much"])
+def test_text_that_is_no_price_per_hour_is_refused(text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        options.PRICE_PER_HOUR.parse(text)
+
+    assert refused.value.found.startswith("invalid price-per-hour '")
+    assert refused.value.expected == "a device and a number, 0 or more, such as cpu=0.05"
+
+
+def test_an_option_that_is_not_given_has_its_default_and_an_empty_one_is_unset() -> None:
+    assert RunOptions.read({}) == RunOptions.read({option.name: option.default for option in COMMANDS["run"]})
+    assert RunOptions.read({"price": "", "data": "", "limit": ""}) == RunOptions.read({})
