@@ -1,4 +1,4 @@
-"""Fixtures that several test folders share."""
+"""Fixtures that several test folders share, and how their tests share processes."""
 
 import os
 import shutil
@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Final
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it: other cores are for other tests
 
 import pytest
-import torch
 from hypothesis import settings
-
-from fashionbench.data.dataset import Dataset
-from fashionbench.data.fashion_mnist import find_dataset
-from fashionbench.data.readers import IDX_NAMES
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster as RayCluster
+
+    from fashionbench.data.dataset import Dataset
 
 settings.register_profile("fuzz", max_examples=20_000, deadline=5_000)
 settings.register_profile("usual", max_examples=100, deadline=5_000)
@@ -40,11 +37,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         config.option.dist = "loadgroup"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            for fixture in SINGLE.keys() & {*getattr(item, "fixturenames", ())}:
-                item.add_marker(pytest.mark.xdist_group(SINGLE[fixture]))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in SINGLE.keys() & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.xdist_group(SINGLE[fixture]))
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +48,8 @@ def _two_threads(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("threads") is None:
         yield
         return
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -65,8 +63,10 @@ def sample_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> "Dataset":
     """The small real sample: 400 training and 200 test images."""
+    from fashionbench.data.fashion_mnist import find_dataset
+
     return find_dataset(
         SAMPLE, environ={}, cache=tmp_path_factory.mktemp("cache"), announce=lambda _: None, allow_sample=True
     )
@@ -77,15 +77,15 @@ def folder(tmp_path: Path, sample_folder: Path) -> Path:
     """A copy of the sample that a test may spoil."""
     copy = tmp_path / "data"
     copy.mkdir()
-    for name in IDX_NAMES:
-        shutil.copy(sample_folder / name, copy)
+    for path in sample_folder.glob("*-ubyte"):
+        shutil.copy(path, copy)
     return copy
 
 
 @pytest.fixture(scope="session")
 def nodes() -> Iterator["RayCluster"]:
     """Start a Ray cluster of three nodes on this machine: real processes, real sockets."""
-    from ray.cluster_utils import Cluster as RayCluster  # noqa: PLC0415 - Ray is an extra, and takes its time
+    from ray.cluster_utils import Cluster as RayCluster
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it, and the docs advise it

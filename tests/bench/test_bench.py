@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {**os.environ, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "COLUMNS": "200"}
+    """Return the environment without what the pytest that runs these tests says of itself."""
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return {**theirs, "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "COLUMNS": "200"}
 
 
 WITHOUT_TORCH = """
@@ -35,11 +37,11 @@ main()
 """
 
 
-def call(environ: dict[str, str], *arguments: str | Path, path: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def call(environ: dict[str, str], *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - this Python, on our own words
         [sys.executable, "-m", *map(str, arguments)],
-        cwd=ROOT,
-        env={**environ, "PYTHONPATH": str(path)},
+        cwd=folder,
+        env={**environ, "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))},
         capture_output=True,
         text=True,
         check=False,
@@ -71,7 +73,7 @@ def test_the_benchmark_passes_and_says_where_its_report_lies(
     for name in ("report.html", "report.md", "report.pdf", "verdict.json"):
         assert f"Wrote {out / name}" in measured.stdout
         assert (out / name).stat().st_size > 0
-    assert "8 passed, 8 skipped" in measured.stdout
+    assert "8 passed, 8 skipped, 4 deselected" in measured.stdout
     assert re.search(r"\[1/4\] fashioncnn on cpu, seed 0: 100%, epoch 1/1, loss \d\.\d{3}, validation", measured.stdout)
 
 
@@ -106,19 +108,19 @@ def test_pytest_benchmarks_time_is_the_records_training_time(out: Path) -> None:
         assert timed == pytest.approx(recorded, rel=0.01)
 
 
-def test_executions_are_compared_only_on_request(environ: dict[str, str]) -> None:
-    usual = call(environ, "pytest", "bench/", "--collect-only", "-q", "--devices", "cpu").stdout
+def test_executions_are_compared_only_on_request(
+    measured: subprocess.CompletedProcess[str], environ: dict[str, str]
+) -> None:
     asked = call(environ, "pytest", "bench/", "--collect-only", "-q", "--devices", "cpu", "-m", "execution").stdout
 
-    assert "bench_training[resnet18-cpu-0]" in usual
-    assert "bench_execution" not in usual
+    assert "bench_execution" not in measured.stdout
     assert asked.count("bench_execution[") == 4
     assert "bench_training" not in asked
 
 
 @pytest.mark.usefixtures("measured")
 def test_pytest_benchmark_compares_the_json(environ: dict[str, str], out: Path) -> None:
-    compared = call(environ, "pytest_benchmark", "compare", out / "benchmark.json")
+    compared = call(environ, "pytest_benchmark", "compare", out / "benchmark.json", folder=out)
 
     assert compared.returncode == 0, compared.stderr
     assert "bench_training[resnet18-cpu-0]" in compared.stdout
@@ -128,7 +130,7 @@ def test_pytest_benchmark_compares_the_json(environ: dict[str, str], out: Path) 
 def test_the_report_is_made_again_without_torch(environ: dict[str, str], out: Path, tmp_path: Path) -> None:
     (tmp_path / "without_torch.py").write_text(WITHOUT_TORCH)
 
-    made = call(environ, "without_torch", "report", out / "benchmark.json", "--out", tmp_path, path=tmp_path)
+    made = call(environ, "without_torch", "report", out / "benchmark.json", "--out", tmp_path, folder=tmp_path)
 
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "report.html").read_bytes() == (out / "report.html").read_bytes()
@@ -153,18 +155,25 @@ def test_a_wrong_option_ends_the_session_with_one_line(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_keeps_what_is_finished_and_the_next_run_goes_on(
-    environ: dict[str, str], tmp_path: Path, sent: signal.Signals, status: int
+@pytest.mark.parametrize(
+    ("program", "typed", "sent", "status"),
+    [
+        (("-m", "pytest", "bench/bench_training.py"), "pytest bench/bench_training.py", signal.SIGINT, 130),
+        (("-c", "from fashionbench.cli import main; main()", "run"), "fashionbench run", signal.SIGTERM, 143),
+    ],
+    ids=["pytest", "fashionbench"],
+)
+def test_an_interrupt_keeps_what_is_finished_and_tells_how_to_go_on(
+    environ: dict[str, str], tmp_path: Path, program: tuple[str, ...], typed: str, sent: signal.Signals, status: int
 ) -> None:
     recipe = tmp_path / "long.toml"
     recipe.write_text("epochs = 10000\nis_result = false\n")
     options = ("--recipe", str(recipe), "--data", "tests/data", "--devices", "cpu", "--out", str(tmp_path / "out"))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job behind & ignores it, and so would ours
     process = subprocess.Popen(  # noqa: S603 - this Python, on our own words
-        [sys.executable, "-m", "pytest", "bench/bench_training.py", *options],
+        [sys.executable, *program, *options, "--models", "fashioncnn", "--fresh"],
         cwd=ROOT,
-        env=environ,
+        env={**environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -177,7 +186,8 @@ def test_an_interrupt_keeps_what_is_finished_and_the_next_run_goes_on(
     said += process.communicate(timeout=60)[0]
 
     assert process.returncode == status
-    assert "Interrupted. Finished trainings: 0, kept in" in said
-    assert "Go on with: pytest bench/bench_training.py --recipe" in said
+    assert f"Interrupted. Finished trainings: 0, kept in {tmp_path / 'out' / 'records'}\n" in said
+    assert f"Go on with: {typed} --recipe {recipe} " in said
+    assert "--fresh" not in said.partition("Go on with")[2]  # it would throw away what is kept
     assert len([*(tmp_path / "out" / "checkpoints").glob("*.pt")]) == 1
     assert not (tmp_path / "out" / ".lock").exists()
