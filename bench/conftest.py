@@ -83,7 +83,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or not session.items:
         return
-    start_fork_server()  # its imports pass beside the checks
+    start_fork_server()  # its imports run during the checks
     plan = config.stash[PLAN]
     picked = {item.name for item in session.items}
     opened = ExitStack()
@@ -151,7 +151,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, o
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """After Ctrl-C or SIGTERM, say what is kept and how to go on, with the exit status that shells expect."""
+    """After Ctrl-C or SIGTERM, say what is kept and how to resume, with the exit status that shells expect."""
     yield
     if INTERRUPT in session.config.stash and RUN in session.config.stash:
         session.exitstatus = tell_interrupted(session.config.stash[RUN], session.config.stash[INTERRUPT])

@@ -34,12 +34,12 @@ ROWS: Final[tuple[tuple[str, str, Mapping[str, Any], tuple[int, ...]], ...]] = (
 
 def train(*, model: str, images: int = 6_000, batch: int = 100, epochs: int = 1) -> float:
     """Measure one case and return its seconds on the training clock."""
-    from cases import measure  # noqa: PLC0415 - a report's process needs no torch
+    from cases import measure
 
-    from fashionbench.data.fashion_mnist import cache_folder, find_dataset  # noqa: PLC0415 - the same
-    from fashionbench.devices.device import list_devices  # noqa: PLC0415 - the same
-    from fashionbench.recipe import Recipe  # noqa: PLC0415 - the same
-    from fashionbench.training.case import Case  # noqa: PLC0415 - a report's process needs no torch
+    from fashionbench.data.fashion_mnist import cache_folder, find_dataset
+    from fashionbench.devices.device import list_devices
+    from fashionbench.recipe import Recipe
+    from fashionbench.training.case import Case
 
     dataset = find_dataset(None, environ=os.environ, cache=cache_folder(), announce=lambda _: None)
     recipe = Recipe(
@@ -58,7 +58,7 @@ def train(*, model: str, images: int = 6_000, batch: int = 100, epochs: int = 1)
 
 def run_seeds(seeds: int) -> float:
     """Run whole cases from the command line and return their seconds; the memory is that of the run, not its cases."""
-    from fashionbench import cli  # noqa: PLC0415 - the others need none of it
+    from fashionbench import cli
 
     with tempfile.TemporaryDirectory() as out:
         recipe = Path(out, "growth.toml")
@@ -76,9 +76,9 @@ def run_seeds(seeds: int) -> float:
 
 def report(records: int) -> float:
     """Draw the report of some records and return its seconds."""
-    from synthetic import make_training  # noqa: PLC0415 - the others need none of it
+    from synthetic import make_training
 
-    from fashionbench.report.page import write_report  # noqa: PLC0415 - the same
+    from fashionbench.report.page import write_report
 
     made = [make_training(model, seed=seed) for seed in range(records // 2) for model in ("fashioncnn", "resnet18")]
     with tempfile.TemporaryDirectory() as out:
@@ -99,7 +99,7 @@ def ask(what: str, options: Mapping[str, Any]) -> tuple[float, int]:
     """Measure in a new process and return seconds and peak bytes."""
     given = {name: value for name, value in options.items() if name != "threads"}
     threads = {"OMP_NUM_THREADS": str(options["threads"])} if "threads" in options else {}
-    done = subprocess.run(  # noqa: S603 - this Python, this file
+    done = subprocess.run(
         [sys.executable, __file__, what, json.dumps(given)],
         env={**os.environ, **threads},
         stdout=subprocess.PIPE,

@@ -52,7 +52,7 @@ def test_version_is_printed_without_waiting_for_torch() -> None:
     code = (
         "import sys; from fashionbench.cli import app; app(['--version'], standalone_mode=False); print(*sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     said, modules = done.stdout.splitlines()
     pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -167,8 +167,8 @@ def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
 
     said = capsys.readouterr().out
     assert f"Interrupted. Finished trainings: 0, kept in {tmp_path / 'records'}\n" in said
-    assert re.search(r"Go on with: fashionbench run .*\n", said)
-    assert "--fresh" not in said.partition("Go on with")[2]
+    assert re.search(r"Resume with: fashionbench run .*\n", said)
+    assert "--fresh" not in said.partition("Resume with")[2]
     assert not (tmp_path / ".lock").exists()
 
 

@@ -16,7 +16,7 @@ HEAVY = ("matplotlib", "numpy", "pandas", "pydantic", "scipy", "torch")
 def loaded_after(code: str) -> set[str]:
     """Return which heavy libraries a fresh Python has loaded after some code."""
     script = f"import sys\n{code}\nprint(*(name for name in {HEAVY} if name in sys.modules))"
-    ended = subprocess.run(  # noqa: S603 - this Python, our script
+    ended = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     return set(ended.stdout.splitlines()[-1].split())

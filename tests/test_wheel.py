@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(folder: Path, environ: dict[str, str], *command: str | Path) -> str:
-    done = subprocess.run(  # noqa: S603 - our own commands
+    done = subprocess.run(
         [*map(str, command)], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -97,7 +97,7 @@ class Cluster:
             Exception: What the function raises.
 
         """
-        import ray  # noqa: PLC0415 - an extra
+        import ray
 
         reasons = []
         given = [self._store(each) for each in args]
@@ -133,7 +133,7 @@ class Cluster:
             FashionBenchError: What a case's own checks refuse.
 
         """
-        import ray  # noqa: PLC0415 - an extra
+        import ray
 
         waiting, losses = list(jobs), Counter[Job]()
         running: dict[Any, tuple[Job, Node]] = {}
@@ -158,7 +158,7 @@ class Cluster:
                     reason = self._describe_loss(node, error)
                     if losses[job] < MOST_LOSSES:
                         waiting.insert(0, job)
-                        yield job, f"{job.case.name}: {reason}; it goes on from its newest checkpoint"
+                        yield job, f"{job.case.name}: {reason}; it resumes from its newest checkpoint"
                     else:
                         provenance = replace(job.provenance, environment=node.environment(job.case.device))
                         yield job, record_failure(job.case, dataset, provenance, reason)
@@ -202,7 +202,7 @@ class Cluster:
 
     def _store(self, value: object) -> object:
         """Return a data set as a reference, so that it crosses to each node once; anything else as it is."""
-        import ray  # noqa: PLC0415 - an extra
+        import ray
 
         if not isinstance(value, Dataset):
             return value
@@ -211,7 +211,7 @@ class Cluster:
         return self._stored[id(value)][0]
 
     def _drop_if_dead(self, node: Node) -> None:
-        import ray  # noqa: PLC0415 - an extra
+        import ray
 
         try:
             ray.get(task_on(node, platform.node, num_cpus=0).remote(), timeout=SECONDS_TO_LIVE)
@@ -232,11 +232,11 @@ def open_cluster(address: str | None, models: Sequence[str], command: str) -> It
         SetupError: Ray is not installed, nothing answers, or no node can measure.
 
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would tell its makers of each use
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report each use to its makers
     # of a Ray that is started here: else its workers give way to whatever else the machine does, and minutes grow
     os.environ.setdefault("RAY_worker_niceness", "0")
     try:
-        import ray  # noqa: PLC0415 - an extra
+        import ray
     except ImportError as error:
         raise SetupError(
             "Ray is not installed",
@@ -253,7 +253,7 @@ def open_cluster(address: str | None, models: Sequence[str], command: str) -> It
         raise SetupError(
             f"no Ray cluster answers at {address or 'this machine'} ({str(error).partition(chr(10))[0][:120]})",
             expected="the address of a running cluster, as host:6379",
-            remedy="start one with ray start --head, or mend --address",
+            remedy="start one with ray start --head, or correct --address",
         ) from error
     try:
         nodes, left_out = find_nodes(models, command)
@@ -263,15 +263,15 @@ def open_cluster(address: str | None, models: Sequence[str], command: str) -> It
 
 
 def _first_with_news(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out
-    import ray  # noqa: PLC0415 - an extra
+    import ray
 
     ready, _ = ray.wait(streams, num_returns=1)
     return ready[0]
 
 
 def _cancel(streams: Collection[Any]) -> None:
-    """Cancel what still runs: told so, a worker lets its child save and takes its folder away."""
-    import ray  # noqa: PLC0415 - an extra
+    """Cancel what still runs: a worker then lets its process save, and removes its folder."""
+    import ray
 
     for stream in streams:
         ray.cancel(stream)

@@ -65,8 +65,8 @@ class Node:
 
 def task_on(node: Node, function: Callable[..., object], **options: object) -> Any:  # noqa: ANN401 - Ray's own types
     """Return a function as a Ray task bound to a node; what to do where it is lost is decided here, not by Ray."""
-    import ray  # noqa: PLC0415 - an extra
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - the same
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     strategy = NodeAffinitySchedulingStrategy(node.id, soft=False)
     # not by .options(): only so Ray ends a worker that had GPUs, whose fork server would show those to later cases
@@ -89,7 +89,7 @@ def find_nodes(models: Sequence[str], command: str) -> tuple[list[Node], tuple[s
         SetupError: No node can measure.
 
     """
-    import ray  # noqa: PLC0415 - an extra
+    import ray
 
     _, _, own = describe_node(models, command)
     asked = []

@@ -65,14 +65,14 @@ def check_fit(case: Case, dataset: Dataset) -> None:
         raise InputError(
             f"model {case.model!r} fails on images of {size} ({said})",
             expected=wanted,
-            remedy="mend the model, or choose another with --models",
+            remedy="correct the model, or choose another with --models",
         ) from error
     if not isinstance(found, torch.Tensor) or found.shape != (2, classes):
         what = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
         raise InputError(
             f"model {case.model!r} gives {what} for 2 images of {size}",
             expected=wanted,
-            remedy="mend the model, or choose another with --models",
+            remedy="correct the model, or choose another with --models",
         )
     if case.execution == "fast":
         _check_rewriting(case, dataset, images)

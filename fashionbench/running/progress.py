@@ -63,7 +63,7 @@ class Display:
 
     @contextmanager
     def watch(self, case: Case) -> Iterator[Callable[[Tick], None]]:
-        """Show one case while the block runs; what the block gets is to be told of each tick."""
+        """Show one case while the block runs; the block calls what it gets with each tick."""
         place = min(self._total - len(self._left) + 1, self._total)  # one that begins again is not counted twice
         at = next((at for at, (other, _) in enumerate(self._left) if other == case), None)
         seconds = self._left.pop(at)[1] if at is not None else 0.0
@@ -107,13 +107,13 @@ class Display:
         self._bars.refresh()
 
     def _line_writer(self, name: str, key: object, case: Case) -> Callable[[Tick], None]:
-        told = time.perf_counter()
+        written_at = time.perf_counter()
 
         def write(tick: Tick) -> None:
-            nonlocal told
+            nonlocal written_at
             self._expect(case, tick)
-            if tick.validation_accuracy is not None or time.perf_counter() - told > SECONDS_BETWEEN_LINES:
-                told = time.perf_counter()
+            if tick.validation_accuracy is not None or time.perf_counter() - written_at > SECONDS_BETWEEN_LINES:
+                written_at = time.perf_counter()
                 self.say(f"{name}: {tick.step / tick.steps:.0%}, {self._note(key, case, tick)}")
 
         return write

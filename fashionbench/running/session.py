@@ -51,7 +51,7 @@ P = ParamSpec("P")
 
 T = TypeVar("T")
 CaseKey = tuple[str, Device, int]
-"""Model, device and seed, which tell the cases of one plan apart."""
+"""Model, device and seed, which distinguish the cases of one plan."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -112,7 +112,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     console: Console,
     cluster: Cluster | None = None,
 ) -> Iterator[Run]:
-    """Check in seconds what would otherwise fail after an hour, say what is to come, and hold the output folder.
+    """Check in seconds what would otherwise fail after an hour, say what is to come, and lock the output folder.
 
     Inside the block SIGTERM raises ``Terminated``.
 
@@ -218,10 +218,10 @@ def _sigterm_raises() -> Iterator[None]:
 
 
 def tell_interrupted(run: Run, interrupt: KeyboardInterrupt) -> int:
-    """Say what is finished and how to go on, and return the exit status, 130 or 143 as shells have it."""
+    """Say what is finished and how to resume, and return the exit status, 130 or 143 as shells have it."""
     finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
     run.display.say(f"Interrupted. Finished trainings: {len(finished)}, kept in {run.out / 'records'}")
-    run.display.say(f"Go on with: {run.command.replace(' --fresh', '')}")
+    run.display.say(f"Resume with: {run.command.replace(' --fresh', '')}")
     return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
@@ -233,7 +233,7 @@ def _call(cluster: Cluster | None, device: Device, function: Callable[P, T], *ar
 
 
 def measure_peak_of(run: Run, device: Device) -> None:
-    """Measure the peak of a device, once; None is kept where it cannot be told."""
+    """Measure the peak of a device, once; None is kept where it cannot be measured."""
     if device not in run.peaks:
         try:
             run.peaks[device] = _call(run.cluster, device, measure_peak, device, run.plan.precision)
@@ -277,7 +277,7 @@ def finish_run(run: Run) -> Report:
 def _expect(
     plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None], cluster: Cluster | None
 ) -> list[tuple[Case, float]]:
-    """Estimate each model on each device once; one that fails is told here, and will be recorded as failed."""
+    """Estimate each model on each device once; one that fails is named here, and will be recorded as failed."""
     names = name_devices(plan.devices)
     known: dict[tuple[str, Device], float] = {}
     for case in cases:

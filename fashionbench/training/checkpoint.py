@@ -29,7 +29,7 @@ class Stopped(Exception):  # noqa: N818 - a wish, not an error
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class State:
-    """All that decides how a training goes on, and what it has left behind so far."""
+    """All that decides how a training continues, and what it has produced so far."""
 
     model: nn.Module
     optimizer: Adam
@@ -112,9 +112,9 @@ class Checkpoints:
 
     Args:
         path: The newest; the one before has the suffix ``.before``.
-        stop: Tells whether the training is to be saved and left at once.
+        stop: Says whether the training is to be saved and stopped at once.
         seconds_between: How often to save.
-        warn: Is told in a line when a checkpoint cannot be written or read; the training goes on.
+        warn: Called with one line when a checkpoint cannot be written or read; the training continues.
 
     """
 
@@ -131,7 +131,7 @@ class Checkpoints:
         self._saved = time.perf_counter()
 
     def due(self) -> bool:
-        """Tell whether to save now."""
+        """Return whether to save now."""
         return self._stop() or time.perf_counter() - self._saved >= self._seconds_between
 
     def save(self, state: State) -> None:
@@ -148,7 +148,7 @@ class Checkpoints:
             raise Stopped
 
     def restore(self, state: State) -> bool:
-        """Let a state go on from the newest whole checkpoint; False where there is none."""
+        """Restore a state from the newest whole checkpoint; return False where there is none."""
         for path in _generations(self._path):
             try:
                 content = path.read_bytes()
@@ -166,14 +166,14 @@ class Checkpoints:
 
 
 def keep_checkpoint(path: Path, content: bytes, warn: Callable[[str], None]) -> None:
-    """Write a checkpoint's file, keeping the one before; where that fails, ``warn`` is told and all goes on."""
+    """Write a checkpoint's file, keeping the one before; ``warn`` is called where that fails."""
     newest, before = _generations(path)
     try:
         if newest.exists():
             newest.replace(before)
         write_whole(newest, content)
     except OSError as error:
-        warn(f"A checkpoint could not be written ({error.strerror}); the training goes on without it")
+        warn(f"A checkpoint could not be written ({error.strerror}); the training continues without it")
 
 
 def remove_checkpoints(path: Path) -> None:

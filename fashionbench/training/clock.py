@@ -31,7 +31,7 @@ class TrainingClock:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hold the running clock inside the block."""
+        """Pause the running clock inside the block."""
         self._seconds = self()
         self._started = None
         try:

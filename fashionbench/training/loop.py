@@ -163,15 +163,15 @@ def _train_epoch(
     step: TrainingStep,
 ) -> None:
     state.model.train()
-    told, shown = time.perf_counter(), len(state.step_losses)
+    last_tick, shown = time.perf_counter(), len(state.step_losses)
     for images, labels in batches:
         state.step_losses.append(step(images, labels))
         if isinstance(state.schedule, OneCycleLR):
             state.schedule.step()
         # reading a loss waits for the device, so it is done about once a second and not per step
-        if time.perf_counter() - told >= SECONDS_BETWEEN_TICKS:
+        if time.perf_counter() - last_tick >= SECONDS_BETWEEN_TICKS:
             tick(float(torch.stack(state.step_losses[shown:]).mean()))
-            told, shown = time.perf_counter(), len(state.step_losses)
+            last_tick, shown = time.perf_counter(), len(state.step_losses)
         keep()
 
 

@@ -38,7 +38,7 @@ main()
 
 
 def call(environ: dict[str, str], *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - this Python, on our own words
+    return subprocess.run(
         [sys.executable, "-m", *map(str, arguments)],
         cwd=folder,
         env={**environ, "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))},
@@ -170,7 +170,7 @@ def test_an_interrupt_keeps_what_is_finished_and_tells_how_to_go_on(
     recipe.write_text("epochs = 10000\nis_result = false\n")
     options = ("--recipe", str(recipe), "--data", "tests/data", "--devices", "cpu", "--out", str(tmp_path / "out"))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job behind & ignores it, and so would ours
-    process = subprocess.Popen(  # noqa: S603 - this Python, on our own words
+    process = subprocess.Popen(
         [sys.executable, *program, *options, "--models", "fashioncnn", "--fresh"],
         cwd=ROOT,
         env={**environ, "PYTHONPATH": str(ROOT)},
@@ -187,7 +187,7 @@ def test_an_interrupt_keeps_what_is_finished_and_tells_how_to_go_on(
 
     assert process.returncode == status
     assert f"Interrupted. Finished trainings: 0, kept in {tmp_path / 'out' / 'records'}\n" in said
-    assert f"Go on with: {typed} --recipe {recipe} " in said
-    assert "--fresh" not in said.partition("Go on with")[2]  # it would throw away what is kept
+    assert f"Resume with: {typed} --recipe {recipe} " in said
+    assert "--fresh" not in said.partition("Resume with")[2]  # it would throw away what is kept
     assert len([*(tmp_path / "out" / "checkpoints").glob("*.pt")]) == 1
     assert not (tmp_path / "out" / ".lock").exists()

@@ -228,7 +228,7 @@ try:
 except SetupError as error:
     print(error)
 """
-    ended = subprocess.run(  # noqa: S603 - this Python, our script
+    ended = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COVERAGE_PROCESS_START": ""},
         capture_output=True,

@@ -184,7 +184,7 @@ def test_a_case_that_loses_its_process_again_and_again_counts_as_failed(
     assert records[0].status == "failed"
     assert records[0].reason.startswith("its process was lost on ")
     assert len(lost) == 2
-    assert "it goes on from its newest checkpoint" in lost[0]
+    assert "it resumes from its newest checkpoint" in lost[0]
     assert cluster.nodes
 
 

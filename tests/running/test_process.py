@@ -176,7 +176,7 @@ if __name__ == "__main__":
     )
     told = tmp_path / "pid"
     folder = Path(__file__).parent
-    process = subprocess.Popen(  # noqa: S603 - this Python, our script
+    process = subprocess.Popen(
         [sys.executable, str(script), str(told), str(folder.parent / "data"), str(tmp_path / "cache")],
         env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"},
     )

@@ -184,7 +184,7 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
     curves = run(network(), Checkpoints(tmp_path / "case.pt", stop=never, seconds_between=0, warn=told.append))
 
     assert torch.equal(curves.step_losses, run(network()).step_losses)
-    assert told[0] == "A checkpoint could not be written (No space left on device); the training goes on without it"
+    assert told[0] == "A checkpoint could not be written (No space left on device); the training continues without it"
 
 
 def test_an_accelerators_generator_is_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""A case is the same case as long as nothing that decides its numbers has changed."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cases import tiny_case
+
+import fashionbench
+from fashionbench.data.dataset import Dataset
+from fashionbench.recipe import Recipe
+from fashionbench.training.identity import MEASURING, identify
+
+PACKAGE = Path(fashionbench.__file__).parent
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the package that a test may change."""
+    return Path(shutil.copytree(PACKAGE, tmp_path / "fashionbench", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def digest_of(package: Path) -> str:
+    code = "import fashionbench.training.identity as each; print(each.__file__, each.code_digest())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=package.parent, capture_output=True, text=True, check=True)
+    where, digest = done.stdout.split()
+    assert Path(where).is_relative_to(package)
+    return digest
+
+
+def test_the_code_digest_covers_the_files_that_decide_numbers_and_no_others(copied: Path) -> None:
+    before = digest_of(copied)
+    for room in ("running", "judging", "report", "records"):
+        (copied / room / "__init__.py").write_text('"""A comment more."""\n')
+    (copied / "cli.py").write_text((copied / "cli.py").read_text() + "# a comment more\n")
+
+    assert digest_of(copied) == before
+    for name in MEASURING:
+        path = copied / name if name.endswith(".py") else copied / name / "__init__.py"
+        path.write_text(path.read_text() + "# a comment more\n")
+        after = digest_of(copied)
+        assert after != before, name
+        before = after
+
+
+def test_every_room_is_declared_to_decide_numbers_or_not_to() -> None:
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+
+    assert rooms - {*MEASURING} == {"running", "judging", "report", "records"}
+
+
+def test_what_decides_numbers_changes_the_identity(sample: Dataset) -> None:
+    case = tiny_case()
+    others = [tiny_case("resnet18"), tiny_case(seed=1), tiny_case(recipe=Recipe(name="tiny", epochs=3))]
+
+    identities = {identify(each, sample) for each in (case, *others)}
+
+    assert len(identities) == 4
+    assert identify(tiny_case(), sample) == identify(case, sample)
+    assert all(re.fullmatch("[0-9a-f]{64}", each) for each in identities)
