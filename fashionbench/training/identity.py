@@ -17,6 +17,7 @@ from fashionbench.training.case import Case
 
 __all__ = ["MEASURING", "Provenance", "code_digest", "identify", "model_digest", "require_same_model"]
 
+PACKAGE: Final = Path(__file__).parents[1]
 MEASURING: Final = ("recipe.py", "data", "devices", "execution", "models", "training")
 """The files and rooms of this package that decide numbers: a change in any of them makes a case another case."""
 
@@ -75,9 +76,8 @@ def require_same_model(model: str, digest: str) -> None:
 
 
 @cache
-def code_digest() -> str:
+def code_digest(package: Path = PACKAGE) -> str:
     """Return the SHA-256 of the code that decides numbers: names and contents of the files of ``MEASURING``."""
-    package = Path(__file__).parents[1]
     paths = [path for name in MEASURING for path in sorted((package / name).rglob("*.py")) or [package / name]]
     digest = hashlib.sha256()
     for path in paths:

@@ -2,19 +2,14 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from cases import tiny_case
 
-import fashionbench
 from fashionbench.data.dataset import Dataset
 from fashionbench.recipe import Recipe
-from fashionbench.training.identity import MEASURING, identify
-
-PACKAGE = Path(fashionbench.__file__).parent
+from fashionbench.training.identity import MEASURING, PACKAGE, code_digest, identify
 
 
 @pytest.fixture
@@ -23,25 +18,20 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PACKAGE, tmp_path / "fashionbench", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def digest_of(package: Path) -> str:
-    code = "import fashionbench.training.identity as each; print(each.__file__, each.code_digest())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=package.parent, capture_output=True, text=True, check=True)
-    where, digest = done.stdout.split()
-    assert Path(where).is_relative_to(package)
-    return digest
-
-
 def test_the_code_digest_covers_the_files_that_decide_numbers_and_no_others(copied: Path) -> None:
-    before = digest_of(copied)
+    code_digest.cache_clear()
+    before = code_digest(copied)
+    code_digest.cache_clear()
     for room in ("running", "judging", "report", "records"):
         (copied / room / "__init__.py").write_text('"""A comment more."""\n')
     (copied / "cli.py").write_text((copied / "cli.py").read_text() + "# a comment more\n")
 
-    assert digest_of(copied) == before
+    assert code_digest(copied) == before
     for name in MEASURING:
         path = copied / name if name.endswith(".py") else copied / name / "__init__.py"
         path.write_text(path.read_text() + "# a comment more\n")
-        after = digest_of(copied)
+        code_digest.cache_clear()
+        after = code_digest(copied)
         assert after != before, name
         before = after
 
