@@ -1,114 +1,143 @@
-"""Each command in the docs is one that the command line takes: as far as the first training, or to its end."""
+"""Each command in the README and the docs is one that the command line accepts, with models and data that exist."""
 
 import re
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
-from ray.cluster_utils import Cluster as RayCluster
 from sklearn.datasets import load_digits
 from synthetic import make_study
 
-from fashionbench import cli
+from fashionbench import cli, options
+from fashionbench.data.dataset import Dataset
+from fashionbench.data.load import load_dataset
+from fashionbench.judging.rule import Thresholds
 from fashionbench.records.store import write_record
-from fashionbench.running import engine as engine_module
-from fashionbench.running import preflight as preflight_module
+from fashionbench.running.plan import RunOptions, make_plan
+from fashionbench.running.preflight import check_fit
 
-DOCS = Path(__file__).parents[1] / "docs"
-COMMANDS = [
-    (path.name, line)
-    for path in sorted(DOCS.glob("*.md"))
-    for block in re.findall(r"^```console\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+LINES = [
+    (page.name, line.lstrip("!"))
+    for page in PAGES
+    for block in [*blocks(page, "console"), *re.findall(r"`([a-z][^`\n]*)`", page.read_text(encoding="utf-8"))]
     for line in block.replace("\\\n", " ").splitlines()
 ]
-OURS = [(name, line.lstrip("!")) for name, line in COMMANDS if line.lstrip("!").startswith("fashionbench ")]
-LOCAL = [each for each in OURS if "--engine ray" not in each[1]]
-SPREAD = [each for each in OURS if each not in LOCAL]
+COMMANDS = [
+    (page, tuple(words))
+    for page, line in LINES
+    if re.match(r"fashionbench [a-z]+ |nox -s bench -- ", line)
+    for _, *words in [shlex.split(re.sub("^nox -s bench -- ", "fashionbench run ", line), comments=True)]
+]
+RUNS = [each for each in COMMANDS if each[1][0] == "run"]
+OTHERS = [each for each in COMMANDS if each[1][0] != "run"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has what the docs speak of."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "mynets.py").write_text(*blocks(ROOT / "docs" / "own-model.md", "python"))
+    (folder / "short.toml").write_text(*blocks(ROOT / "docs" / "ci.md", "toml"))
+    digits = load_digits()
+    rows = np.column_stack([digits.target, digits.images.reshape(len(digits.images), -1)]).astype(int)
+    np.savetxt(folder / "own.csv", rows[:300], fmt="%d", delimiter=",", header="label", comments="")
+    for half in ("train", "test"):
+        for label, name in enumerate(("cat", "dog")):
+            for number in range(20):
+                image = folder / "pets" / half / name / f"{number}.png"
+                image.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (32, 32), (100 * label, number, 0)).save(image)
+    for record in make_study(1):
+        write_record(folder / "after" / "records", record)
+    return folder
 
 
 @pytest.fixture
-def folder(tmp_path: Path, sample_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A current folder that has what the docs speak of."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def folder(written: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same as the current folder, for whose models Python looks there."""
+    monkeypatch.chdir(written)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(preflight_module, "SECONDS_PER_ESTIMATE", 0.0)
-    (python,) = re.findall(r"^```python\n(.*?)^```", (DOCS / "own-model.md").read_text(), re.DOTALL | re.MULTILINE)
-    Path("mynets.py").write_text(python)
-    Path("tiny.toml").write_text((sample_folder / "tiny.toml").read_text())
-    (recipe,) = re.findall(r"^```toml\n(.*?)^```", (DOCS / "ci.md").read_text(), re.DOTALL | re.MULTILINE)
-    Path("short.toml").write_text(recipe.replace("train_images = 12000", "train_images = 300"))
-    digits = load_digits()
-    rows = np.column_stack([digits.target, digits.images.reshape(len(digits.images), -1)]).astype(int)
-    np.savetxt("own.csv", rows, fmt="%d", delimiter=",", header="label", comments="")
-    for half in ("train", "test"):
-        for place, name in enumerate(("cat", "dog")):
-            for number in range(20):
-                image = Path("pets", half, name, f"{number}.png")
-                image.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (32, 32), (100 * place, number, 0)).save(image)
-    for out in ("before", "after", "after/records", "reports/records", "study/records", "swift/records"):
-        for record in make_study(1):
-            write_record(Path(out), record)
-    yield tmp_path
+    yield written
     sys.modules.pop("mynets", None)
 
 
+def parse(words: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the command line gives to a command for its arguments and options."""
+    group = typer.main.get_command(cli.app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return group.commands[words[0]].make_context(words[0], [*words[1:]]).params
+
+
+def load(word: str, sample: Dataset, folder: Path) -> Dataset:
+    if word == options.DATASET.default:
+        return sample
+    return load_dataset(word, None, environ={}, cache=folder / "cache", announce=lambda _: None)
+
+
 def test_there_are_commands_to_try() -> None:
-    assert {name for name, _ in OURS} >= {"own-model.md", "own-data.md", "ci.md", "colab.md", "cluster.md"}
-    assert SPREAD
+    assert {page for page, _ in COMMANDS} >= {
+        *("README.md", "own-model.md", "own-data.md", "ci.md", "colab.md", "cluster.md", "swift.md", "execution.md")
+    }
+    assert {words[0] for _, words in COMMANDS} == {"run", "report", "compare", "data", "devices"}
+    assert any("ray" in words for _, words in RUNS)
 
 
-@pytest.mark.parametrize(("page", "command"), LOCAL)
-@pytest.mark.usefixtures("folder")
-def test_a_command_of_the_docs_is_taken(
-    page: str, command: str, sample_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("page", "words"), RUNS)
+def test_a_run_of_the_docs_can_be_planned(page: str, words: tuple[str, ...], folder: Path, sample: Dataset) -> None:
+    asked = RunOptions.read(parse(words))
+
+    plan = make_plan(asked)
+
+    assert len(plan.cases()) >= len(plan.models) * len(asked.seeds), page
+    if "--models" in words or "--dataset" in words:
+        dataset = load(plan.dataset, sample, folder)
+        for case in {case.model: case for case in plan.cases()}.values():
+            check_fit(case, dataset)
+
+
+@pytest.mark.parametrize(("page", "words"), OTHERS)
+def test_another_command_of_the_docs_can_be_read(
+    page: str, words: tuple[str, ...], folder: Path, sample: Dataset
 ) -> None:
-    status = take(shlex.split(command), sample_folder, monkeypatch)
+    given = parse(words)
 
-    assert status == expected_of(command), (page, capsys.readouterr().err)
+    assert Thresholds.read(given).margin > 0, page
+    assert options.FORMAT.read(given)
+    assert len(load(options.DATASET.read(given), sample, folder).classes) > 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("page", "command"), SPREAD)
-@pytest.mark.usefixtures("folder")
-def test_a_command_of_the_docs_for_a_cluster_is_taken(
-    page: str,
-    command: str,
-    nodes: RayCluster,
-    sample_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_command_of_the_docs_runs_to_its_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address = str(nodes.address)
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    status = take(shlex.split(command.replace("head:6379", address)), sample_folder, monkeypatch)
-
-    assert status == expected_of(command), (page, capsys.readouterr().err)
-
-
-def expected_of(command: str) -> int:
-    """Return the exit status to expect: a run is interrupted, all else ends well."""
-    return 130 if command.startswith("fashionbench run") else 0
-
-
-def take(arguments: list[str], sample_folder: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Call the command line as the docs do, let go of a run at its first training, and return the exit status."""
-    if arguments[1] == "run":
-        arguments = shlex.split(re.sub(r"--recipe \w+(?= )", "--recipe tiny.toml", shlex.join(arguments)))
-        arguments += ["--devices", "cpu", *([] if "--recipe" in arguments else ["--recipe", "tiny.toml"])]
-        arguments += [] if "--dataset" in arguments else ["--data", str(sample_folder)]
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(engine_module, "run_trainings", interrupt)
-    monkeypatch.setattr(sys, "argv", arguments)
+    (words,) = [words for page, words in OTHERS if page == "ci.md" and words[0] == "report"]
+    monkeypatch.setattr(sys, "argv", ["fashionbench", *words])
 
     with pytest.raises(SystemExit) as left:
         cli.main()
-    return left.value.code
+
+    assert left.value.code == 0
+    assert capsys.readouterr().out.endswith("Wrote summary/report.md\n")
+    assert (folder / "summary" / "report.md").stat().st_size > 1_000
+
+
+def test_each_session_of_the_docs_is_one_of_nox() -> None:
+    sessions = re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE)
+
+    named = {name for _, line in LINES for name in re.findall(r"nox -s (\w+)", line)}
+
+    assert named
+    assert named <= {*sessions}
