@@ -4,13 +4,29 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["CATALOGUE", "DATASETS", "STUDY_MODELS", "NamedModel", "is_baseline", "model_label"]
+__all__ = [
+    "CATALOGUE",
+    "CURRENT_RELEASE",
+    "DATASETS",
+    "OLDER_RELEASE",
+    "STUDY_MODELS",
+    "NamedModel",
+    "is_baseline",
+    "model_label",
+]
 
 STUDY_MODELS: Final = ("fashioncnn", "resnet18")
 """The models that the study compares, the small one first: what a run trains by default."""
 
 DATASETS: Final = ("fashion-mnist", "mnist", "kmnist", "emnist", "cifar10", "digits")
 """The data sets that have a name, the study's first; ``data/load.py`` reads each."""
+
+CURRENT_RELEASE: Final = "current (31 Aug 2017)"
+"""Of Fashion-MNIST: zalandoresearch/fashion-mnist commit 658ec8c, which torchvision, Keras, Hugging Face and Debian
+distribute, and to which published results refer."""
+
+OLDER_RELEASE: Final = "older draw (26 Aug 2017)"
+"""Of Fashion-MNIST: commit 9490065, Kaggle's CSV. Some of its training images are test images of the current one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

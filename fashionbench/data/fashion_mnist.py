@@ -15,6 +15,7 @@ import platformdirs
 import torch
 from numpy.typing import NDArray
 
+from fashionbench.catalogue import CURRENT_RELEASE, OLDER_RELEASE
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fetch import PACKAGE, SOURCES, Source
 from fashionbench.data.readers import (
@@ -30,13 +31,7 @@ from fashionbench.data.readers import (
 from fashionbench.errors import FashionBenchError, InputError, SetupError
 from fashionbench.records.store import write_whole
 
-__all__ = ["CLASSES", "CURRENT", "OLDER", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset", "read_folder"]
-
-CURRENT: Final = "current (31 Aug 2017)"
-"""zalandoresearch/fashion-mnist commit 658ec8c: what torchvision, Keras, Hugging Face and Debian distribute."""
-
-OLDER: Final = "older draw (26 Aug 2017)"
-"""Commit 9490065: Kaggle's CSV. Some of its training images are test images of the current release."""
+__all__ = ["CLASSES", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset", "read_folder"]
 
 SAMPLE: Final = "sample, not verified"
 
@@ -128,7 +123,7 @@ def read_folder(
         arrays = {name: decode_idx(name, content) for name, content in files.items()}
         found = {name: _digest(content) for name, content in files.items()}
     release = _recognise(folder, arrays, allow_sample=allow_sample)
-    if release == CURRENT:
+    if release == CURRENT_RELEASE:
         _check_digests(folder, found, digests)
     return _make_dataset(arrays, found, release, source)
 
@@ -183,7 +178,7 @@ def _read_verified(folder: Path, digests: Mapping[str, str]) -> dict[str, bytes]
 
 def _decode(files: Mapping[str, bytes], digests: Mapping[str, str], source: str) -> Dataset:
     arrays = {name: decode_idx(name, content) for name, content in files.items()}
-    return _make_dataset(arrays, digests, CURRENT, source)
+    return _make_dataset(arrays, digests, CURRENT_RELEASE, source)
 
 
 def _keep(files: Mapping[str, bytes], folder: Path) -> None:
@@ -234,7 +229,7 @@ def _recognise(folder: Path, arrays: Mapping[str, NDArray[np.uint8]], *, allow_s
     sizes = (len(train_labels), len(test_labels))
     first_labels = tuple(tuple(labels[:8].tolist()) for labels in (train_labels, test_labels))
     if sizes == FULL_SIZES and first_labels == OLDER_LABELS:
-        return OLDER
+        return OLDER_RELEASE
     if allow_sample and max(sizes) < min(FULL_SIZES):
         return SAMPLE
     if sizes != FULL_SIZES:
@@ -243,7 +238,7 @@ def _recognise(folder: Path, arrays: Mapping[str, NDArray[np.uint8]], *, allow_s
             expected="60,000 and 10,000",
             remedy="download the data again, or use a recipe with is_result = false for a sample",
         )
-    return CURRENT
+    return CURRENT_RELEASE
 
 
 def _check_half(folder: Path, half: str, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:

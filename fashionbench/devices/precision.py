@@ -2,17 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, get_args
 
 import torch
 
-from fashionbench.records.record import Execution, Precision
+from fashionbench.records.record import Precision
 
-__all__ = ["EXECUTIONS", "PRECISIONS", "arithmetic"]
-
-EXECUTIONS: Final[tuple[Execution, ...]] = get_args(Execution)
-
-PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
+__all__ = ["arithmetic"]
 
 
 @contextmanager

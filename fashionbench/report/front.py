@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from fashionbench import units
-from fashionbench.catalogue import STUDY_MODELS, model_label
+from fashionbench.catalogue import OLDER_RELEASE, STUDY_MODELS, model_label
 from fashionbench.judging.claims import check_bands
 from fashionbench.judging.rule import State
 from fashionbench.judging.verdict import DeviceVerdict
@@ -42,9 +42,6 @@ STATE_TONES: Final[Mapping[State, Tone]] = MappingProxyType(
 )
 
 NOT_APPLICABLE: Final = "n/a"
-
-OLDER_RELEASE: Final = "older draw"
-"""How the name of the older release of Fashion-MNIST begins; published results use the current release."""
 
 
 def make_title(context: Context) -> str:
@@ -209,7 +206,7 @@ def list_notes(context: Context) -> tuple[Note, ...]:
                     command=f'python -m pip install "{library}=={versions[-1]}"',
                 )
             )
-    if any(each.data.release.startswith(OLDER_RELEASE) for each in context.trainings):
+    if any(each.data.release == OLDER_RELEASE for each in context.trainings):
         found.append(
             Note(
                 text="The data are the older draw of Fashion-MNIST; published results use the current release. Find or "

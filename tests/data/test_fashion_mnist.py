@@ -10,9 +10,10 @@ import pytest
 import torch
 from torchvision.datasets import FashionMNIST
 
+from fashionbench.catalogue import CURRENT_RELEASE, OLDER_RELEASE
 from fashionbench.data import fashion_mnist
 from fashionbench.data.dataset import Dataset
-from fashionbench.data.fashion_mnist import CURRENT, OLDER, SAMPLE, cache_folder, find_dataset, read_folder
+from fashionbench.data.fashion_mnist import SAMPLE, cache_folder, find_dataset, read_folder
 from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
 from fashionbench.errors import InputError
 
@@ -174,9 +175,9 @@ def test_the_current_release_is_recognised_by_its_digests(folder: Path) -> None:
 
     found = read_folder(folder, "a test", digests=digests)
 
-    assert found.release == CURRENT
+    assert found.release == CURRENT_RELEASE
     assert found.digests == digests
-    assert found.described == f"Fashion-MNIST, {CURRENT}, from a test"
+    assert found.described == f"Fashion-MNIST, {CURRENT_RELEASE}, from a test"
 
 
 def test_the_older_draw_is_recognised_by_its_labels(folder: Path, cache: Path) -> None:
@@ -184,7 +185,7 @@ def test_the_older_draw_is_recognised_by_its_labels(folder: Path, cache: Path) -
 
     found = find(folder, cache, sample=False)
 
-    assert found.release == OLDER
+    assert found.release == OLDER_RELEASE
     assert len(found.train_images) == 60_000
 
 

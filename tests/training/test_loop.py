@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from typing import get_args
 
 import pytest
 import torch
@@ -10,7 +11,6 @@ from cases import CPU
 from torch import Tensor, nn
 
 from fashionbench.data.dataset import Split, Task
-from fashionbench.devices.precision import EXECUTIONS
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import iterate_batches, scale_pixels
 from fashionbench.recipe import Recipe
@@ -87,7 +87,7 @@ def test_clock_keeps_its_seconds_when_the_block_fails() -> None:
     assert clock() >= 0.01
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("execution", get_args(Execution))
 def test_every_image_comes_once_and_scaled(execution: Execution) -> None:
     images, labels = toy_images(40)
     given = images if execution == "fast" else scale_pixels(images)
@@ -108,7 +108,7 @@ def test_a_last_batch_of_one_image_is_left_out() -> None:
     assert [len(batch) for batch, _ in batches] == [8] * 5
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("execution", get_args(Execution))
 def test_loss_falls_on_images_it_can_memorise(execution: Execution) -> None:
     recipe = Recipe(name="toy", epochs=30, batch_size=20, learning_rate=0.02, step_epochs=100)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 from unittest.mock import Mock
 
 import pytest
@@ -11,11 +12,10 @@ from sklearn.metrics import classification_report
 
 from fashionbench.data.dataset import Dataset, Split
 from fashionbench.devices.device import Device
-from fashionbench.devices.precision import EXECUTIONS
 from fashionbench.errors import InputError
 from fashionbench.execution.step import TrainingStep
 from fashionbench.recipe import Recipe
-from fashionbench.records.record import Peak, TrainingRecord
+from fashionbench.records.record import Execution, Peak, TrainingRecord
 from fashionbench.training import loop
 from fashionbench.training import measure as case_module
 from fashionbench.training.case import Case
@@ -84,7 +84,7 @@ def test_the_plain_execution_learns_the_same(sample: Dataset) -> None:
 
     fast, plain = (
         measure(Case(model="fashioncnn", device=CPU, recipe=recipe, seed=0, execution=execution), sample).result
-        for execution in EXECUTIONS
+        for execution in get_args(Execution)
     )
 
     assert fast is not None
@@ -192,5 +192,5 @@ def test_a_model_whose_source_changed_since_the_run_began_is_not_measured(
     record = measure_training(case, sample, provenance, Supervision())
 
     assert record.status == "failed"
-    assert "the source of model 'edited_net:make' changed during the run" in record.reason
+    assert "The source of model 'edited_net:make' changed during the run" in record.reason
     assert record.identity == provenance.identity
