@@ -4,7 +4,7 @@
 const page = JSON.parse(document.getElementById("explore-data").textContent);
 const form = document.getElementById("explore");
 
-// ---- the verdict rule; a test compares it with fashionbench/judging/verdict.py over a grid
+// ---- the verdict rule; a test compares it with fashionbench/judging/rule.py over a grid
 
 function judge(device, margin, price) {
   const gain = device.gain_low - device.allowance;

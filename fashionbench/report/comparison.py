@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from fashionbench import units
 from fashionbench.catalogue import model_label
-from fashionbench.judging.comparison import Comparison, gain_text, ratio_text
+from fashionbench.judging.comparison import Change, Comparison, gain_text, ratio_text
 from fashionbench.report.context import number_cell, text_cell
-from fashionbench.report.view import Note, Section, Table, VerdictCard, View
+from fashionbench.report.front import NOT_APPLICABLE
+from fashionbench.report.view import Cell, Note, Section, Table, VerdictCard, View
 
 __all__ = ["compare_view"]
 
 
 def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
-    """Return the content of the page about a comparison; ``broken`` has a sentence for each condition that is met."""
-    tables = [_changes_table(comparison)]
+    """Return the content of the page about a comparison; ``broken`` has a sentence for each failed condition."""
+    tables = [_time_table(comparison), _accuracy_table(comparison)]
     differences = _settings_table(comparison)
     if differences is not None:
         tables.append(differences)
@@ -30,7 +31,7 @@ def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
         ),
         advice=(),
         bullets=tuple(broken),
-        bullets_title="Conditions of --fail-if that are met",
+        bullets_title="Failed conditions",
         notes=tuple(Note(text=f"Only one of the runs has {each}.") for each in comparison.missing),
         summary=tuple(tables),
         sections=(Section(key="changes", title="Changes", blocks=tuple(tables)),),
@@ -38,24 +39,50 @@ def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
     )
 
 
-def _changes_table(comparison: Comparison) -> Table:
+def _time_table(comparison: Comparison) -> Table:
     return Table(
-        caption="Training time and accuracy",
-        header=("model", "device", "minutes", "time, × (95 % CI)", "accuracy, %", "change, pp (95 % CI)", "seeds"),
+        caption="Training time",
+        header=("model", "device", "seeds", "before, min", "now, min", "now / before, × (95 % CI)"),
         rows=tuple(
             (
-                text_cell(model_label(each.model)),
-                text_cell(each.device),
-                number_cell(" → ".join(_minutes(value) for value in (each.old_minutes, each.new_minutes))),
+                *_case_cells(each),
+                number_cell(_minutes(each.old_minutes)),
+                number_cell(_minutes(each.new_minutes)),
                 number_cell(ratio_text(each.time)),
-                number_cell(" → ".join(_percent(value) for value in (each.old_accuracy, each.new_accuracy))),
-                number_cell(gain_text(each.accuracy) if each.accuracy else units.MISSING),
-                number_cell(units.count(len(each.seeds))),
             )
             for each in comparison.changes
         ),
-        note="Over the seeds that both runs have. Time is the new training time over the old one. Accuracy is compared "
-        f"only if recipe and data are the same; {units.MISSING}: they differ.",
+        note="Geometric means over the seeds that both runs have.",
+    )
+
+
+def _accuracy_table(comparison: Comparison) -> Table:
+    return Table(
+        caption="Test accuracy",
+        header=("model", "device", "seeds", "before, %", "now, %", "now − before, pp (95 % CI)"),
+        rows=tuple(
+            (
+                *_case_cells(each),
+                number_cell(_percent(each.old_accuracy)),
+                number_cell(_percent(each.new_accuracy)),
+                number_cell(gain_text(each.accuracy) if each.accuracy else NOT_APPLICABLE),
+            )
+            for each in comparison.changes
+        ),
+        note="Means over the seeds that both runs have."
+        + (
+            f" {NOT_APPLICABLE}: the recipes or the data differ, so the accuracies are not compared."
+            if any(each.accuracy is None for each in comparison.changes)
+            else ""
+        ),
+    )
+
+
+def _case_cells(change: Change) -> tuple[Cell, ...]:
+    return (
+        text_cell(model_label(change.model)),
+        text_cell(change.device),
+        number_cell(units.count(len(change.seeds))),
     )
 
 

@@ -17,6 +17,7 @@ from fashionbench.report.context import (
     Context,
     accuracy_interval,
     describe_seeds,
+    join_phrases,
     mean_minutes,
     model_cell,
     number_cell,
@@ -98,6 +99,7 @@ def make_card(context: Context) -> VerdictCard:
             f"Finished: {finished or 'none'}.",
         )
     first = verdict.devices[0]
+    where = f" on {first.device}" if len(verdict.devices) > 1 else ""
     remarks = (
         "provisional: one seed" if verdict.provisional else "",
         verdict.agreement,
@@ -111,24 +113,27 @@ def make_card(context: Context) -> VerdictCard:
         tiles=(
             (
                 units.pp(first.gain.estimate),
-                f"gain in test accuracy, 95 % CI {units.interval_pp(first.gain.low, first.gain.high)}",
+                f"gain in test accuracy{where}, 95 % CI {units.interval_pp(first.gain.low, first.gain.high)}",
             ),
             (
                 units.ratio(first.slowdown.estimate),
-                f"training time, 95 % CI {units.interval_ratio(first.slowdown.low, first.slowdown.high)}",
+                f"training time{where}, 95 % CI {units.interval_ratio(first.slowdown.low, first.slowdown.high)}",
             ),
-            _price_tile(first, model_label(verdict.big)),
+            _price_tile(first, model_label(verdict.big), where),
         ),
     )
 
 
-def _price_tile(judged: DeviceVerdict, big: str) -> tuple[str, str]:
+def _price_tile(judged: DeviceVerdict, big: str, where: str) -> tuple[str, str]:
     """Return the price per percentage point and its description, or the reason why there is none."""
     if judged.price_minutes_per_pp is not None:
-        return units.price(judged.price_minutes_per_pp.estimate), "extra training time per percentage point gained"
+        return (
+            units.price(judged.price_minutes_per_pp.estimate),
+            f"extra training time{where} per percentage point gained",
+        )
     if judged.gain.low > 0:
-        return NOT_APPLICABLE, f"no price per point: {big} takes no extra training time"
-    return NOT_APPLICABLE, "no price per point: the gain is not significantly above zero"
+        return NOT_APPLICABLE, f"no price per point: {big} takes no extra training time{where}"
+    return NOT_APPLICABLE, f"no price per point: the gain{where} is not significantly above zero"
 
 
 def list_advice(context: Context) -> tuple[Advice, ...]:
@@ -161,8 +166,9 @@ def list_reasons(context: Context) -> tuple[str, ...]:
     big_minutes, small_minutes = (units.minutes(each, digits) for each in (judged.big_minutes, judged.small_minutes))
     big_accuracy, small_accuracy = (units.percent(each) for each in (judged.big_accuracy, judged.small_accuracy))
     images = units.count(judged.test_images)
+    where = f"On {judged.device}, " if len(verdict.devices) > 1 else ""
     return (
-        f"{big} is right on {big_accuracy} of the {images} test images, {small} on {small_accuracy}.",
+        f"{where}{big} is right on {big_accuracy} of the {images} test images, {small} on {small_accuracy}.",
         compare_outcomes(judged, small, big),
         f"{big} trains for {big_minutes}, {small} for {small_minutes}.",
     )
@@ -178,15 +184,16 @@ def compare_outcomes(judged: DeviceVerdict, small: str, big: str) -> str:
 
 def list_notes(context: Context) -> tuple[Note, ...]:
     """Return warnings about the measurements, each with the command that helps, if there is one."""
-    found = [
-        Note(
-            text=f"Each model was trained once on {device}, so the intervals do not include the variation over seeds. "
-            "Train with more seeds:",
-            command="nox -s bench -- --seeds 3",
+    found = []
+    once = [each.device for each in (context.verdict.devices if context.verdict else ()) if each.provisional]
+    if once:
+        found.append(
+            Note(
+                text=f"Each model was trained once on {join_phrases(once)}, so the intervals do not include the "
+                "variation over seeds. Train with more seeds:",
+                command="nox -s bench -- --seeds 3",
+            )
         )
-        for device in context.devices
-        if (judged := context.verdict_on(device)) is not None and judged.provisional
-    ]
     found.extend(Note(text=sentence) for sentence in check_bands(context.records))
     if any(each.environment.commit_clean is False for each in context.records):
         found.append(

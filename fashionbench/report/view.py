@@ -185,7 +185,7 @@ class View:
     card: VerdictCard
     advice: tuple[Advice, ...]
     bullets: tuple[str, ...]
-    """What would change the verdict; in a comparison, the conditions that are met."""
+    """What would change the verdict; in a comparison, the failed conditions."""
     bullets_title: str
     notes: tuple[Note, ...]
     summary: tuple[Table, ...]

@@ -11,7 +11,7 @@ from selenium.webdriver.chrome.service import Service
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[webdriver.Chrome]:
-    """Chromium without a window, its console and its requests recorded."""
+    """Return a headless Chromium that records its console and its requests."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("no Chromium here: apt-get install chromium chromium-driver")

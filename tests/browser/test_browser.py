@@ -50,7 +50,7 @@ def load(browser: Chrome, page: Path, *, width: int = 1440, dark: bool = False) 
 
 
 def requests(browser: Chrome) -> list[str]:
-    """Return what the page asked for, besides itself and its own data."""
+    """Return the requests of the page, except those for itself and its own data."""
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [url for url in asked if not url.startswith(("data:", "file:"))]
@@ -116,7 +116,7 @@ def rejudge(verdict: Verdict, margin_pp: float, price: float | None) -> list[Sta
 
 @pytest.mark.parametrize("gain", [-0.01, 0.002, 0.012])
 @pytest.mark.parametrize("seeds", [1, 4])
-def test_the_sliders_verdict_is_pythons(browser: Chrome, tmp_path: Path, gain: float, seeds: int) -> None:
+def test_the_sliders_give_the_same_verdict_as_python(browser: Chrome, tmp_path: Path, gain: float, seeds: int) -> None:
     records = make_study(seeds, gain=gain, spread=0.0005, devices=("cpu", "cuda"))
     verdict = decide(records)
     assert verdict is not None
@@ -137,7 +137,7 @@ def test_the_sliders_verdict_is_pythons(browser: Chrome, tmp_path: Path, gain: f
         assert text == (states[0] if len(set(states)) == 1 else apart), (margin, price)
 
 
-def test_a_device_a_seed_and_a_class_are_shown_alone(browser: Chrome, study: Path) -> None:
+def test_the_filters_show_one_device_seed_or_class(browser: Chrome, study: Path) -> None:
     load(browser, study)
     for name, value in (("device", "cuda"), ("seed", "1"), ("class", "Shirt")):
         Select(browser.find_element(By.NAME, name)).select_by_value(value)
@@ -162,7 +162,7 @@ def test_a_device_a_seed_and_a_class_are_shown_alone(browser: Chrome, study: Pat
     assert after == 0
 
 
-def test_tables_are_sorted_by_numbers_both_ways(browser: Chrome, study: Path) -> None:
+def test_tables_are_sorted_by_number_in_both_directions(browser: Chrome, study: Path) -> None:
     load(browser, study)
     header = browser.find_element(By.XPATH, "//caption[starts-with(., 'Precision, recall')]/..//thead/tr[last()]/th[2]")
 
@@ -223,7 +223,7 @@ def test_the_keyboard_reaches_every_control(browser: Chrome, study: Path) -> Non
     assert missed == []
 
 
-def test_without_scripts_the_page_is_whole(browser: Chrome, study: Path) -> None:
+def test_without_scripts_the_page_is_complete(browser: Chrome, study: Path) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         load(browser, study)

@@ -129,7 +129,7 @@ def test_the_page_shows_every_change_and_what_was_not_to_happen() -> None:
     html = render_html(compare_view(found, ["<b>slower</b>"]))
 
     assert "&lt;b&gt;slower&lt;/b&gt;" in html
-    assert "Conditions of --fail-if that are met" in html
+    assert "Failed conditions" in html
     assert "1.30 (1.30 to 1.30)" in html
     assert "other (" in html
 

@@ -27,13 +27,13 @@ def captions(blocks: Sequence[Block]) -> list[str]:
     return [block.caption for block in parts if isinstance(block, CaptionedFigure)]
 
 
-def test_one_training_each_is_warned_of_with_its_remedy() -> None:
+def test_one_training_of_each_model_gives_a_note_with_a_command() -> None:
     notes = front.list_notes(context_of(make_study(1)))
 
     assert [note.command for note in notes] == ["nox -s bench -- --seeds 3"]
 
 
-def test_three_seeds_from_a_clean_commit_warn_of_nothing() -> None:
+def test_three_seeds_from_a_clean_commit_give_no_note() -> None:
     assert front.list_notes(context_of(make_study(3))) == ()
 
 
@@ -51,13 +51,13 @@ def _altered(**environment: object) -> TrainingRecord:
         (make_training("resnet18", seed=5, status="failed", reason="no memory"), "1 of 11 cases failed"),
     ],
 )
-def test_what_spoils_a_number_is_warned_of(extra: TrainingRecord, warning: str) -> None:
+def test_what_makes_a_number_unreliable_gives_a_note(extra: TrainingRecord, warning: str) -> None:
     notes = front.list_notes(context_of([*make_study(3), extra]))
 
     assert any(warning in note.text for note in notes)
 
 
-def test_the_older_draw_of_the_data_is_warned_of() -> None:
+def test_the_older_release_of_the_data_gives_a_note() -> None:
     older = make_training().data.model_copy(update={"release": OLDER_RELEASE})
     records = [make_training(model).model_copy(update={"data": older}) for model in ("fashioncnn", "resnet18")]
 
@@ -119,13 +119,13 @@ def test_a_slow_model_that_reaches_the_others_accuracy_has_its_minutes_in_the_ca
     assert re.match(r"ResNet18 needs [\d.]+\smin to reach the validation accuracy of 91\.5\s% at which", caption)
 
 
-def test_a_model_that_never_reaches_the_others_accuracy_is_described_so() -> None:
+def test_a_model_that_never_reaches_the_others_accuracy_has_that_in_the_caption() -> None:
     *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=-0.02, spread=0))))
 
     assert caption.startswith("ResNet18 does not reach the validation accuracy of 91.5\N{NO-BREAK SPACE}%")
 
 
-def test_a_device_with_one_model_is_left_out_of_what_compares_two() -> None:
+def test_a_device_with_one_model_is_left_out_of_comparisons() -> None:
     context = context_of([make_training("resnet18", device="cuda"), *make_study(1)])
 
     assert len(captions(images.image_comparison(context))) == 1
@@ -148,7 +148,7 @@ def test_each_model_is_shown_at_the_minutes_of_the_other() -> None:
     assert float(table.rows[1][3].text) == pytest.approx(19 * 4 / 10, rel=0.1)
 
 
-def test_a_self_checks_difference_stands_in_the_clock_box() -> None:
+def test_the_differences_of_a_self_check_are_in_the_chapter_on_the_clock() -> None:
     record = make_training(train_seconds=100.0)
     assert record.result is not None
     check = SelfCheck(train_seconds=103.0, differing_losses=2, differing_predictions=1)

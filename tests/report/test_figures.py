@@ -19,7 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def texts(svg: str) -> list[str]:
-    """Return what can be read in an SVG."""
+    """Return the text elements of an SVG."""
     return [each.text or "" for each in ET.fromstring(svg).iter(f"{SVG}text")]  # noqa: S314 - our own
 
 
@@ -46,7 +46,7 @@ def test_the_same_figure_drawn_twice_is_the_same_bytes() -> None:
     assert one == other
 
 
-def test_an_svg_names_no_date_no_maker_and_no_address_but_its_namespaces() -> None:
+def test_an_svg_contains_no_date_no_creator_and_no_address_but_its_namespaces() -> None:
     svg = draw(curves.reliability(pd.DataFrame({"confidence": [0.5], "accuracy": [0.4]}), PAIR[0], title="x"))
 
     assert set(re.findall(r"https?://[^\"]+", svg)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
@@ -63,7 +63,7 @@ def test_an_svg_keeps_text_as_text_and_has_a_title() -> None:
     assert ET.fromstring(svg)[0].text == "A title"  # noqa: S314 - our own
 
 
-def test_names_are_never_markup_nor_mathematics() -> None:
+def test_names_are_neither_markup_nor_mathematics() -> None:
     names = make_styles({"fashioncnn": "<b>$x_1$</b>", "resnet18": "a & b"})
     frame = means(("fashioncnn", 4, 0.91), ("resnet18", 19, 0.92))
 
@@ -82,7 +82,7 @@ def test_a_glyph_that_the_font_lacks_is_no_error() -> None:
     assert "時装" in texts(svg)
 
 
-def test_ids_of_two_figures_of_one_page_never_meet() -> None:
+def test_ids_of_two_figures_of_one_page_differ() -> None:
     frame = means(("fashioncnn", 4, 0.91))
 
     one, other = (
@@ -181,7 +181,7 @@ def test_validation_curves_name_their_axis_and_models(over: str) -> None:
 
 
 @pytest.mark.parametrize(("limits", "tick"), [((0.1, 3.0), "0.5"), ((0.001, 3.0), "0.01")])
-def test_loss_is_marked_more_finely_over_a_narrow_range(limits: tuple[float, float], tick: str) -> None:
+def test_the_loss_axis_has_more_ticks_over_a_narrow_range(limits: tuple[float, float], tick: str) -> None:
     losses = tables.step_losses([make_training()])
 
     svg = draw(curves.training_loss(losses, STYLES["fashioncnn"], limits=limits))
@@ -245,7 +245,7 @@ def test_the_most_common_mistakes_are_labelled_true_class_first() -> None:
 @pytest.mark.parametrize(
     ("name", "short"), [("a" * 26, "a" * 26), ("a" * 27, "a" * 25 + "…"), ("b" * 80, "b" * 25 + "…")]
 )
-def test_long_names_are_cut_for_figures(name: str, short: str) -> None:
+def test_long_names_are_truncated_for_figures(name: str, short: str) -> None:
     assert shorten(name) == short
 
 

@@ -34,7 +34,7 @@ def test_runs_give_minutes_and_fractions() -> None:
     assert np.isnan(frame[frames.PEAK_DEVICE_BYTES].item())
 
 
-def test_a_device_is_labelled_by_its_word_where_that_tells_it_from_the_others() -> None:
+def test_a_device_is_labelled_by_its_word_if_that_is_unique() -> None:
     records = make_study(1, devices=("cpu", "cuda"))
 
     labels = device_labels(records)
@@ -42,7 +42,7 @@ def test_a_device_is_labelled_by_its_word_where_that_tells_it_from_the_others() 
     assert list(dict.fromkeys(labels.values())) == ["cpu", "cuda"]
 
 
-def test_two_machines_of_the_same_word_are_told_apart_by_name() -> None:
+def test_two_machines_of_the_same_word_are_labelled_by_name() -> None:
     other = make_training(device="cuda").model_copy(update={"device_name": "Another GPU"})
 
     labels = device_labels([make_training(device="cuda"), other])
@@ -62,7 +62,7 @@ def test_the_same_cpu_with_other_threads_is_another_machine() -> None:
     ]
 
 
-def test_step_losses_are_binned_to_what_print_can_show_and_keep_their_range() -> None:
+def test_step_losses_are_binned_and_keep_their_range() -> None:
     record = make_training()
     assert record.result is not None
     losses = record.result.step_losses.array()
@@ -143,7 +143,7 @@ def test_the_study_models_are_written_as_the_study_writes_them() -> None:
     assert names == ["FashionCNN", "ResNet18", "mine"]
 
 
-def test_execution_precision_and_several_recipes_stand_in_the_label_of_a_training() -> None:
+def test_execution_precision_and_several_recipes_are_in_the_label_of_a_training() -> None:
     usual, inference = make_training(), make_inference()
     swift = make_training(recipe=RECIPES["swift"])
     half = usual.model_copy(update={"precision": "bf16"})

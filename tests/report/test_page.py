@@ -38,7 +38,7 @@ def smoke() -> list[TrainingRecord]:
 
 @dataclass
 class Read(HTMLParser):
-    """What a test wants to know of a page."""
+    """The tags and the text of a page."""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Read(HTMLParser):
 
 
 def read(html: str) -> Read:
-    """Return a page as read, its tags closed in order."""
+    """Return a parsed page; its tags must be closed in order."""
     page = Read()
     page.feed(html)
     page.close()
@@ -120,7 +120,7 @@ def test_margin_and_price_reach_verdict_and_page(tmp_path: Path) -> None:
     assert "margin of 2.0\N{NO-BREAK SPACE}pp" in read((tmp_path / "report.html").read_text()).text()
 
 
-def test_the_page_is_whole_in_itself(study_report: Report) -> None:
+def test_the_page_is_self_contained(study_report: Report) -> None:
     html = study_report.paths[0].read_text(encoding="utf-8")
 
     page = read(html)
@@ -133,7 +133,7 @@ def test_the_page_is_whole_in_itself(study_report: Report) -> None:
     assert len(html) < 2_000_000
 
 
-def test_each_link_of_the_contents_has_its_section_and_no_id_comes_twice(study_report: Report) -> None:
+def test_each_link_of_the_contents_has_its_section_and_ids_are_unique(study_report: Report) -> None:
     page = read(study_report.paths[0].read_text(encoding="utf-8"))
 
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
@@ -143,7 +143,7 @@ def test_each_link_of_the_contents_has_its_section_and_no_id_comes_twice(study_r
     assert set(links) <= set(ids)
 
 
-def test_pictures_and_tables_speak_to_those_who_cannot_see_them(study_report: Report) -> None:
+def test_images_drawings_and_tables_have_text_alternatives(study_report: Report) -> None:
     page = read(study_report.paths[0].read_text(encoding="utf-8"))
 
     assert ("html", {"lang": "en"}) in page.tags
@@ -207,7 +207,7 @@ def test_the_pdf_embeds_its_fonts(study_report: Report) -> None:
     assert all("'/FontFile" in each for each in described)
 
 
-def test_a_check_of_the_installation_says_so_on_every_sheet(tmp_path: Path) -> None:
+def test_an_installation_check_is_labelled_so_on_every_sheet(tmp_path: Path) -> None:
     report = write_report(smoke(), tmp_path, formats=("md",))
     view = view_of(smoke(), "clock", "method", "environment", "data", "glossary")
 
@@ -228,7 +228,7 @@ def test_the_pdf_loads_nothing_from_outside_the_page() -> None:
         render_pdf(view)
 
 
-def test_words_of_a_record_are_never_markup() -> None:
+def test_text_of_a_record_is_never_markup() -> None:
     evil = "<script>alert(1)</script>"
     environment = make_environment().model_copy(update={"command": evil, "cpu": f"CPU {evil}"})
     records = [
@@ -243,7 +243,7 @@ def test_words_of_a_record_are_never_markup() -> None:
     assert evil in read(html).text()
 
 
-def test_words_of_a_record_are_never_markdown() -> None:
+def test_text_of_a_record_is_never_markdown() -> None:
     records = [make_training("a|b*[x](y)<i>"), make_training("resnet18")]
 
     text = render_markdown(view_of(records, "method"))
@@ -251,7 +251,7 @@ def test_words_of_a_record_are_never_markdown() -> None:
     assert r"a\|b\*\[x\](y)\<i\>" in text
 
 
-def test_markdown_has_verdict_table_and_setting(study_report: Report) -> None:
+def test_markdown_has_verdict_table_and_run_description(study_report: Report) -> None:
     text = study_report.paths[2].read_text(encoding="utf-8")
 
     assert text.startswith("## Is ResNet18 worth it over FashionCNN?\n")
@@ -259,7 +259,7 @@ def test_markdown_has_verdict_table_and_setting(study_report: Report) -> None:
     assert text.endswith("2026-11-23\n")
 
 
-def test_each_device_is_shown_apart_and_those_without_a_result_are_listed() -> None:
+def test_each_device_has_its_own_table_and_cases_without_a_result_are_listed() -> None:
     absent = make_training("resnet18", device="mps", status="absent", reason="no such device")
     records = [*make_study(2, devices=("cpu", "cuda")), absent]
 
@@ -290,7 +290,7 @@ def test_one_model_alone_gets_a_report_without_a_verdict(tmp_path: Path) -> None
         [make_inference().model_copy(update={"status": "failed", "reason": "no memory", "result": None})],
     ],
 )
-def test_without_a_finished_training_the_page_says_what_there_is(records: Records, tmp_path: Path) -> None:
+def test_without_a_finished_training_there_is_a_page_without_a_verdict(records: Records, tmp_path: Path) -> None:
     report = write_report(records, tmp_path, formats=("html", "md"))
 
     assert report.conclusion.endswith("Finished: none.")
@@ -387,7 +387,7 @@ def test_two_recipes_are_shown_side_by_side() -> None:
         (("fashioncnn",), "Drawn are the 12 of 47 classes with the lowest F1."),
     ],
 )
-def test_of_many_classes_a_dozen_is_drawn_and_the_table_has_them_all(models: tuple[str, ...], words: str) -> None:
+def test_of_many_classes_twelve_are_drawn_and_the_table_has_all(models: tuple[str, ...], words: str) -> None:
     names = tuple(f"class {number}" for number in range(47))
     records = [make_training(model, classes=names, accuracy=0.85) for model in models]
 

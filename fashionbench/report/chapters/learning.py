@@ -68,7 +68,9 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         recipe = next(each.recipe for each in trainings if each.model == model)
         last = np.concatenate([each[-max(1, len(each) // recipe.epochs_for(model)) :] for each in arrays])
         last_losses.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
-        iterations.append(f"{names[model]} {units.count(len(arrays[0]))} of {recipe.batch_size_for(model)} images")
+        iterations.append(
+            f"{names[model]}: {units.count(len(arrays[0]))} iterations of {recipe.batch_size_for(model)} images"
+        )
     drawings = tuple(
         draw(
             curves.training_loss(losses[losses[MODEL] == model], context.styles[model], limits=limits),
@@ -81,7 +83,7 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         caption=f"The mean training loss of the last epoch is {join_phrases(last_losses)}.",
         drawings=drawings,
         explanation="Each line is one seed: the mean loss over equal ranges of iterations. The light band shows the "
-        f"range of single iterations, clipped at the axis. Iterations: {', '.join(iterations)}."
+        f"range of single iterations, clipped at the axis. {'; '.join(iterations)}."
         + (" The losses of the other models are not drawn." if len(selected) < len(present) else ""),
     )
 
