@@ -12,7 +12,6 @@ from fashionbench.execution.rewriting import (
     norm_by_patches,
     pool_before_relu,
     rewrite_convolutions,
-    rewrite_dropout,
     rewrite_linear,
 )
 
@@ -39,7 +38,6 @@ def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     rewrite_convolutions(model, shape)
     norm_by_patches(model)
     rewrite_linear(model)
-    rewrite_dropout(model)
     return model
 
 

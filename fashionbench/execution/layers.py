@@ -1,4 +1,4 @@
-"""Layers that compute what PyTorch's own do, with fewer copies, draws and passes over memory."""
+"""Layers that compute what PyTorch's own do, with fewer copies and passes over memory."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ChannelsLast", "Dropout", "NormedConvolution"]
+__all__ = ["ChannelsLast", "NormedConvolution"]
 
 
 class ChannelsLast(nn.Conv2d):
@@ -30,26 +30,22 @@ class NormedConvolution(nn.Module):
     left for the norm, neither forward nor backward. The sums end in double precision, while PyTorch's norm adds up in
     single precision where the order is channels-last.
 
-    A maximum that comes next is taken before the norm's shift is added: the same, over fewer numbers.
-
     Args:
         convolution: In one group, padded by zeros.
         norm: With weight, bias and running statistics of a fixed momentum.
-        pool: What comes after the norm, if that is a maximum.
 
     """
 
-    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, pool: nn.MaxPool2d | None = None) -> None:
+    def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         super().__init__()
         self.convolution = convolution
         self.norm = norm
-        self.pool = pool
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (N, out, height, width) of images (N, in, H, W); in training, update the running statistics."""
         if not self.norm.training or not _is_plain(images, self.norm):
             normed: Tensor = self.norm(self.convolution(images))
-            return normed if self.pool is None else self.pool(normed)
+            return normed
         mean, covariance, count = _moments(images, self.convolution)
         weight, bias = self.convolution.weight, self.convolution.bias
         ours = isinstance(self.convolution, ChannelsLast)
@@ -63,32 +59,14 @@ class NormedConvolution(nn.Module):
             _update_statistics(self.norm, centre, variance * (count / (count - 1)))
         kernel = weight * scale[:, None, None, None]  # in the weight's own order, on which the convolution's depends
         kernel = kernel.permute(0, 3, 1, 2) if ours else kernel
-        output = functional.conv2d(
+        return functional.conv2d(
             images,
             kernel,
-            shift if self.pool is None else None,
+            shift,
             self.convolution.stride,
             self.convolution.padding,
             self.convolution.dilation,
         )
-        return output if self.pool is None else self.pool(output).add_(shift[:, None, None])
-
-
-class Dropout(nn.Dropout):
-    """``nn.Dropout`` that draws 32 random bits for a number on the CPU, two from each of the generator's integers.
-
-    On an AMD processor PyTorch draws a double for each, which takes three times as long. On Intel's, where it draws by
-    MKL, the two have not been held against each other.
-    """
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Return numbers, each zero with probability p (to 2**-32), else over 1 - p; in evaluation as they are."""
-        if not self.training or not 0 < self.p < 1 or numbers.device.type != "cpu":
-            return super().forward(numbers)
-        integers = torch.empty((numbers.numel() + 1) // 2, dtype=torch.int64).random_(-(2**63), None)
-        bits = integers.view(torch.int32)[: numbers.numel()].view(numbers.shape)  # from -2**31 to 2**31 - 1
-        kept = bits >= int(self.p * 2**32) - 2**31
-        return numbers * kept.to(numbers.dtype).div_(1 - self.p)
 
 
 def _is_plain(images: Tensor, norm: nn.BatchNorm2d) -> bool:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.fx.experimental.optimization import fuse
 
-from fashionbench.execution.layers import ChannelsLast, Dropout, NormedConvolution
+from fashionbench.execution.layers import ChannelsLast, NormedConvolution
 from fashionbench.execution.onednn import Linear, Product
 from fashionbench.models.taps import Taps, crop_convolutions, is_exactly
 
@@ -16,7 +16,6 @@ __all__ = [
     "norm_by_patches",
     "pool_before_relu",
     "rewrite_convolutions",
-    "rewrite_dropout",
     "rewrite_linear",
 ]
 
@@ -54,29 +53,17 @@ def rewrite_linear(model: nn.Module) -> None:
                 setattr(parent, name, ours)
 
 
-def rewrite_dropout(model: nn.Module) -> None:
-    """Let each dropout draw fewer numbers, in place."""
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if is_exactly(layer, nn.Dropout) and not layer.inplace:
-                setattr(parent, name, Dropout(layer.p).train(layer.training))
-
-
 def norm_by_patches(model: nn.Module) -> None:
     """Where a sequence has a convolution of few taps and then its batch norm, let both be one convolution, in place.
 
-    With so few, as a first one has, the covariance of its patches costs less than the norm's passes over the map. A
-    maximum that comes next is taken in as well.
+    With so few, as a first one has, the covariance of its patches costs less than the norm's passes over the map.
     """
     for sequence in model.modules():
         if type(sequence) is nn.Sequential:
             for place, (convolution, norm) in enumerate(pairwise(sequence)):
                 if _has_few_taps(convolution) and _is_usual(norm):
-                    after = sequence[place + 2] if place + 2 < len(sequence) else None
-                    pool = after if _is_maximum(after) else None
-                    sequence[place] = NormedConvolution(convolution, norm, pool)
-                    for taken in range(place + 1, place + 2 + (pool is not None)):
-                        sequence[taken] = nn.Identity()  # so that the layers after it keep their places
+                    sequence[place] = NormedConvolution(convolution, norm)
+                    sequence[place + 1] = nn.Identity()  # so that the layers after it keep their places
 
 
 def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:

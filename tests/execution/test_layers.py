@@ -11,19 +11,17 @@ from torch import nn
 from fashionbench.data.dataset import Dataset, Task
 from fashionbench.execution import layers as layers_module
 from fashionbench.execution.fast import speed_up
-from fashionbench.execution.layers import Dropout, NormedConvolution
+from fashionbench.execution.layers import NormedConvolution
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.registry import build_model
 
 
-def pair(
-    convolution: nn.Conv2d, momentum: float = 0.1, pool: nn.MaxPool2d | None = None
-) -> tuple[nn.Sequential, NormedConvolution]:
+def pair(convolution: nn.Conv2d, momentum: float = 0.1) -> tuple[nn.Sequential, NormedConvolution]:
     """Return the layers in a row, and the same in one; the norm's weights are as after a training."""
     norm = nn.BatchNorm2d(convolution.out_channels, eps=1e-3, momentum=momentum)
     for parameter in norm.parameters():
         nn.init.normal_(parameter)
-    plain = nn.Sequential(convolution, norm, *([] if pool is None else [pool]))
+    plain = nn.Sequential(convolution, norm)
     return plain, NormedConvolution(*copy.deepcopy(plain))
 
 
@@ -36,7 +34,6 @@ def pair(
     dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     bias=st.booleans(),
     momentum=st.sampled_from([0.0, 0.1, 1.0]),
-    pool=st.sampled_from([None, nn.MaxPool2d(1), nn.MaxPool2d(2, ceil_mode=True, padding=1), nn.MaxPool2d(2, 1, 1)]),
 )
 def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_its_layers(
     channels: tuple[int, int],
@@ -46,11 +43,10 @@ def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_its_la
     dilation: tuple[int, int],
     bias: bool,  # noqa: FBT001 - drawn
     momentum: float,
-    pool: nn.MaxPool2d | None,
 ) -> None:
     torch.manual_seed(0)
     convolution = nn.Conv2d(*channels, kernel, stride, padding, dilation, bias=bias).double()
-    plain, fast = pair(convolution, momentum=momentum, pool=pool)
+    plain, fast = pair(convolution, momentum=momentum)
     plain, fast = plain.double(), fast.double()
     images = torch.rand(3, channels[0], 9, 8, dtype=torch.double)
 
@@ -111,9 +107,8 @@ def test_a_convolution_of_nothing_but_padding_takes_its_norm_in() -> None:
     assert torch.allclose(speed_up(nn.Sequential(fast), (2, 6, 1))(images), plain(images), atol=1e-5)
 
 
-@pytest.mark.parametrize("pool", [None, nn.MaxPool2d(2)])
-def test_images_that_need_a_gradient_get_it(pool: nn.MaxPool2d | None) -> None:
-    plain, fast = pair(nn.Conv2d(1, 4, 3), pool=pool)
+def test_images_that_need_a_gradient_get_it() -> None:
+    plain, fast = pair(nn.Conv2d(1, 4, 3))
     images = torch.rand(2, 1, 6, 6, requires_grad=True)
 
     expected, gradient = (torch.autograd.grad(model(images)[0].sum(), images)[0] for model in (plain, fast))
@@ -185,40 +180,3 @@ def test_a_variance_that_rounding_leaves_below_zero_counts_as_zero(monkeypatch: 
     monkeypatch.setattr(layers_module, "_moments", lambda *_: (torch.zeros(9), -torch.eye(9), 100))
 
     assert bool(fast(torch.rand(2, 1, 6, 6)).isfinite().all())
-
-
-@pytest.mark.parametrize("p", [0.25, 0.3])
-@pytest.mark.parametrize("dtype", [torch.float, torch.double])
-def test_dropout_leaves_out_each_number_with_its_probability(p: float, dtype: torch.dtype) -> None:
-    torch.manual_seed(0)
-    numbers = torch.ones(999, 501, dtype=dtype, requires_grad=True)
-
-    output = Dropout(p)(numbers)
-    output.sum().backward()
-
-    assert set(output.unique().tolist()) == {0.0, torch.ones((), dtype=dtype).div(1 - p).item()}
-    assert float((output == 0).double().mean()) == pytest.approx(p, abs=4 * (p * (1 - p) / output.numel()) ** 0.5)
-    assert numbers.grad is not None
-    assert torch.equal(numbers.grad, output)
-    left_out = (output == 0).double().flatten()
-    neighbours = float((left_out[1:] * left_out[:-1]).mean())  # two of them may come from one integer
-    assert neighbours == pytest.approx(p**2, abs=0.002)
-
-
-@pytest.mark.parametrize("p", [0.0, 1.0])
-def test_dropout_of_nothing_or_all_is_torchs_own(p: float) -> None:
-    numbers = torch.rand(4, 4)
-
-    assert torch.equal(Dropout(p)(numbers), numbers * (1 - p))
-
-
-def test_dropout_repeats_itself_under_one_seed_and_rests_in_evaluation() -> None:
-    layer, numbers = Dropout(0.5), torch.rand(10, 10)
-    outputs = []
-    for _ in range(2):
-        torch.manual_seed(3)
-        outputs.append(layer(numbers))
-
-    assert torch.equal(*outputs)
-    assert not torch.equal(outputs[0], layer(numbers))
-    assert torch.equal(layer.eval()(numbers), numbers)
