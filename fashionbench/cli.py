@@ -70,6 +70,8 @@ def _with(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callable[..., 
         @wraps(command)
         def called(**values: Any) -> None:  # noqa: ANN401 - as typer converts them
             given = {each.name: values.pop(each.name) for each in taken}
+            for each in taken:
+                each.read(given)  # what cannot be read is refused before anything heavy is imported
             command(**values, given=given)
 
         arguments = [each for each in inspect.signature(command).parameters.values() if each.name != "given"]

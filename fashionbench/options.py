@@ -134,7 +134,7 @@ DEVICES: Final = Option(
     group="Trainings",
     help="comma-separated: cpu, cuda, cuda:N, mps, xpu, xpu:N, or all: the CPU and one accelerator of each kind",
     default="all",
-    parse=str,
+    parse=parsing.devices,
 )
 SEEDS: Final = Option(
     name="seeds",

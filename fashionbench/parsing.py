@@ -1,16 +1,34 @@
 """How the text of an option becomes a value, or a message that says what is wrong with it. No torch here."""
 
 import math
+import re
 from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 from fashionbench.errors import InputError
 
-__all__ = ["MOST_SEEDS", "most_seeds", "number", "one_of", "optional", "prices", "seeds", "some_of", "words"]
+__all__ = [
+    "EVERY_DEVICE",
+    "MOST_SEEDS",
+    "devices",
+    "most_seeds",
+    "number",
+    "one_of",
+    "optional",
+    "prices",
+    "seeds",
+    "some_of",
+    "words",
+]
 
 MOST_SEEDS: Final = 1_000
 
 MOST_PRICES: Final = 100
+
+EVERY_DEVICE: Final = ("all",)
+"""What ``--devices all`` is read as."""
+
+DEVICE: Final = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 SHOWN: Final = 60
 """Characters of a wrong text that a message quotes."""
@@ -86,6 +104,24 @@ def _number(text: str) -> float | None:
 def words(text: str) -> tuple[str, ...]:
     """Return the parts of a comma-separated list, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def devices(text: str) -> tuple[str, ...]:
+    """Return the devices, each once and ``cuda:0`` as ``cuda``; ``all`` stands alone.
+
+    Raises:
+        InputError: A name is of no kind of device.
+
+    """
+    parts = words(text)
+    for part in parts:
+        if parts != EVERY_DEVICE and not DEVICE.fullmatch(part):
+            raise InputError(
+                f"unknown device {part[:SHOWN]!r}",
+                expected="cpu, cuda, cuda:N, mps, xpu, xpu:N or all",
+                remedy="give --devices one of these, or several separated by commas",
+            )
+    return tuple(dict.fromkeys(part.removesuffix(":0") for part in parts))
 
 
 def seeds(text: str) -> tuple[int, ...]:

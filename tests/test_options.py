@@ -1,6 +1,7 @@
 """Each option exists once: the commands, pytest and README's table have its default and its help, and no others."""
 
 import re
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from fashionbench.errors import InputError
 from fashionbench.models import registry
 from fashionbench.models.baselines import BASELINES
 from fashionbench.options import Option
+from fashionbench.parsing import EVERY_DEVICE
 from fashionbench.recipe import RECIPES
 from fashionbench.running.plan import RunOptions, make_plan
 
@@ -95,6 +97,7 @@ def test_readme_describes_each_option_of_a_run_with_its_default() -> None:
     ]
 
     assert rows == [(option.flag, option.help, option.shown_default) for option in COMMANDS["run"]]
+    assert f"{options.MARGIN.default} percentage points unless `--margin` changes it" in readme.replace("\n", " ")
 
 
 def test_the_names_in_help_are_the_names_that_there_are() -> None:
@@ -135,6 +138,33 @@ def test_text_that_names_no_seeds_is_refused(text: str, found: str) -> None:
     assert re.match(found, refused.value.found)
     assert len(str(refused.value)) < 250
     assert "--seeds" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("all", EVERY_DEVICE), ("cpu, cpu", ("cpu",)), ("cuda:0,cuda:1,cuda", ("cuda", "cuda:1")), ("mps", ("mps",))],
+)
+def test_a_device_that_is_named_twice_is_read_once(text: str, names: tuple[str, ...]) -> None:
+    assert options.DEVICES.parse(text) == names
+
+
+@pytest.mark.parametrize("text", ["gpu", "", "cuda:", "cpu:0", "cuda:one", "tpu", "cpu,all"])
+def test_a_name_of_no_device_is_refused(text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        options.DEVICES.parse(text)
+
+    assert refused.value.found == f"unknown device '{text.removeprefix('cpu,')}'"
+    assert refused.value.expected == "cpu, cuda, cuda:N, mps, xpu, xpu:N or all"
+
+
+def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["fashionbench", "run", "--seeds", "many"])
+    monkeypatch.setitem(sys.modules, "fashionbench.running.process", None)  # its import would fail
+
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+
+    assert left.value.code == cli.EXIT_BAD_INPUT
 
 
 @pytest.mark.parametrize("option", [options.MARGIN, options.PRICE, options.PRICE_MONEY, options.LIMIT])

@@ -1,7 +1,6 @@
 """The devices of this machine: listed, selected, and labelled for readers."""
 
 import platform
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -9,11 +8,9 @@ from functools import cache
 import cpuinfo
 import torch
 
-from fashionbench.errors import InputError
+from fashionbench.parsing import EVERY_DEVICE
 
-__all__ = ["Device", "cpu_name", "find_accelerators", "list_devices", "name_devices", "parse_devices", "select_devices"]
-
-_WORD = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
+__all__ = ["Device", "cpu_name", "find_accelerators", "list_devices", "name_devices", "select_devices"]
 
 
 @cache
@@ -63,40 +60,18 @@ def list_devices(accelerators: Mapping[str, str] | None = None) -> tuple[Device,
     return tuple(devices)
 
 
-def select_devices(words: str, accelerators: Mapping[str, str] | None = None) -> tuple[Device, ...]:
+def select_devices(words: tuple[str, ...], accelerators: Mapping[str, str] | None = None) -> tuple[Device, ...]:
     """Return the devices that ``--devices`` names. A device that this machine lacks is returned as absent.
 
     Args:
-        words: Names as torch writes them, separated by commas; or ``all``, for what ``list_devices`` returns.
+        words: Names as torch writes them; or ``EVERY_DEVICE``, for what ``list_devices`` returns.
         accelerators: Product names by torch's names; None: what ``find_accelerators`` finds.
 
-    Raises:
-        InputError: A name is of no kind of device.
-
     """
-    if words == "all":
+    if words == EVERY_DEVICE:
         return list_devices(accelerators)
-    wanted = parse_devices(words)
     found = find_accelerators() if accelerators is None else accelerators
-    return tuple(_find_device(word, found) for word in wanted)
-
-
-def parse_devices(words: str) -> tuple[str, ...]:
-    """Return the names in a comma-separated list, each once, ``cuda:0`` as ``cuda``.
-
-    Raises:
-        InputError: A name is of no kind of device.
-
-    """
-    parts = [part.strip() for part in words.split(",")]
-    for part in parts:
-        if not _WORD.fullmatch(part):
-            raise InputError(
-                f"unknown device {part!r}",
-                expected="cpu, cuda, cuda:N, mps, xpu, xpu:N or all",
-                remedy="give --devices one of these, or several separated by commas",
-            )
-    return tuple(dict.fromkeys(part.removesuffix(":0") for part in parts))
+    return tuple(_find_device(word, found) for word in words)
 
 
 def name_devices(devices: Collection[Device]) -> dict[Device, str]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, ParamSpec, TypeVar
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.device import Device, parse_devices
+from fashionbench.devices.device import Device
 from fashionbench.errors import FashionBenchError, SetupError
+from fashionbench.parsing import EVERY_DEVICE
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.nodes import (
     Node,
@@ -55,19 +56,14 @@ class Cluster:
     """A line for each of the others."""
     _stored: dict[int, tuple[object, Dataset]] = field(default_factory=dict)
 
-    def select(self, words: str) -> tuple[Device, ...]:
-        """Return the devices that ``--devices`` names, unlike hardware of one word each by itself.
-
-        Raises:
-            InputError: A word that names no kind of device.
-
-        """
+    def select(self, words: tuple[str, ...]) -> tuple[Device, ...]:
+        """Return the devices that ``--devices`` names, unlike hardware of one word each by itself."""
         there = tuple(dict.fromkeys(device for node in self.nodes for device in node.devices))
-        if words == "all":
+        if words == EVERY_DEVICE:
             return there
         return tuple(
             device
-            for word in parse_devices(words)
+            for word in words
             for device in [each for each in there if each.word == word]
             or [Device(word=word, name="", absence="not found on any node of the cluster")]
         )

@@ -34,7 +34,7 @@ class RunOptions:
     recipe: str
     models: tuple[str, ...]
     dataset: str
-    devices: str
+    devices: tuple[str, ...]
     seeds: tuple[int, ...]
     until_decided: int | None
     execution: Execution
