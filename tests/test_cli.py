@@ -402,7 +402,7 @@ def test_a_file_that_holds_no_records_is_refused_in_one_line(
 
     assert call(monkeypatch, "report", tmp_path / "x.json", "--out", tmp_path / "out") == 2
 
-    assert re.fullmatch(r"fashionbench: .*x\.json: .*\. Expected .*\. Make it anew .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"fashionbench: .*x\.json: .*\. Expected .*\. Measure again .*\n", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 
@@ -421,7 +421,7 @@ def test_compare_tells_what_changed_and_its_own_status_tells_that_the_gate_broke
     assert call(monkeypatch, "compare", *runs, "--fail-if", "taller") == 2
 
     assert "The verdict was WORTH IT and is now NOT WORTH IT." in told
-    assert "ResNet18 on cpu is surely worse by more than" in failed
+    assert "ResNet18 on cpu is less accurate by more than" in failed
     assert (tmp_path / "compare.html").stat().st_size > 10_000
 
 

@@ -1,9 +1,9 @@
-"""Two runs compared: what became slower or less accurate, whether the verdict changed, what was measured unlike."""
+"""Two runs compared: what became slower or less accurate, whether the verdict changed, and which settings differ."""
 
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,196 +11,203 @@ import numpy as np
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.errors import InputError
-from fashionbench.judging.intervals import Interval, gain_interval, slowdown_interval
+from fashionbench.judging.intervals import (
+    Interval,
+    correct_predictions,
+    gain_interval,
+    mean_minutes,
+    training_slowdown,
+)
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide_by
-from fashionbench.records.grouping import in_order, machine
-from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
+from fashionbench.records.grouping import finished_trainings, in_order, machine
+from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 __all__ = ["Change", "Comparison", "Gate", "compare", "gain_text", "parse_gate", "ratio_text"]
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
 Key = tuple[str, str]
-"""Model and the device's word."""
+"""Model and device word."""
 
-FORBIDS_ACCURACY: Final = ("recipe", "data")
-"""Where these differ, accuracies are not set against each other."""
+ACCURACY_SETTINGS: Final = ("recipe", "data")
+"""If one of these settings differs, accuracies are not comparable."""
 
-FORBIDS_TIME: Final = ("device", "CPU", "threads")
-"""Where these differ, no gate says that a training became slower."""
+TIME_SETTINGS: Final = ("device", "CPU", "threads")
+"""If one of these settings differs, times are not comparable, and the gate for time fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One model on one device, then and now."""
+    """One model on one device, in the old and the new run."""
 
     model: str
     device: str
     seeds: tuple[int, ...]
-    """Those of both runs."""
+    """Those that both runs have."""
     old_minutes: float
-    """Geometric mean over these seeds."""
+    """Geometric mean over these seeds, as in the new run."""
     new_minutes: float
     time: Interval
     """New over old training time."""
     old_accuracy: float
     new_accuracy: float
     accuracy: Interval | None
-    """New minus old, a fraction; None where the recipe or the data differ."""
+    """New minus old, a fraction; None if the recipe or the data differ."""
     unlike: tuple[tuple[str, str, str], ...]
-    """What was, was then, is now."""
+    """Settings that differ: name, old value, new value."""
+
+    def differs_in(self, settings: Sequence[str]) -> bool:
+        """Say whether one of some settings differs."""
+        return any(name in settings for name, _, _ in self.unlike)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All that changed."""
+    """Everything that changed between two runs."""
 
     changes: tuple[Change, ...]
     missing: tuple[str, ...]
-    """What only one of the runs has."""
+    """A sentence for each model on a device that cannot be compared, because only one of the runs has it."""
     old_state: str
     new_state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What is not to happen; fractions."""
+    """Changes that must not happen, as limits in fractions."""
 
     slower: float | None = None
+    """The acceptable increase of the training time; None: any."""
     worse: float | None = None
+    """The acceptable loss of accuracy; None: any."""
     verdict: bool = False
+    """Whether the verdict must stay the same."""
 
     def broken_by(self, comparison: Comparison) -> tuple[str, ...]:
-        """Return a sentence for each thing that surely happened, or that cannot be judged."""
+        """Return a sentence for each change beyond its limit at 95 % confidence, or that is not comparable."""
         found = []
         for each in comparison.changes:
             name = f"{model_label(each.model)} on {each.device}"
-            if self.slower is not None and any(what in FORBIDS_TIME for what, _, _ in each.unlike):
-                found.append(f"{name}: time cannot be judged, the machines differ")
+            if self.slower is not None and each.differs_in(TIME_SETTINGS):
+                found.append(f"{name}: the times are not comparable, because the machines differ")
             elif self.slower is not None and each.time.low > 1 + self.slower:
-                found.append(
-                    f"{name} is surely slower by more than {units.percent(self.slower)}: {ratio_text(each.time)}"
-                )
+                limit = units.percent(self.slower)
+                found.append(f"{name} is slower by more than {limit}, at 95 % confidence: {ratio_text(each.time)}")
             if self.worse is not None and each.accuracy is None:
-                found.append(f"{name}: accuracy cannot be judged, the recipe or the data differ")
+                found.append(f"{name}: the accuracies are not comparable, because the recipe or the data differ")
             elif self.worse is not None and each.accuracy is not None and each.accuracy.high < -self.worse:
-                found.append(f"{name} is surely worse by more than {units.pp(self.worse)}: {gain_text(each.accuracy)}")
+                limit = units.pp(self.worse).removeprefix("+")
+                found.append(
+                    f"{name} is less accurate by more than {limit}, at 95 % confidence: {gain_text(each.accuracy)}"
+                )
         if self.verdict and comparison.old_state != comparison.new_state:
-            found.append(f"the verdict changed from {comparison.old_state} to {comparison.new_state}")
+            found.append(f"The verdict changed from {comparison.old_state} to {comparison.new_state}")
         if not comparison.changes:
-            found.append("nothing can be judged: the runs have no training of the same model, device and seed")
+            found.append("Nothing is comparable: the runs have no training of the same model, device and seed")
         return tuple(found)
 
 
 def parse_gate(text: str) -> Gate:
-    """Read ``slower=10%``, ``worse=0.5pp`` and ``verdict``, of which any may be joined by commas or bars.
+    """Read ``slower=10%``, ``worse=0.5pp`` and ``verdict``, separated by commas or bars.
 
     Raises:
-        InputError: Anything else.
+        InputError: A condition is none of these.
 
     """
-    found: dict[str, float | bool] = {}
-    for part in re.split(r"[,|]", text):
-        if part.strip() == "verdict":
-            found["verdict"] = True
-        elif match := re.fullmatch(r"(slower)=(\d+(?:\.\d+)?)%|(worse)=(\d+(?:\.\d+)?)pp", part.strip()):
-            found[match[1] or match[3]] = float(match[2] or match[4]) / 100
+    gate = Gate()
+    for part in (each.strip() for each in re.split(r"[,|]", text)):
+        if part == "verdict":
+            gate = replace(gate, verdict=True)
+        elif match := re.fullmatch(r"slower=(\d+(?:\.\d+)?)%", part):
+            gate = replace(gate, slower=float(match[1]) / 100)
+        elif match := re.fullmatch(r"worse=(\d+(?:\.\d+)?)pp", part):
+            gate = replace(gate, worse=float(match[1]) / 100)
         else:
             raise InputError(
-                f"--fail-if {part.strip()[:60]!r}",
-                expected="slower=10%, worse=0.5pp or verdict, joined by commas",
-                remedy="mend the value of --fail-if",
+                f"--fail-if {part[:60]!r}",
+                expected="slower=10%, worse=0.5pp or verdict, separated by commas",
+                remedy="correct the value, as in --fail-if slower=10%,worse=0.5pp,verdict",
             )
-    return Gate(**found)  # type: ignore[arg-type]  # each value's type follows from its name above
+    return gate
 
 
 def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
-    """Set the trainings of two runs against each other, by model and device, at the seeds that both have.
+    """Compare the trainings of two runs, by model and device, over the seeds that both have.
 
     Args:
-        old: The records of the run before.
-        new: Those of the run now.
-        thresholds: Of both verdicts.
+        old: The records of the earlier run.
+        new: The records of the later run.
+        thresholds: The thresholds of both verdicts.
 
     Raises:
-        InputError: A run has several recipes, or several kinds of a device.
+        InputError: One run has several recipes, or several machines of one device word.
 
     """
-    then, now = _finished(old), _finished(new)
+    before, after = _finished(old), _finished(new)
     changes = []
-    missing = [f"{model_label(model)} on {device}" for model, device in sorted(then.keys() ^ now.keys())]
-    for key in (each for each in then if each in now):
-        seeds = tuple(sorted(then[key].keys() & now[key].keys()))
+    missing = [
+        f"Only one of the runs has {model_label(model)} on {device}."
+        for model, device in sorted(before.keys() ^ after.keys())
+    ]
+    for key in (each for each in before if each in after):
+        seeds = tuple(sorted(before[key].keys() & after[key].keys()))
         if seeds:
-            changes.append(_change(key, seeds, then[key], now[key]))
+            changes.append(_compare_trainings(key, *([side[key][seed] for seed in seeds] for side in (before, after))))
         else:
-            missing.append(f"a common seed of {model_label(key[0])} on {key[1]}")
+            missing.append(f"The runs have no common seed of {model_label(key[0])} on {key[1]}.")
     verdicts = [decide_by(each, thresholds) for each in (old, new)]
     old_state, new_state = (verdict.state if verdict else "NO VERDICT" for verdict in verdicts)
     return Comparison(changes=tuple(changes), missing=tuple(missing), old_state=old_state, new_state=new_state)
 
 
 def _finished(records: Records) -> dict[Key, dict[int, TrainingRecord]]:
-    """Return a run's finished trainings by seed, the newest where one was measured again."""
+    """Return a run's finished trainings by seed; of a training that was repeated, the newest."""
     found: dict[Key, dict[int, TrainingRecord]] = {}
-    for each in in_order(records):
-        if isinstance(each, TrainingRecord) and each.result is not None:
-            others = found.setdefault((each.model, each.device), {})
-            for other in others.values():
-                if machine(other) != machine(each):
-                    raise InputError(
-                        f"{each.model} on {each.device} in more than one way in one run "
-                        f"({other.recipe.name} on {other.device_name}, {each.recipe.name} on {each.device_name})",
-                        expected="one recipe and one kind of each device in a run",
-                        remedy="compare them one by one",
-                    )
-            others[each.seed] = each
+    for each in finished_trainings(in_order(records)):
+        by_seed = found.setdefault((each.model, each.device), {})
+        for other in by_seed.values():
+            if machine(other) != machine(each):
+                raise InputError(
+                    f"two settings for {model_label(each.model)} on {each.device} in one run "
+                    f"({other.recipe.name} on {other.device_name}, {each.recipe.name} on {each.device_name})",
+                    expected="one recipe and one machine for each device in a run",
+                    remedy="put the records of each into a folder of their own, and compare these folders",
+                )
+        by_seed[each.seed] = each
     return found
 
 
-def _change(
-    key: Key, seeds: tuple[int, ...], then: dict[int, TrainingRecord], now: dict[int, TrainingRecord]
-) -> Change:
-    before, after = ([side[seed].result for seed in seeds] for side in (then, now))
-    old, new = ([result for result in side if result is not None] for side in (before, after))
-    facts = [_facts(side[seeds[0]]) for side in (then, now)]
-    unlike = tuple((name, facts[0][name], facts[1][name]) for name in facts[0] if facts[0][name] != facts[1][name])
-    alike = not any(name in FORBIDS_ACCURACY for name, _, _ in unlike)
-    old_minutes, new_minutes = (
-        float(np.exp(np.mean([np.log(each.train_seconds / 60) for each in side]))) for side in (old, new)
+def _compare_trainings(key: Key, before: Sequence[TrainingRecord], after: Sequence[TrainingRecord]) -> Change:
+    """Compare one model's trainings on one device, paired by seed."""
+    old, new = ([each.result for each in side if each.result is not None] for side in (before, after))
+    old_settings, new_settings = (_settings(side[0]) for side in (before, after))
+    unlike = tuple(
+        (name, value, new_settings[name]) for name, value in old_settings.items() if value != new_settings[name]
     )
+    comparable = not any(name in ACCURACY_SETTINGS for name, _, _ in unlike)
     return Change(
         model=key[0],
         device=key[1],
-        seeds=seeds,
-        old_minutes=old_minutes,
-        new_minutes=new_minutes,
-        time=slowdown_interval(
-            [each.train_seconds for each in new],
-            [each.train_seconds for each in old],
-            [second for each in new for second in each.epoch_seconds],
-            [second for each in old for second in each.epoch_seconds],
-        ),
+        seeds=tuple(each.seed for each in before),
+        old_minutes=mean_minutes(old),
+        new_minutes=mean_minutes(new),
+        time=training_slowdown(new, old),
         old_accuracy=float(np.mean([each.scores.accuracy for each in old])),
         new_accuracy=float(np.mean([each.scores.accuracy for each in new])),
-        accuracy=gain_interval(_correct(new), _correct(old)) if alike else None,
+        accuracy=gain_interval(correct_predictions(new), correct_predictions(old)) if comparable else None,
         unlike=unlike,
     )
 
 
-def _correct(results: Sequence[TrainingResult]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    return np.stack([np.asarray(each.test_predictions.array() == each.test_labels.array()) for each in results])
-
-
-def _facts(record: TrainingRecord) -> dict[str, str]:
-    """Return what decides whether two trainings are alike."""
+def _settings(record: TrainingRecord) -> dict[str, str]:
+    """Return the settings that must be the same for two trainings to be comparable, and some that explain a change."""
     labels = record.result.test_labels.data if record.result else ""
     return {
         "torch": record.environment.versions.get("torch", units.MISSING),
         "device": record.device_name,
-        "recipe": f"{record.recipe.name} ({_mark(record.recipe.model_dump_json())})",
-        "data": f"{record.data.name}, {record.data.release} ({_mark(labels)})",
+        "recipe": f"{record.recipe.name} ({_checksum(record.recipe.model_dump_json())})",
+        "data": f"{record.data.name}, {record.data.release} ({_checksum(labels)})",
         "execution": f"{record.execution}, {record.precision}",
         "threads": units.count(record.environment.threads),
         "CPU": record.environment.cpu,
@@ -208,7 +215,7 @@ def _facts(record: TrainingRecord) -> dict[str, str]:
     }
 
 
-def _mark(text: str) -> str:
+def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

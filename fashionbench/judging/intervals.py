@@ -1,4 +1,4 @@
-"""Confidence intervals of gain and slowdown, as pure functions on arrays: fractions in, fractions out."""
+"""Confidence intervals of gain and slowdown: pure functions, fractions in, fractions out."""
 
 import math
 from collections.abc import Sequence
@@ -9,44 +9,57 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
+from fashionbench.records.record import TrainingResult
+
 __all__ = [
     "ASSUMED_SEED_SPREAD",
     "CONFIDENCE",
     "Correct",
     "Interval",
     "Z",
+    "correct_predictions",
     "detectable_gain",
     "gain_interval",
     "look_confidence",
+    "mean_minutes",
     "seed_allowance",
     "seeds_needed",
     "slowdown_interval",
+    "training_slowdown",
     "wilson_interval",
 ]
 
 CONFIDENCE: Final = 0.95
 
 POWER: Final = 0.8
+"""Probability of finding the detectable gain."""
 
 Z: Final = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+"""Half-width of a 95 % interval of a normal distribution, in standard errors."""
 
 FEWEST_FOR_SEED_INTERVAL: Final = 3
+"""Seeds from which the slowdown's interval includes run-to-run variation."""
 
 MOST_SEEDS: Final = 1_000
+"""Number of seeds beyond which none are recommended."""
 
 ASSUMED_SEED_SPREAD: Final = 0.0025
-"""Standard deviation of test accuracy over seeds, assumed while only one is known: 0.19 and 0.29 pp in one run of three
-seeds (FashionCNN and ResNet18), 0.10 and 0.09 in the reference run."""
+"""Standard deviation of test accuracy over seeds, assumed for a single seed. FashionCNN and ResNet18 showed 0.19 and
+0.29 pp in one run of three seeds, and 0.10 and 0.09 pp in the reference run."""
 
 ASSUMED_STABLE_SHARE: Final = 0.25
-"""Part of one seed pair's variance over images that more seeds would not average away; 0.22 in the reference run."""
+"""Part of a single seed pair's variance over images that more seeds do not reduce, assumed; 0.22 in the reference
+run."""
 
 Correct = NDArray[np.bool_]
 """Whether each prediction is right, (seeds, images)."""
 
 
 class Interval(BaseModel):
-    """An estimate with its 95 % interval; where a verdict is looked at repeatedly, 95 % over all the looks."""
+    """An estimate with its 95 % confidence interval.
+
+    With interim analyses, the confidence is 95 % for all planned analyses together.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -54,7 +67,17 @@ class Interval(BaseModel):
     low: float
     high: float
     method: str
-    """How it was made and what it carries, for the page."""
+    """How it was computed and what it includes, for readers of the report."""
+
+
+def correct_predictions(results: Sequence[TrainingResult]) -> Correct:
+    """Return whether each prediction is right, (seeds, images), of trainings scored on the same test images."""
+    return np.stack([np.asarray(each.test_predictions.array() == each.test_labels.array()) for each in results])
+
+
+def mean_minutes(results: Sequence[TrainingResult]) -> float:
+    """Return the geometric mean of training minutes."""
+    return float(np.exp(np.log([max(each.train_seconds, 1e-9) for each in results]).mean())) / 60
 
 
 def wilson_interval(right: int, images: int) -> Interval:
@@ -64,66 +87,58 @@ def wilson_interval(right: int, images: int) -> Interval:
         estimate=right / images,
         low=float(interval.low),
         high=float(interval.high),
-        method=f"Wilson's interval, {images:,} test images",
+        method=f"Wilson interval, {images:,} test images",
     )
 
 
 def look_confidence(seeds: int, looks: Sequence[int]) -> float:
-    """Return the confidence that a look's interval needs, so that those of all looks hold the truth in 95 % together.
+    """Return the confidence that an interim analysis needs, so that all planned analyses together have 95 %.
 
-    Every planned seed brings an equal share of the 5 %, and a look spends what the seeds since the look before have
-    brought: alpha spending in proportion to the seeds (Kim and DeMets, 1987, with rho = 1). The looks' errors are added
-    up (Bonferroni), so that nothing is assumed of how they depend on each other.
+    This is alpha spending in proportion to the seeds (Kim and DeMets, 1987, with rho = 1): every planned seed
+    contributes an equal share of the 5 %, and an analysis spends the shares of the seeds since the previous one. The
+    shares are added (Bonferroni), so nothing is assumed about how the analyses depend on each other.
 
     Args:
-        seeds: How many there are.
-        looks: Planned numbers of seeds at which the verdict is looked at, rising; empty where one number was fixed.
+        seeds: Number of seeds at hand.
+        looks: Numbers of seeds at which an analysis is planned, ascending; empty if the number of seeds is fixed.
 
     """
     if not looks:
         return CONFIDENCE
-    place = next((place for place, look in enumerate(looks) if seeds <= look), len(looks) - 1)
-    new = looks[place] - (looks[place - 1] if place else 0)
+    index = next((index for index, look in enumerate(looks) if seeds <= look), len(looks) - 1)
+    new = looks[index] - (looks[index - 1] if index else 0)
     return 1 - (1 - CONFIDENCE) * new / looks[-1]
 
 
-def _half_width(error: float, freedom: float, confidence: float) -> float:
-    return float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
-
-
-def _at(confidence: float) -> str:
-    """Return what to add to a method's words where the interval is one of several looks'."""
-    return "" if confidence == CONFIDENCE else f"; {100 * confidence:.1f} % at this look, 95 % over all looks"
-
-
 def gain_interval(big: Correct, small: Correct, confidence: float = CONFIDENCE) -> Interval:
-    """Return the interval of the difference in accuracy, big minus small, over seeds and (paired) test images.
+    """Return the interval of the difference in accuracy, big minus small, over seeds and paired test images.
 
-    With n > 1 seeds its variance is the sum of the seeds' part, s_big^2 / n + s_small^2 / n, and of the images' part,
-    the variance over the images of the mean difference, divided by the images. Both hold the chance by which a seed
-    meets an image, so its estimate is subtracted once. The degrees of freedom are Satterthwaite's (1946). With one
-    seed it is the images' part alone.
+    With n > 1 seeds, the variance is the sum of two parts: of the seeds, s_big^2 / n + s_small^2 / n, and of the
+    images, the variance over images of the mean difference, divided by the number of images. Both parts contain the
+    chance that a seed is right on an image, so its estimate is subtracted once. The degrees of freedom are those of
+    Satterthwaite (1946). With one seed, the variance is that of the images alone.
 
     Args:
         big: Whether the big model is right, (seeds, images).
-        small: The same for the small model; same images in the same order, seeds paired.
-        confidence: Of this interval by itself, from ``look_confidence``.
+        small: The same for the small model: same images in the same order, seeds paired.
+        confidence: Confidence of this interval alone, from ``look_confidence``.
 
     """
     seeds, images = big.shape
     estimate = float(big.mean() - small.mean())
-    half = _half_width(*_gain_error(big, small), confidence)
+    error, freedom = _gain_error(big, small)
+    half = _half_width(error, freedom, confidence)
     method = (
-        f"paired over {images:,} test images; one training each: seed-to-seed variation is not in this interval"
+        f"paired over {images:,} test images; one training per model: seed-to-seed variation is not included"
         if seeds == 1
-        else f"{seeds} seeds and {images:,} paired test images, t with {_gain_error(big, small)[1]:.1f} degrees of "
-        f"freedom{_at(confidence)}"
+        else f"t interval over {seeds} seeds and {images:,} paired test images, {freedom:.1f} degrees of freedom"
+        f"{_describe_confidence(confidence)}"
     )
     return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method)
 
 
 def detectable_gain(big: Correct, small: Correct, confidence: float = CONFIDENCE) -> float:
-    """Return the true gain that an interval like this one lies wholly above zero for, in ``POWER`` of studies.
+    """Return the true gain that such a run finds to be significantly above zero with probability ``POWER``.
 
     It is (t_(1 - alpha/2) + t_power) standard errors (Bloom, 1995), with the degrees of freedom of the interval.
     """
@@ -134,13 +149,10 @@ def detectable_gain(big: Correct, small: Correct, confidence: float = CONFIDENCE
 def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
     """Return the gain's standard error and its degrees of freedom."""
     seeds, images = big.shape
-    per_image = big.mean(axis=0) - small.mean(axis=0)
-    image_part = float(per_image.var(ddof=1)) / images
+    image_part = _image_variance(big, small)
     if seeds == 1:
         return math.sqrt(image_part), math.inf
     parts = [float(each.mean(axis=1).var(ddof=1)) / seeds for each in (big, small)]
-    chance = sum(float(each.var(axis=0, ddof=1).mean()) for each in (big, small)) / seeds / images
-    image_part = max(0.0, image_part - chance)
     variance = sum(parts) + image_part
     if variance == 0:
         return 0.0, math.inf
@@ -148,13 +160,48 @@ def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
     return math.sqrt(variance), variance**2 / shares
 
 
-def seed_allowance(gain: Interval, seeds: int) -> float:
-    """Return by how much the low end of a gain from one seed must fall to hold the seeds' assumed spread as well.
+def _image_variance(big: Correct, small: Correct) -> float:
+    """Return the part of the gain's variance that comes from the choice of test images."""
+    seeds, images = big.shape
+    per_image = big.mean(axis=0) - small.mean(axis=0)
+    variance = float(per_image.var(ddof=1) / images)
+    if seeds == 1:
+        return variance
+    chance = float(sum(each.var(axis=0, ddof=1).mean() for each in (big, small)) / seeds / images)
+    return max(0.0, variance - chance)
 
-    From two seeds on the interval holds their own spread, and the allowance is 0.
+
+def _half_width(error: float, freedom: float, confidence: float) -> float:
+    return float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
+
+
+def _describe_confidence(confidence: float) -> str:
+    """Return an addition to a method's description if the interval belongs to one of several interim analyses."""
+    if confidence == CONFIDENCE:
+        return ""
+    return f"; {100 * confidence:.1f} % at this interim analysis, 95 % over all planned analyses"
+
+
+def seed_allowance(gain: Interval, seeds: int) -> float:
+    """Return how far the lower limit of a single seed's gain falls if the assumed spread over seeds is included.
+
+    With two seeds or more, the interval includes their measured spread, and the allowance is 0.
     """
     half = gain.estimate - gain.low
     return math.hypot(half, Z * math.sqrt(2) * ASSUMED_SEED_SPREAD) - half if seeds == 1 else 0.0
+
+
+def training_slowdown(
+    big: Sequence[TrainingResult], small: Sequence[TrainingResult], confidence: float = CONFIDENCE
+) -> Interval:
+    """Return the interval of the ratio of training times, big over small, of trainings paired by seed."""
+    return slowdown_interval(
+        [each.train_seconds for each in big],
+        [each.train_seconds for each in small],
+        [seconds for each in big for seconds in each.epoch_seconds],
+        [seconds for each in small for seconds in each.epoch_seconds],
+        confidence,
+    )
 
 
 def slowdown_interval(
@@ -166,32 +213,37 @@ def slowdown_interval(
 ) -> Interval:
     """Return the interval of the ratio of training times, big over small, as geometric means.
 
-    From three seeds on, a t interval on the log ratios paired by seed; below that Welch's interval on the logs of the
-    epochs' seconds, scaled to the whole training, which does not hold what differs from run to run.
+    With three seeds or more, it is a t interval on the log ratios paired by seed. With fewer, it is Welch's interval on
+    the logs of the epochs' seconds, scaled to the whole training. It does not include run-to-run variation.
 
     Args:
         big_seconds: Training seconds per seed.
-        small_seconds: The same, seeds paired.
-        big_epochs: Seconds of every epoch of all seeds.
-        small_epochs: The same.
-        confidence: Of this interval by itself, from ``look_confidence``.
+        small_seconds: The same for the small model, seeds paired.
+        big_epochs: Seconds of each epoch of all seeds.
+        small_epochs: The same for the small model.
+        confidence: Confidence of this interval alone, from ``look_confidence``.
 
     """
     logs = np.log(np.asarray(big_seconds) / np.asarray(small_seconds))
     estimate = float(logs.mean())
     if len(logs) >= FEWEST_FOR_SEED_INTERVAL:
         half = _half_width(float(logs.std(ddof=1)) / math.sqrt(len(logs)), len(logs) - 1, confidence)
-        method = f"ratio of geometric means, t interval on log ratios of {len(logs)} seed pairs{_at(confidence)}"
+        method = (
+            f"ratio of geometric means, t interval on the log ratios of {len(logs)} seed pairs"
+            f"{_describe_confidence(confidence)}"
+        )
     else:
         half = _welch_half_width(np.log(np.asarray(big_epochs)), np.log(np.asarray(small_epochs)), confidence)
-        method = "ratio of geometric means, interval from the epochs' seconds: run-to-run variation is not in it"
+        method = (
+            "ratio of geometric means, interval from the seconds of the epochs: run-to-run variation is not included"
+        )
     return Interval(
         estimate=math.exp(estimate), low=math.exp(estimate - half), high=math.exp(estimate + half), method=method
     )
 
 
 def _welch_half_width(one: NDArray[np.float64], other: NDArray[np.float64], confidence: float) -> float:
-    if min(len(one), len(other)) < 2:  # noqa: PLR2004 - a variance needs two
+    if min(len(one), len(other)) <= 1:
         return 0.0
     parts = [float(each.var(ddof=1)) / len(each) for each in (one, other)]
     variance = sum(parts)
@@ -202,28 +254,24 @@ def _welch_half_width(one: NDArray[np.float64], other: NDArray[np.float64], conf
 
 
 def seeds_needed(big: Correct, small: Correct, half_width: float, confidence: float = CONFIDENCE) -> int | None:
-    """Return how many seeds would bring the gain's half-width to ``half_width``; None where no number would.
+    """Return how many seeds would narrow the gain's half-width to ``half_width``; None if no number would.
 
-    With one seed at hand, a spread over seeds and a share of the images' part are assumed, of the size that
-    three seeds showed.
+    With a single seed, the spread over seeds and the stable part of the variance over images are assumed.
 
     Args:
         big: Whether the big model is right, (seeds, images).
-        small: The same.
-        half_width: The wanted half-width, a fraction.
-        confidence: Of the interval.
+        small: The same for the small model.
+        half_width: The required half-width, a fraction.
+        confidence: Confidence of the interval.
 
     """
-    seeds, images = big.shape
-    per_image = big.mean(axis=0) - small.mean(axis=0)
-    image_part = float(per_image.var(ddof=1)) / images
+    seeds = len(big)
+    image_part = _image_variance(big, small)
     if seeds == 1:
         seed_variance = 2 * ASSUMED_SEED_SPREAD**2
         image_part *= ASSUMED_STABLE_SHARE
     else:
         seed_variance = sum(float(each.mean(axis=1).var(ddof=1)) for each in (big, small))
-        chance = sum(float(each.var(axis=0, ddof=1).mean()) for each in (big, small)) / seeds / images
-        image_part = max(0.0, image_part - chance)
     for number in range(max(seeds, 2), MOST_SEEDS + 1):
         freedom = 2 * (number - 1)
         if _half_width(math.sqrt(seed_variance / number + image_part), freedom, confidence) <= half_width:

@@ -1,9 +1,8 @@
-"""The price of an hour on a device, in any currency, and what trainings and predictions cost at it."""
+"""Prices in money: of an hour on each device, of a percentage point of accuracy, and of predictions."""
 
 import math
 from typing import Final, Self
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fashionbench.errors import InputError
@@ -15,34 +14,34 @@ MILLION: Final = 1_000_000
 
 
 class Money(BaseModel):
-    """Prices of a device's hour by its word, and what a percentage point may cost."""
+    """Prices of an hour by device, and the acceptable price of a percentage point, in any currency."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     per_hour: dict[str, float] = Field(default_factory=dict)
-    """By device word; ``cuda`` holds for ``cuda:1`` as well."""
+    """By device word; ``cuda`` applies to ``cuda:1`` too."""
     per_pp: float | None = None
-    """What a percentage point of accuracy may cost a training; None: not stated in money."""
+    """The acceptable price of a percentage point, per training; None: no limit in money."""
 
     @model_validator(mode="after")
-    def _check_both(self) -> Self:
+    def _require_rates(self) -> Self:
         if self.per_pp is not None and not self.per_hour:
             raise InputError(
-                f"price-money {self.per_pp:g} without a price per hour",
-                expected="both",
+                f"--price-money {self.per_pp:g} without --price-per-hour",
+                expected="both options",
                 remedy="add --price-per-hour, such as cpu=0.05,cuda=1.20",
             )
         return self
 
     def rate(self, device: str) -> float | None:
-        """Return the price of an hour on a device, None where it is not stated."""
+        """Return the price of an hour on a device; None if there is none."""
         return self.per_hour.get(device, self.per_hour.get(device.partition(":")[0]))
 
     def minutes_per_pp(self, device: str) -> float | None:
-        """Return how many training minutes a percentage point may cost on a device, None where nothing is stated.
+        """Return the acceptable price of a percentage point on a device, in minutes of training; None if there is none.
 
         Raises:
-            InputError: A percentage point has its price, and the device's hour has none.
+            InputError: A percentage point has a price, but an hour on the device has none.
 
         """
         if self.per_pp is None:
@@ -50,15 +49,15 @@ class Money(BaseModel):
         rate = self.rate(device)
         if rate is None:
             raise InputError(
-                f"price-money {self.per_pp:g} and no price of an hour on {device}",
-                expected="one for each device",
-                remedy=f"add {device}=... to --price-per-hour",
+                f"--price-money {self.per_pp:g} without the price of an hour on {device}",
+                expected="a price for each device",
+                remedy=f"add {device}=PRICE to --price-per-hour",
             )
         return 60 * self.per_pp / rate if rate else math.inf
 
 
 def predictions_cost(record: InferenceRecord, rate: float) -> float | None:
-    """Return what a million predictions cost at a price of an hour; None where they were not timed."""
+    """Return what a million predictions cost at a price per hour; None if they were not timed."""
     if record.result is None:
         return None
-    return float(np.median(record.result.seconds)) / record.batch_size * MILLION / 3600 * rate
+    return record.result.median_seconds() / record.batch_size * MILLION / 3600 * rate

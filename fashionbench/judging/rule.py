@@ -24,13 +24,14 @@ __all__ = [
 ]
 
 RULE_VERSION: Final = 1
+"""Changes with the rule, so that verdicts of different rules are never compared unnoticed."""
 
 DEFAULT_MARGIN_PP: Final = MARGIN.read({})
 
 NO_MONEY: Final = Money()
 
 TIE_SLOWDOWN: Final = 1.25
-"""A slowdown between its inverse and this is as good as none."""
+"""A slowdown between the inverse of this and this counts as none."""
 
 State = Literal["WORTH IT", "NOT WORTH IT", "TIE", "CANNOT TELL"]
 
@@ -40,14 +41,14 @@ class _Frozen(BaseModel):
 
 
 class Thresholds(_Frozen):
-    """What the user decides, and what the rule fixes."""
+    """What the user decides and what the rule fixes."""
 
     margin: float
     """The smallest gain that matters, a fraction."""
     price_minutes_per_pp: float | None
-    """What a percentage point may cost, in training minutes; None: not stated."""
+    """The acceptable price of a percentage point, in minutes of training; None: no limit."""
     money: Money = Money()
-    """Prices of hours, and of a percentage point in money, which goes before that in minutes."""
+    """Prices in money. Its limit for a percentage point replaces the one in minutes."""
     tie_slowdown: float = TIE_SLOWDOWN
     confidence: float = CONFIDENCE
 
@@ -70,7 +71,7 @@ DEFAULT_THRESHOLDS: Final = Thresholds.read({})
 
 
 class Recommendation(_Frozen):
-    """Which model to take; None: either."""
+    """Which model to choose; None: no clear winner."""
 
     model: str | None
     sentence: str
@@ -80,17 +81,17 @@ class DeviceVerdict(_Frozen):
     """The verdict on one device."""
 
     device: str
-    """The label that tells it from the others."""
+    """The label that distinguishes it from the other devices."""
     device_name: str
     seeds: tuple[int, ...]
-    """Those at which both models finished."""
+    """Those with which both models finished."""
     test_images: int
     looks: tuple[int, ...] = ()
-    """Planned numbers of seeds at which the verdict was looked at; empty where the number was fixed beforehand."""
+    """Numbers of seeds at which an interim analysis was planned; empty if the number of seeds was fixed."""
     confidence: float = CONFIDENCE
-    """Of gain and slowdown at this look by itself; over all planned looks it is that of the thresholds."""
+    """Confidence of gain and slowdown in this analysis alone; ``thresholds`` has that of all planned analyses."""
     small_minutes: float
-    """Geometric mean over the seeds, as for the big model."""
+    """Geometric mean over the seeds."""
     big_minutes: float
     small_accuracy: float
     """Mean over the seeds, a fraction."""
@@ -100,22 +101,22 @@ class DeviceVerdict(_Frozen):
     slowdown: Interval
     """Big over small training time."""
     detectable_gain: float
-    """The true gain that such a run finds to be above zero four times in five, a fraction."""
+    """The true gain that such a run finds to be above zero in four of five cases, a fraction."""
     outcomes: PairedOutcomes
     mcnemar_p: tuple[float, ...]
     """McNemar's exact test for each seed."""
     price_minutes_per_pp: Interval | None
-    """Extra training minutes per extra percentage point; None unless the gain's interval lies above 0."""
+    """Extra minutes of training per percentage point gained; None unless the gain is significantly above zero."""
     state: State
     provisional: bool
     """One seed only."""
     seeds_needed: int | None
-    """How many seeds would decide, where it cannot tell; None where none would, or none are needed."""
+    """How many seeds would decide a CANNOT TELL; None if no number would, or if the verdict is decided."""
     sentence: str
 
 
 class Verdict(_Frozen):
-    """The whole answer; verdict.json is this."""
+    """The answer over all devices; ``verdict.json`` contains it."""
 
     rule_version: int = RULE_VERSION
     small: str
@@ -144,17 +145,17 @@ def judge(
         slowdown: Big over small training time.
         extra_minutes: Big minus small training time.
         thresholds: Margin and price.
-        allowance: What "worth it" takes off the gain's low end, for variation that the interval does not hold.
+        allowance: Subtracted from the gain's lower limit, for variation that the interval does not include.
 
     """
-    surely = gain.low - allowance
+    lowest_gain = gain.low - allowance
     price = thresholds.price_minutes_per_pp
-    affordable = price is None or extra_minutes <= price * 100 * surely
-    too_dear = price is not None and extra_minutes > max(0.0, price * 100 * gain.high)
+    affordable = price is None or extra_minutes <= price * 100 * lowest_gain
+    too_expensive = price is not None and extra_minutes > max(0.0, price * 100 * gain.high)
     slower = slowdown.low > 1
-    if surely >= thresholds.margin and affordable:
+    if lowest_gain >= thresholds.margin and affordable:
         return "WORTH IT"
-    if slower and (gain.high < thresholds.margin or too_dear):
+    if slower and (gain.high < thresholds.margin or too_expensive):
         return "NOT WORTH IT"
     within_margin = -thresholds.margin <= gain.low and gain.high <= thresholds.margin
     if within_margin and 1 / thresholds.tie_slowdown <= slowdown.low and slowdown.high <= thresholds.tie_slowdown:

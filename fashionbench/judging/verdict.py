@@ -1,52 +1,57 @@
 """The verdict: from records to a decision on each device and over all devices."""
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
+from collections.abc import Callable, Iterable, Sequence
 
 from fashionbench.errors import InputError
 from fashionbench.judging.differences import mcnemar_exact, paired_outcomes
 from fashionbench.judging.intervals import (
-    Correct,
     Interval,
+    correct_predictions,
     detectable_gain,
     gain_interval,
     look_confidence,
+    mean_minutes,
     seed_allowance,
     seeds_needed,
-    slowdown_interval,
+    training_slowdown,
 )
 from fashionbench.judging.prices import Money
 from fashionbench.judging.rule import DEFAULT_MARGIN_PP, NO_MONEY, DeviceVerdict, State, Thresholds, Verdict, judge
-from fashionbench.judging.wording import advise_on_accuracy, advise_on_cost, describe_changes, describe_finding
-from fashionbench.records.grouping import device_labels, in_order, machine
+from fashionbench.judging.wording import (
+    advise_on_accuracy,
+    advise_on_cost,
+    describe_agreement,
+    describe_changes,
+    describe_finding,
+)
+from fashionbench.records.grouping import device_labels, finished_trainings, in_order, machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 
 __all__ = ["DeviceVerdict", "Verdict", "decide", "decide_by"]
 
 
 def decide(
-    records: Sequence[TrainingRecord | InferenceRecord],
+    records: Iterable[TrainingRecord | InferenceRecord],
     *,
     margin_pp: float = DEFAULT_MARGIN_PP,
     price_minutes_per_pp: float | None = None,
     money: Money = NO_MONEY,
 ) -> Verdict | None:
-    """Judge the model with most parameters against the one with fewest, per device and over devices.
+    """Compare the model with most parameters with the one with fewest, on each device and over all devices.
 
-    The classical baselines, which have no layers, are judged only where there are not two networks.
+    Classical baselines, which have no layers, are compared only if there are fewer than two networks.
 
     Args:
-        records: Of one recipe; what is unfinished, and inference, is passed over.
-        margin_pp: The smallest gain that matters, in percentage points.
-        price_minutes_per_pp: What a percentage point may cost, in training minutes.
-        money: What an hour costs, and a percentage point may cost, in money.
+        records: Any mix of records. Only finished trainings count.
+        margin_pp: The smallest gain in accuracy that matters, in percentage points.
+        price_minutes_per_pp: The acceptable price of a percentage point, in minutes of training; None: no limit.
+        money: The price of an hour on each device, and the acceptable price of a percentage point in money.
 
     Returns:
-        None where on no device two models finished at the same seed.
+        The verdict; None if no two models finished with the same seed on the same device.
 
     Raises:
-        InputError: Records of several recipes or data, or of unlike test images.
+        InputError: The records have several recipes of one name, several data sets, or different test images.
 
     """
     return decide_by(
@@ -54,77 +59,71 @@ def decide(
     )
 
 
-def decide_by(records: Sequence[TrainingRecord | InferenceRecord], thresholds: Thresholds) -> Verdict | None:
-    """Decide as ``decide`` does, by thresholds that were read from options."""
+def decide_by(records: Iterable[TrainingRecord | InferenceRecord], thresholds: Thresholds) -> Verdict | None:
+    """Decide as ``decide`` does, with thresholds that were read from options."""
     records = in_order(records)
-    finished = [each for each in records if isinstance(each, TrainingRecord) and each.result is not None]
+    finished = finished_trainings(records)
     _require_alike(finished)
-    infos = {each.model: each.model_info for each in finished if each.model_info is not None}
-    networks = {model: info for model, info in infos.items() if info.layers != 0}
-    sizes = {model: info.parameters for model, info in (networks if len(networks) > 1 else infos).items()}
-    if len(sizes) < 2:  # noqa: PLR2004 - a comparison needs two
+    pair = _smallest_and_biggest(finished)
+    if pair is None:
         return None
-    small, big = (pick(sizes, key=lambda name: (sizes[name], name)) for pick in (min, max))
-    labels = device_labels(records)
-    devices = []
-    for key, label in labels.items():
-        on_device = [each for each in finished if machine(each) == key]
-        device = _judge_device(label, on_device, small, big, thresholds)
-        if device is not None:
-            devices.append(device)
+    judged = (
+        _judge_device(label, [each for each in finished if machine(each) == key], pair, thresholds)
+        for key, label in device_labels(records).items()
+    )
+    devices = tuple(each for each in judged if each is not None)
     if not devices:
         return None
-    return _over_devices(
-        small, big, thresholds, tuple(devices), is_result=all(each.recipe.is_result for each in finished)
-    )
+    return _over_devices(pair, thresholds, devices, is_result=all(each.recipe.is_result for each in finished))
 
 
 def _require_alike(finished: Sequence[TrainingRecord]) -> None:
-    checks: tuple[tuple[str, Callable[[TrainingRecord], object]], ...] = (
-        ("releases of the data", lambda each: (each.data.name, each.data.release)),
-        ("sets of test images", lambda each: each.result.test_labels.data if each.result else None),
-    )
     for name in {each.recipe.name for each in finished}:
         if len({each.recipe.model_dump_json() for each in finished if each.recipe.name == name}) > 1:
             raise InputError(
-                f"records of several recipes of the name {name[:60]!r}",
-                expected="one recipe of a name, since unlike runs are never averaged",
-                remedy="make a report of each apart",
+                f"several recipes with the name {name[:60]!r}",
+                expected="one recipe of each name, because different recipes are never averaged",
+                remedy="judge the records of each recipe separately",
             )
+    checks: tuple[tuple[str, Callable[[TrainingRecord], object]], ...] = (
+        ("data sets or releases", lambda each: (each.data.name, each.data.release)),
+        ("sets of test images", lambda each: each.result.test_labels.data if each.result else None),
+    )
     for what, part in checks:
         if len({part(each) for each in finished}) > 1:
             raise InputError(
                 f"records of several {what}",
-                expected="one, since unlike runs are never averaged",
-                remedy="make a report of each apart",
+                expected="one, because results on different images are never averaged",
+                remedy="judge the records of each separately",
             )
 
 
+def _smallest_and_biggest(finished: Sequence[TrainingRecord]) -> tuple[str, str] | None:
+    """Return the models with fewest and with most parameters; None if there is only one model."""
+    infos = {each.model: each.model_info for each in finished if each.model_info is not None}
+    networks = {model: info for model, info in infos.items() if info.layers != 0}
+    sizes = {model: info.parameters for model, info in (networks if len(networks) > 1 else infos).items()}
+    if len(sizes) <= 1:
+        return None
+    small, *_, big = sorted(sizes, key=lambda name: (sizes[name], name))
+    return small, big
+
+
 def _judge_device(
-    label: str, records: Sequence[TrainingRecord], small: str, big: str, thresholds: Thresholds
+    label: str, trainings: Sequence[TrainingRecord], pair: tuple[str, str], thresholds: Thresholds
 ) -> DeviceVerdict | None:
-    results: dict[str, dict[int, TrainingResult]] = {small: {}, big: {}}
-    for each in records:
-        if each.result is not None and each.model in results:
-            results[each.model][each.seed] = each.result
-    seeds = tuple(sorted(results[small].keys() & results[big].keys()))
+    small_results, big_results = (_by_seed(trainings, model) for model in pair)
+    seeds = tuple(sorted(small_results.keys() & big_results.keys()))
     if not seeds:
         return None
-    pairs = [(results[big][seed], results[small][seed]) for seed in seeds]
-    big_correct, small_correct = (np.stack([_correct(pair[side]) for pair in pairs]) for side in (0, 1))
-    big_seconds, small_seconds = ([pair[side].train_seconds for pair in pairs] for side in (0, 1))
-    looks = tuple(sorted({look for each in records for look in each.looks}))
+    small, big = ([results[seed] for seed in seeds] for results in (small_results, big_results))
+    small_correct, big_correct = (correct_predictions(results) for results in (small, big))
+    small_minutes, big_minutes = (mean_minutes(results) for results in (small, big))
+    looks = tuple(sorted({look for each in trainings for look in each.looks}))
     confidence = look_confidence(len(seeds), looks)
     gain = gain_interval(big_correct, small_correct, confidence)
-    slowdown = slowdown_interval(
-        big_seconds,
-        small_seconds,
-        [second for pair in pairs for second in pair[0].epoch_seconds],
-        [second for pair in pairs for second in pair[1].epoch_seconds],
-        confidence,
-    )
-    big_minutes, small_minutes = (float(np.exp(np.log(each).mean())) / 60 for each in (big_seconds, small_seconds))
-    in_money = thresholds.money.minutes_per_pp(records[0].device)
+    slowdown = training_slowdown(big, small, confidence)
+    in_money = thresholds.money.minutes_per_pp(trainings[0].device)
     if in_money is not None:
         thresholds = thresholds.model_copy(update={"price_minutes_per_pp": in_money})
     state = judge(gain, slowdown, big_minutes - small_minutes, thresholds, seed_allowance(gain, len(seeds)))
@@ -133,7 +132,7 @@ def _judge_device(
         needed = seeds_needed(big_correct, small_correct, abs(gain.estimate - thresholds.margin), confidence)
     return DeviceVerdict(
         device=label,
-        device_name=records[0].device_name,
+        device_name=trainings[0].device_name,
         seeds=seeds,
         test_images=big_correct.shape[1],
         looks=looks,
@@ -154,12 +153,12 @@ def _judge_device(
         state=state,
         provisional=len(seeds) == 1,
         seeds_needed=needed,
-        sentence=describe_finding(big, small, gain, slowdown),
+        sentence=describe_finding(pair, gain, slowdown),
     )
 
 
-def _correct(result: TrainingResult) -> Correct:
-    return np.asarray(result.test_predictions.array() == result.test_labels.array())
+def _by_seed(trainings: Sequence[TrainingRecord], model: str) -> dict[int, TrainingResult]:
+    return {each.seed: each.result for each in trainings if each.model == model and each.result is not None}
 
 
 def _price(gain: Interval, extra_minutes: float) -> Interval | None:
@@ -169,24 +168,17 @@ def _price(gain: Interval, extra_minutes: float) -> Interval | None:
         estimate=extra_minutes / (100 * gain.estimate),
         low=extra_minutes / (100 * gain.high),
         high=extra_minutes / (100 * gain.low),
-        method="extra minutes over the gain and the ends of its interval",
+        method="extra minutes divided by the gain and by the limits of its interval",
     )
 
 
 def _over_devices(
-    small: str, big: str, thresholds: Thresholds, devices: tuple[DeviceVerdict, ...], *, is_result: bool
+    pair: tuple[str, str], thresholds: Thresholds, devices: tuple[DeviceVerdict, ...], *, is_result: bool
 ) -> Verdict:
+    small, big = pair
     states = {device.state for device in devices}
-    first = devices[0]
-    state: State = first.state if len(states) == 1 else "CANNOT TELL"
-    by_device = ", ".join(f"{device.state} on {device.device}" for device in devices)
-    if len(devices) == 1:
-        agreement = f"measured on {first.device}"
-    elif len(states) == 1:
-        agreement = f"holds on {', '.join(device.device for device in devices[:-1])} and {devices[-1].device}"
-    else:
-        agreement = f"flips: {by_device}"
-    sentence = first.sentence if len(states) == 1 else f"It depends on the device: {by_device}."
+    state: State = devices[0].state if len(states) == 1 else "CANNOT TELL"
+    agreement = describe_agreement(devices)
     return Verdict(
         small=small,
         big=big,
@@ -196,8 +188,8 @@ def _over_devices(
         state=state,
         provisional=any(device.provisional for device in devices),
         agreement=agreement,
-        sentence=sentence,
-        where_cost_matters=advise_on_cost(small, big, thresholds, state),
-        where_only_accuracy_counts=advise_on_accuracy(small, big, devices),
-        would_change=describe_changes(small, big, thresholds, devices),
+        sentence=devices[0].sentence if len(states) == 1 else f"The verdict {agreement}.",
+        where_cost_matters=advise_on_cost(pair, thresholds, state),
+        where_only_accuracy_counts=advise_on_accuracy(pair, devices),
+        would_change=describe_changes(pair, thresholds, devices),
     )

@@ -1,78 +1,107 @@
-"""The sentences of a verdict: what was found, which model to choose, and what would change the answer."""
+"""The sentences of a verdict: what was found, which model to choose, and what would change the verdict."""
+
+from collections.abc import Sequence
 
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.intervals import Interval
 from fashionbench.judging.rule import TIE_SLOWDOWN, DeviceVerdict, Recommendation, State, Thresholds
 
-__all__ = ["advise_on_accuracy", "advise_on_cost", "describe_changes", "describe_finding"]
+__all__ = ["advise_on_accuracy", "advise_on_cost", "describe_agreement", "describe_changes", "describe_finding"]
 
 
-def describe_finding(big_model: str, small_model: str, gain: Interval, slowdown: Interval) -> str:
-    """Return one sentence on training time and gain."""
-    big, small = model_label(big_model), model_label(small_model)
-    time = (
-        f"{big} trains {units.ratio(slowdown.estimate)} as long as {small}"
-        if slowdown.low > 1
-        else f"{big} trains about as long as {small} ({units.ratio(slowdown.estimate)})"
-        if 1 <= slowdown.high <= TIE_SLOWDOWN
-        else f"{big} does not surely train longer than {small} ({units.ratio(slowdown.estimate)})"
-        if slowdown.high >= 1
-        else f"{big} trains in {units.ratio(slowdown.estimate, 2)} the time of {small}"
-    )
-    size = f"{units.pp(gain.estimate)}, 95 % {units.interval_pp(gain.low, gain.high)}"
+def describe_finding(pair: tuple[str, str], gain: Interval, slowdown: Interval) -> str:
+    """Return one sentence on training time and accuracy; ``pair`` is the small and the big model, here and below."""
+    small, big = map(model_label, pair)
+    size = f"{units.pp(gain.estimate)}, 95 % CI {units.bare(units.interval_pp(gain.low, gain.high))}"
+    return f"{big} {_describe_time(small, slowdown)} and is {_describe_accuracy(gain)} ({size})."
+
+
+def _describe_time(small: str, slowdown: Interval) -> str:
+    estimate = units.ratio(slowdown.estimate)
+    if slowdown.low > 1:
+        return f"takes {estimate} as long to train as {small}"
+    if slowdown.high < 1:
+        return f"takes {units.ratio(slowdown.estimate, 2)} as long to train as {small}"
+    if slowdown.high <= TIE_SLOWDOWN:
+        return f"takes about as long to train as {small} ({estimate})"
+    return f"does not take significantly longer to train than {small} ({estimate})"
+
+
+def _describe_accuracy(gain: Interval) -> str:
     if gain.low > 0:
-        return f"{time} for a sure gain in accuracy: {size}."
+        return "significantly more accurate"
     if gain.high < 0:
-        return f"{time} and is surely less accurate: {size}."
-    return f"{time} for a gain in accuracy that cannot be told from zero: {size}."
+        return "significantly less accurate"
+    return "not significantly more accurate"
 
 
-def advise_on_cost(small: str, big: str, thresholds: Thresholds, state: State) -> Recommendation:
+def describe_agreement(devices: Sequence[DeviceVerdict]) -> str:
+    """Return whether the verdict is the same on all devices."""
+    names = [device.device for device in devices]
+    if len(devices) == 1:
+        return f"measured on {names[0]}"
+    if len({device.state for device in devices}) == 1:
+        return f"the same on {', '.join(names[:-1])} and {names[-1]}"
+    return f"depends on the device: {', '.join(f'{device.state} on {device.device}' for device in devices)}"
+
+
+def advise_on_cost(pair: tuple[str, str], thresholds: Thresholds, state: State) -> Recommendation:
     """Return which model to choose if time or cost matters."""
+    small, big = pair
     margin = units.pp(thresholds.margin).removeprefix("+")
     if state == "WORTH IT":
-        return Recommendation(model=big, sentence=f"Its gain of {margin} or more is sure.")
-    return Recommendation(model=small, sentence=f"The simple model, until a gain of {margin} or more is sure.")
+        return Recommendation(model=big, sentence=f"Its gain is at least {margin} at 95 % confidence.")
+    has_price = thresholds.price_minutes_per_pp is not None or thresholds.money.per_pp is not None
+    at_price = " at the stated price" if has_price else ""
+    return Recommendation(model=small, sentence=f"{model_label(big)} is not shown to gain {margin} or more{at_price}.")
 
 
-def advise_on_accuracy(small: str, big: str, devices: tuple[DeviceVerdict, ...]) -> Recommendation:
+def advise_on_accuracy(pair: tuple[str, str], devices: Sequence[DeviceVerdict]) -> Recommendation:
     """Return which model to choose if only accuracy counts."""
-    if all(device.gain.low > 0 for device in devices):
-        return Recommendation(model=big, sentence="It is surely more accurate, whatever it costs.")
-    if all(device.gain.high < 0 for device in devices):
-        return Recommendation(model=small, sentence=f"It is surely more accurate than {model_label(big)}.")
-    return Recommendation(model=None, sentence="No difference in accuracy is sure; more seeds may show one.")
+    small, big = pair
+    for model, other, is_better in (
+        (big, small, all(device.gain.low > 0 for device in devices)),
+        (small, big, all(device.gain.high < 0 for device in devices)),
+    ):
+        if is_better:
+            sentence = f"It is significantly more accurate than {model_label(other)}."
+            return Recommendation(model=model, sentence=sentence)
+    if len(devices) > 1:
+        return Recommendation(model=None, sentence="No difference is statistically significant on all devices.")
+    return Recommendation(model=None, sentence="The difference is not statistically significant.")
 
 
 def describe_changes(
-    small: str, big: str, thresholds: Thresholds, devices: tuple[DeviceVerdict, ...]
+    pair: tuple[str, str], thresholds: Thresholds, devices: Sequence[DeviceVerdict]
 ) -> tuple[str, ...]:
-    """Say, per device, at which margin or price the verdict would be another, and how many seeds would tell."""
+    """Say, for each device, which margin, price or number of seeds would change the verdict."""
     lines = []
-    small, big = model_label(small), model_label(big)
+    small, big = map(model_label, pair)
     for device in devices:
         at = f" (on {device.device})" if len(devices) > 1 else ""
         gain = device.gain
+        lowest = units.pp(gain.low, 2).removeprefix("+")
         if device.state == "WORTH IT":
-            lines.append(f"A margin above {units.pp(gain.low, 2).removeprefix('+')} would leave it open{at}.")
+            lines.append(f"A margin above {lowest} would leave the verdict open{at}.")
         elif gain.low > 0:
-            lines.append(
-                f"A margin of {units.pp(gain.low, 2).removeprefix('+')} or less would make {big} worth it{at}."
-            )
+            lines.append(f"A margin of {lowest} or less would make {big} worth it{at}.")
         else:
-            lines.append(f"No margin makes {big} surely worth it: its gain may be nothing{at}.")
+            lines.append(f"No margin makes {big} worth it: its gain is not significantly above zero{at}.")
         if device.price_minutes_per_pp is not None:
+            price = units.price(device.price_minutes_per_pp.high)
             lines.append(
-                f"At {units.price(device.price_minutes_per_pp.high)} or more, the sure gain pays for the minutes{at}."
+                f"At a price of {price} or more, even the lower limit of the gain pays for the extra time{at}."
             )
         if device.state == "CANNOT TELL":
+            margin = units.pp(thresholds.margin).removeprefix("+")
             lines.append(
-                f"About {device.seeds_needed} seeds would decide, if the gain stays where it is{at}."
+                f"About {device.seeds_needed} seeds would decide, if the gain does not change{at}."
                 if device.seeds_needed is not None
-                else f"No number of seeds would decide with these test images: the gain is too near the margin of "
-                f"{units.pp(thresholds.margin).removeprefix('+')}{at}."
+                else f"No number of seeds would decide with these test images: the gain is too close to the margin of "
+                f"{margin}{at}."
             )
         if device.slowdown.low > 1 and device.state != "WORTH IT":
-            lines.append(f"{small} saves {units.minutes(device.big_minutes - device.small_minutes)} a training{at}.")
+            saved = units.minutes(device.big_minutes - device.small_minutes)
+            lines.append(f"{small} saves {saved} per training{at}.")
     return tuple(lines)

@@ -1,24 +1,27 @@
-"""Which records were measured alike: the machine of each, its label for readers, and the order in a report."""
+"""Which records belong together: the finished trainings, the machine of each, its label, and the order in a report.
+
+Everything that compares or averages records selects them here, so that tables, verdict and comparison agree.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
-__all__ = ["Machine", "device_labels", "in_order", "machine"]
+__all__ = ["Machine", "device_labels", "finished_trainings", "in_order", "machine"]
 
 
 class Machine(NamedTuple):
-    """What must agree before two measurements may be averaged."""
+    """What must be the same for two measurements to be averaged."""
 
     device: str
     name: str
     cpu: str
-    """The host's."""
+    """Of the host."""
     threads: int
-    """On a CPU; 0 elsewhere."""
+    """On a CPU; 0 on an accelerator."""
     how: str
-    """Execution and precision, where they are not the usual ones."""
+    """Execution and precision, if they are not the defaults."""
     recipe: str
     """Of a training; empty for inference."""
 
@@ -35,22 +38,27 @@ def machine(record: TrainingRecord | InferenceRecord) -> Machine:
     )
 
 
+def finished_trainings(records: Iterable[TrainingRecord | InferenceRecord]) -> tuple[TrainingRecord, ...]:
+    """Return the trainings that have a result, in the given order."""
+    return tuple(each for each in records if isinstance(each, TrainingRecord) and each.result is not None)
+
+
 def in_order(
     records: Iterable[TrainingRecord | InferenceRecord],
 ) -> tuple[TrainingRecord | InferenceRecord, ...]:
-    """Return records in the one order in which a report takes them, however they came: device, model, seed or batch."""
+    """Return records in the order of a report: by machine, kind, seed or batch size, and model."""
 
-    def place(record: TrainingRecord | InferenceRecord) -> tuple[Machine, str, int, str, str]:
+    def sort_key(record: TrainingRecord | InferenceRecord) -> tuple[Machine, str, int, str, str]:
         number = record.seed if isinstance(record, TrainingRecord) else record.batch_size
         return machine(record), record.kind, number, record.model, record.measured_at
 
-    return tuple(sorted(records, key=place))
+    return tuple(sorted(records, key=sort_key))
 
 
 def device_labels(records: Iterable[TrainingRecord | InferenceRecord]) -> Mapping[Machine, str]:
-    """Return each machine's label: its device word, and only as much more as tells it from the others.
+    """Return the label of each machine: its device word, and as much more as distinguishes it from the others.
 
-    Execution and precision always stand there where they are not the usual ones, the recipe where there are several.
+    The label includes execution and precision if they are not the defaults, and the recipe if there are several.
     """
     machines = list(dict.fromkeys(machine(record) for record in records))
     several = len({key.recipe for key in machines} - {""}) > 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from fashionbench import units
 from fashionbench.catalogue import OLDER_RELEASE, STUDY_MODELS, model_label
-from fashionbench.judging.claims import check_bands
+from fashionbench.judging.claims import check_accuracies
 from fashionbench.judging.rule import State
 from fashionbench.judging.verdict import DeviceVerdict
 from fashionbench.records.record import TrainingRecord
@@ -194,7 +194,7 @@ def list_notes(context: Context) -> tuple[Note, ...]:
                 command="nox -s bench -- --seeds 3",
             )
         )
-    found.extend(Note(text=sentence) for sentence in check_bands(context.records))
+    found.extend(Note(text=sentence) for sentence in check_accuracies(context.records))
     if any(each.environment.commit_clean is False for each in context.records):
         found.append(
             Note(

@@ -1,4 +1,4 @@
-"""The rule's four states at and beside each of its boundaries, and what the verdict says about itself."""
+"""The rule's four states at each of its boundaries, and the sentences of a verdict."""
 
 import json
 
@@ -23,17 +23,17 @@ def interval(low: float, high: float) -> Interval:
         ((0.005, 0.02), (3.9, 4.1), None, "WORTH IT"),  # the whole gain at or above the margin
         ((0.0049, 0.02), (3.9, 4.1), None, "CANNOT TELL"),
         ((0.006, 0.02), (0.5, 0.6), None, "WORTH IT"),  # faster as well
-        ((0.0, 0.0049), (3.9, 4.1), None, "NOT WORTH IT"),  # the whole gain below the margin, surely slower
+        ((0.0, 0.0049), (3.9, 4.1), None, "NOT WORTH IT"),  # the whole gain below the margin, and slower
         ((0.0, 0.005), (3.9, 4.1), None, "CANNOT TELL"),
         ((-0.03, -0.01), (3.9, 4.1), None, "NOT WORTH IT"),
-        ((-0.03, -0.01), (0.9, 1.4), None, "CANNOT TELL"),  # not surely slower
+        ((-0.03, -0.01), (0.9, 1.4), None, "CANNOT TELL"),  # not significantly slower
         ((-0.003, 0.003), (1.0, 1.2), None, "TIE"),
-        ((-0.003, 0.003), (1.001, 1.2), None, "NOT WORTH IT"),  # alike, and surely slower all the same
-        ((-0.005, 0.005), (0.8, 1.25), None, "TIE"),  # both boundaries belong to it
+        ((-0.003, 0.003), (1.001, 1.2), None, "NOT WORTH IT"),  # within the margin, but significantly slower
+        ((-0.005, 0.005), (0.8, 1.25), None, "TIE"),  # the boundaries are included
         ((-0.0051, 0.005), (0.8, 1.25), None, "CANNOT TELL"),
         ((-0.005, 0.005), (0.79, 1.25), None, "CANNOT TELL"),
         ((-0.005, 0.005), (0.8, 1.26), None, "CANNOT TELL"),
-        ((0.01, 0.02), (3.9, 4.1), 15.0, "WORTH IT"),  # 15 extra minutes for a sure 1 pp at 15 min per pp
+        ((0.01, 0.02), (3.9, 4.1), 15.0, "WORTH IT"),  # 15 extra minutes for at least 1 pp at 15 min per pp
         ((0.01, 0.02), (3.9, 4.1), 14.9, "CANNOT TELL"),
         ((0.01, 0.02), (3.9, 4.1), 7.5, "CANNOT TELL"),
         ((0.01, 0.02), (3.9, 4.1), 7.4, "NOT WORTH IT"),  # even the highest gain does not pay
@@ -47,7 +47,7 @@ def test_each_boundary_of_the_rule_falls_on_its_side(
     assert judge(interval(*gain), interval(*slowdown), 15.0, thresholds) == state
 
 
-def test_one_seed_needs_a_wider_berth_to_be_worth_it() -> None:
+def test_a_single_seed_needs_a_larger_gain_to_be_worth_it() -> None:
     gain, thresholds = interval(0.006, 0.014), Thresholds(margin=0.005, price_minutes_per_pp=None)
 
     assert judge(gain, interval(3.9, 4.1), 15.0, thresholds, seed_allowance(gain, 3)) == "WORTH IT"
@@ -62,22 +62,40 @@ def judged(
     return verdict
 
 
-def test_a_big_sure_gain_is_worth_it_and_both_recommendations_follow() -> None:
+def test_a_large_significant_gain_is_worth_it_and_both_recommendations_follow() -> None:
     verdict = judged(make_study(3, gain=0.015))
 
     assert verdict.state == "WORTH IT"
     assert (verdict.where_cost_matters.model, verdict.where_only_accuracy_counts.model) == ("resnet18", "resnet18")
     assert verdict.devices[0].price_minutes_per_pp is not None
     assert any("A margin above" in line for line in verdict.would_change)
+    assert verdict.where_cost_matters.sentence == "Its gain is at least 0.5\N{NO-BREAK SPACE}pp at 95 % confidence."
+    assert verdict.where_only_accuracy_counts.sentence == "It is significantly more accurate than FashionCNN."
 
 
-def test_a_small_sure_gain_is_for_competitions_only() -> None:
+def test_a_small_significant_gain_counts_only_if_cost_does_not() -> None:
     verdict = judged(make_study(10, gain=0.002, spread=0.0001))
 
     assert verdict.state == "NOT WORTH IT"
     assert verdict.where_cost_matters.model == "fashioncnn"
     assert verdict.where_only_accuracy_counts.model == "resnet18"
     assert any("or less would make ResNet18 worth it" in line for line in verdict.would_change)
+    assert verdict.where_cost_matters.sentence == "ResNet18 is not shown to gain 0.5\N{NO-BREAK SPACE}pp or more."
+
+
+def test_a_price_that_is_too_high_is_the_reason_of_the_recommendation() -> None:
+    verdict = judged(make_study(3, gain=0.015), price_minutes_per_pp=0.1)
+
+    assert verdict.state == "NOT WORTH IT"
+    assert verdict.where_cost_matters.sentence.endswith("pp or more at the stated price.")
+
+
+def test_a_difference_that_is_not_significant_has_no_winner() -> None:
+    verdict = judged(make_study(3, gain=0.0))
+
+    assert verdict.where_only_accuracy_counts.model is None
+    assert verdict.where_only_accuracy_counts.sentence == "The difference is not statistically significant."
+    assert "and is not significantly more accurate (" in verdict.sentence
 
 
 def test_a_big_model_that_is_worse_is_recommended_to_nobody() -> None:
@@ -85,7 +103,7 @@ def test_a_big_model_that_is_worse_is_recommended_to_nobody() -> None:
 
     assert verdict.state == "NOT WORTH IT"
     assert verdict.where_only_accuracy_counts.model == "fashioncnn"
-    assert "surely less accurate" in verdict.sentence
+    assert "significantly less accurate" in verdict.sentence
     assert verdict.devices[0].price_minutes_per_pp is None
 
 
@@ -106,36 +124,43 @@ def test_a_gain_at_the_margin_is_never_decided_by_seeds() -> None:
     assert any("No number of seeds would decide" in line for line in verdict.would_change)
 
 
-def test_devices_that_agree_are_said_to_and_are_never_averaged() -> None:
+def test_devices_with_the_same_verdict_are_listed_and_never_averaged() -> None:
     verdict = judged(make_study(3, gain=0.015, devices=("cpu", "cuda")))
 
-    assert verdict.agreement == "holds on cpu and cuda"
+    assert verdict.agreement == "the same on cpu and cuda"
     assert [device.device for device in verdict.devices] == ["cpu", "cuda"]
     assert verdict.devices[0].big_minutes > 5 * verdict.devices[1].big_minutes
 
 
-def test_devices_that_disagree_flip_the_verdict() -> None:
+def test_devices_with_different_verdicts_leave_the_overall_verdict_open() -> None:
     records = make_study(3, gain=0.015) + make_study(3, gain=-0.02, devices=("cuda",))
 
     verdict = judged(records)
 
     assert verdict.state == "CANNOT TELL"
-    assert verdict.agreement == "flips: WORTH IT on cpu, NOT WORTH IT on cuda"
-    assert verdict.sentence == "It depends on the device: WORTH IT on cpu, NOT WORTH IT on cuda."
+    assert verdict.agreement == "depends on the device: WORTH IT on cpu, NOT WORTH IT on cuda"
+    assert verdict.sentence == "The verdict depends on the device: WORTH IT on cpu, NOT WORTH IT on cuda."
+    assert verdict.where_only_accuracy_counts.sentence == "No difference is statistically significant on all devices."
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(240.0, "trains about as long as"), (60.0, "the time of FashionCNN")])
-def test_a_big_model_that_is_no_slower_is_described_so(seconds: float, words: str) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (240.0, "takes about as long to train as FashionCNN (1.0"),
+        (60.0, "takes 0.25\N{NO-BREAK SPACE}× as long to train"),
+    ],
+)
+def test_the_sentence_of_a_big_model_that_is_not_slower(seconds: float, text: str) -> None:
     records: list[TrainingRecord | InferenceRecord] = []
     for seed in range(3):
         wobble = 1 + 0.01 * seed
         records.append(make_training("fashioncnn", seed=seed, train_seconds=240))
         records.append(make_training("resnet18", seed=seed, train_seconds=seconds * wobble * 0.99))
 
-    assert words in judged(records).sentence
+    assert text in judged(records).sentence
 
 
-def test_only_seeds_that_both_models_finished_are_compared() -> None:
+def test_only_seeds_with_which_both_models_finished_are_compared() -> None:
     records = [
         *make_study(2, gain=0.01),
         make_training("resnet18", seed=2, status="failed", reason="no memory"),
@@ -167,17 +192,26 @@ def test_there_is_no_verdict_without_a_pair(records: list[TrainingRecord | Infer
     [
         (
             make_training("resnet18", recipe=RECIPES["study"].model_copy(update={"epochs": 3})),
-            r"Records of several recipes of the name 'study'\. Expected one recipe of a name",
+            r"Several recipes with the name 'study'\. Expected one recipe of each name, because different recipes",
         ),
-        (make_training("resnet18", images=1_000), r"Records of several sets of test images\. Expected one"),
+        (
+            make_training("resnet18").model_copy(
+                update={"data": make_training().data.model_copy(update={"release": "older draw (26 Aug 2017)"})}
+            ),
+            r"Records of several data sets or releases\. Expected one, because results on different images",
+        ),
+        (
+            make_training("resnet18", images=1_000),
+            r"Records of several sets of test images\. Expected one, because results on different images",
+        ),
     ],
 )
-def test_unlike_records_are_refused(other: TrainingRecord, message: str) -> None:
-    with pytest.raises(InputError, match=f"{message}, since unlike runs are never averaged"):
+def test_records_that_must_not_be_averaged_are_rejected(other: TrainingRecord, message: str) -> None:
+    with pytest.raises(InputError, match=f"{message} are never averaged"):
         decide([make_training("fashioncnn"), other])
 
 
-def test_a_check_of_an_installation_is_marked_as_no_result() -> None:
+def test_a_check_of_an_installation_is_not_a_result() -> None:
     smoke = RECIPES["smoke"]
 
     verdict = judged([make_training(model, recipe=smoke) for model in ("fashioncnn", "resnet18")])
@@ -192,7 +226,7 @@ def test_same_records_give_the_same_json() -> None:
     assert json.loads(first)["rule_version"] == 1
 
 
-def test_a_ratio_of_times_that_tells_nothing_is_not_called_about_as_long() -> None:
+def test_a_ratio_of_times_that_is_not_significant_is_not_called_about_as_long() -> None:
     records = [
         *(make_training(seed=seed, train_seconds=seconds) for seed, seconds in enumerate((100.0, 400.0, 90.0))),
         *(
@@ -204,4 +238,4 @@ def test_a_ratio_of_times_that_tells_nothing_is_not_called_about_as_long() -> No
     verdict = decide(records)
 
     assert verdict is not None
-    assert verdict.sentence.startswith("ResNet18 does not surely train longer than FashionCNN (4.6")
+    assert verdict.sentence.startswith("ResNet18 does not take significantly longer to train than FashionCNN (4.6")

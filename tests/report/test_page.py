@@ -117,7 +117,7 @@ def test_margin_and_price_reach_verdict_and_page(tmp_path: Path) -> None:
     thresholds = json.loads((tmp_path / "verdict.json").read_bytes())["thresholds"]
     assert (thresholds["margin"], thresholds["price_minutes_per_pp"]) == (0.02, 30.0)
     assert report.conclusion.startswith("WORTH IT: ")
-    assert "gain of 2.0\N{NO-BREAK SPACE}pp or more" in (tmp_path / "report.md").read_text()
+    assert "gain is at least 2.0\N{NO-BREAK SPACE}pp" in (tmp_path / "report.md").read_text()
 
 
 def test_the_page_is_self_contained(study_report: Report) -> None:

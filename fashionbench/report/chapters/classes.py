@@ -139,7 +139,14 @@ def _differences_figure(context: Context, device: str) -> tuple[ContentBlock, ..
     names = context.trainings_on(device)[0].data.classes
     frame = pd.DataFrame(
         [
-            (names[each.place], each.metric, each.estimate, each.low, each.high, each.adjusted_p < SIGNIFICANCE_LEVEL)
+            (
+                names[each.class_index],
+                each.metric,
+                each.estimate,
+                each.low,
+                each.high,
+                each.adjusted_p < SIGNIFICANCE_LEVEL,
+            )
             for each in differences_on(context.records, verdict, judged)
         ],
         columns=[CLASS, METRIC, SCORE, LOW, HIGH, SIGNIFICANT],
