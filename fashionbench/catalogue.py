@@ -1,4 +1,4 @@
-"""What is known of the named models, each fact once: label, appearance in figures, expected accuracy. No torch here."""
+"""The facts about named models, each once: label, appearance in figures, expected accuracy. Imports no torch."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 STUDY_MODELS: Final = ("fashioncnn", "resnet18")
-"""The models that the study compares, the small one first: what a run trains by default."""
+"""The models that the study compares, the small one first; the default of a run."""
 
 DATASETS: Final = ("fashion-mnist", "mnist", "kmnist", "emnist", "cifar10", "digits")
 """The data sets that have a name, the study's first; ``data/load.py`` reads each."""
@@ -31,16 +31,16 @@ OLDER_RELEASE: Final = "older draw (26 Aug 2017)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedModel:
-    """A model that has a name of its own."""
+    """What is known about a model before it is built."""
 
     label: str
-    """How readers see it."""
+    """Its name for readers."""
     appearance: int | None = None
-    """Number of its colour, marker and hatch in every report (``report/figures/style.py``); None: the next free one."""
+    """Number of its colour, marker and hatch in all reports (``report/figures/style.py``); None: the next free one."""
     is_baseline: bool = False
-    """A classical estimator, which takes no training steps and runs on the CPU only."""
+    """Whether it is a classical estimator, which has no training steps and runs on the CPU only."""
     expected_accuracy: tuple[float, float] | None = None
-    """Test accuracies to expect of the study recipe on the current data, from published results of such networks."""
+    """Range of published test accuracies of such networks, for the study recipe on the current data."""
 
 
 CATALOGUE: Final = MappingProxyType(
@@ -52,11 +52,11 @@ CATALOGUE: Final = MappingProxyType(
         "forest": NamedModel(label="Random forest", is_baseline=True),
     }
 )
-"""By the name that ``--models`` takes; ``models/registry.py`` builds each."""
+"""By name, as in ``--models``; ``models/registry.py`` builds them."""
 
 
 def model_label(model: str) -> str:
-    """Return how a model is written for readers: its label, or the name it was given."""
+    """Return the name of a model for readers: its label, or the name given with ``--models``."""
     return CATALOGUE[model].label if model in CATALOGUE else model.removeprefix("torchvision:")
 
 

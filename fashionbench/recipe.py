@@ -1,5 +1,6 @@
-"""How to train: the validated Recipe, the built-in ones and the TOML reader. No torch here."""
+"""How to train: the validated Recipe, the built-in recipes and the TOML reader. Imports no torch."""
 
+import re
 import tomllib
 from pathlib import Path
 from types import MappingProxyType
@@ -17,12 +18,12 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Recipe(BaseModel):
-    """Everything that decides a training apart from model, device and seed.
+    """Everything that decides a training besides model, device and seed.
 
-    Loss is cross entropy and the optimizer Adam (Kingma and Ba, 2015) with PyTorch's other defaults. The schedule
-    ``step`` multiplies the rate by ``gamma`` after every ``step_epochs`` epochs; ``one-cycle`` raises it to
-    ``learning_rate`` in the first three tenths of the steps and lowers it to nothing (Smith and Topin, 2018, with the
-    defaults of PyTorch's OneCycleLR).
+    The loss is cross entropy. The optimizer is Adam (Kingma and Ba, 2015) with PyTorch's other defaults. The schedule
+    ``step`` multiplies the learning rate by ``gamma`` after every ``step_epochs`` epochs. ``one-cycle`` raises it to
+    ``learning_rate`` in the first 30 % of the steps and lowers it to almost zero after that (Smith and Topin, 2018,
+    with the defaults of PyTorch's OneCycleLR).
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -37,21 +38,21 @@ class Recipe(BaseModel):
     step_epochs: PositiveInt = 5
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Part of each label that is spread evenly over all classes (Szegedy et al., 2016)."""
+    """Part of each label that is distributed evenly over all classes (Szegedy et al., 2016)."""
     validation_fraction: Fraction = 0.25
     train_images: Annotated[int, Field(ge=100)] | None = None
-    """Images drawn (stratified, by seed) before the validation split; None takes all."""
+    """Number of images drawn before the validation split, stratified, by seed; None: all."""
     test_images: Annotated[int, Field(ge=10)] | None = None
-    """Test images drawn (stratified, the same for every seed); None takes all."""
+    """Number of test images drawn, stratified, the same for every seed; None: all."""
     is_result: bool = True
-    """False for a recipe that only checks an installation; its report says so on every page."""
+    """False for a recipe that only checks an installation; its report states this on every page."""
 
     def epochs_for(self, model: str) -> int:
-        """Return how many epochs a model trains."""
+        """Return the number of epochs of a model."""
         return self.epochs_by_model.get(model, self.epochs)
 
     def batch_size_for(self, model: str) -> int:
-        """Return the training batch size for a model."""
+        """Return the training batch size of a model."""
         return self.batch_size_by_model.get(model, self.batch_size)
 
 
@@ -81,13 +82,13 @@ RECIPES: Final = MappingProxyType(
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """Return a built-in recipe by name, or one's own from a ``.toml`` file.
+    """Return a built-in recipe by name, or the recipe in a ``.toml`` file.
 
-    What a file leaves out is as in ``study``; a ``batch_size`` of its own holds for every model that the file does not
-    name. Its name defaults to the file's stem.
+    Fields that a file leaves out are those of ``study``, and its name is the file's stem. If the file has a
+    ``batch_size``, it applies to all models that the file does not name.
 
     Raises:
-        InputError: No such recipe, an unreadable file, or a field out of range (named).
+        InputError: The recipe is unknown, its file cannot be read, or a field is invalid.
 
     """
     if name_or_path in RECIPES:
@@ -96,15 +97,15 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise InputError(
             f"unknown recipe {name_or_path!r}",
             expected=f"one of {', '.join(RECIPES)} or the path of a .toml file",
-            remedy="name one of those with --recipe",
+            remedy="name one of these with --recipe",
         )
     path = Path(name_or_path)
     try:
         if path.stat().st_size > MAX_TOML_BYTES:
             raise InputError(
-                f"recipe file {path} of {path.stat().st_size} bytes",
-                expected=f"at most {MAX_TOML_BYTES} bytes",
-                remedy="check that this is the recipe you meant",
+                f"recipe file {path} has {path.stat().st_size:,} bytes",
+                expected=f"at most {MAX_TOML_BYTES:,} bytes",
+                remedy="check that it is a recipe",
             )
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -115,25 +116,36 @@ def load_recipe(name_or_path: str) -> Recipe:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
-            f"recipe file {path} is no TOML ({error})",
-            expected="lines like: epochs = 10",
-            remedy="mend that line",
+            f"recipe file {path} is not valid TOML ({error})",
+            expected="lines such as epochs = 10",
+            remedy="correct that line",
         ) from error
     try:
-        return Recipe.model_validate({"name": path.stem, **_as_in_study(fields)})
+        return Recipe.model_validate({"name": path.stem, **_with_study_batch_sizes(fields)})
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(
-            f"recipe file {path}: field {field!r} is {first['input']!r}",
-            expected=first["msg"],
-            remedy=f"mend or remove {field!r} (fields: {', '.join(Recipe.model_fields)})",
-        ) from error
+        raise _invalid_field(path, error) from error
 
 
-def _as_in_study(fields: dict[str, object]) -> dict[str, object]:
-    """Add the batch sizes that ``study`` has for single models, where a file does not say otherwise."""
-    own = fields.get("batch_size_by_model", {})
-    if "batch_size" in fields or not isinstance(own, dict):
+def _with_study_batch_sizes(fields: dict[str, object]) -> dict[str, object]:
+    """Add the batch sizes of single models in ``study``, unless the file has a batch size for them."""
+    given = fields.get("batch_size_by_model", {})
+    if "batch_size" in fields or not isinstance(given, dict):
         return fields
-    return {**fields, "batch_size_by_model": {**RECIPES["study"].batch_size_by_model, **own}}
+    return {**fields, "batch_size_by_model": {**RECIPES["study"].batch_size_by_model, **given}}
+
+
+def _invalid_field(path: Path, error: ValidationError) -> InputError:
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return InputError(
+            f"recipe file {path} has the unknown field {field!r}",
+            expected=f"only the fields {', '.join(Recipe.model_fields)}",
+            remedy=f"correct or remove {field!r}",
+        )
+    expected = re.sub(r"^\w+ should (be|have) ", "", first["msg"])  # "Input should be greater than 0"
+    return InputError(
+        f"recipe file {path}: field {field!r} is {first['input']!r:.60}",
+        expected=re.sub("^(?=greater|less)", "a number ", expected),
+        remedy=f"correct or remove {field!r}",
+    )

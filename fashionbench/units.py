@@ -1,4 +1,4 @@
-"""Numbers as text: rounded half even once, here, so that one number reads the same everywhere."""
+"""Numbers as text: rounded once, half to even, so that a number looks the same everywhere."""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MISSING: Final = "–"
-"""What stands for a number that was not measured; never 0."""
+"""Shown for a number that was not measured; never 0."""
 
 MINUS: Final = "\N{MINUS SIGN}"
 
@@ -36,7 +36,7 @@ SPACE: Final = "\N{NO-BREAK SPACE}"
 
 
 def fixed(value: float | None, digits: int) -> str:
-    """Return a number with so many decimals, thousands parted by commas, and a true minus sign."""
+    """Return a number with some decimals, commas between thousands, and a true minus sign."""
     if value is None:
         return MISSING
     rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
@@ -44,13 +44,13 @@ def fixed(value: float | None, digits: int) -> str:
 
 
 def signed(value: float | None, digits: int) -> str:
-    """Return the same with a plus sign before a positive number."""
+    """Return a number as ``fixed`` does, with a plus sign if it is shown as positive."""
     text = fixed(value, digits)
     return f"+{text}" if value is not None and not text.startswith(MINUS) and text.strip("0.,") else text
 
 
 def bare(text: str) -> str:
-    """Return a formatted number without its unit, for a column whose header names it."""
+    """Return a formatted number without its unit, for a column with the unit in its header."""
     return text.partition(SPACE)[0]
 
 
@@ -60,7 +60,7 @@ def with_interval(estimate: str, interval: str) -> str:
 
 
 def digits_for(spread: float) -> int:
-    """Return the decimals that a spread supports: its first significant digit is the last one shown; 0 to 4."""
+    """Return how many decimals a spread supports, 0 to 4: the last one shown is its first significant digit."""
     if not spread > 0:
         return 1
     return min(4, max(0, -Decimal(repr(float(spread))).adjusted()))
@@ -97,7 +97,7 @@ def minutes(value: float | None, digits: int = 1) -> str:
 
 
 def minutes_digits(*values: float) -> int:
-    """Return the decimals that show the shortest of some minutes to about a tenth of itself."""
+    """Return how many decimals show the smallest of some minutes to about a tenth of its value."""
     return 1 if min(values) >= 1 else 2
 
 
@@ -117,12 +117,12 @@ def price(minutes_per_pp: float | None, digits: int = 1) -> str:
 
 
 def money(value: float | None) -> str:
-    """Return an amount of money to about two digits, without a currency: ``0.0042``, ``12``."""
+    """Return an amount of money to two decimals or two significant digits, without a currency: ``0.0042``."""
     return MISSING if value is None else fixed(value, max(2, 1 - Decimal(repr(value)).adjusted()) if value else 2)
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with its thousands parted: ``10,000``."""
+    """Return an integer with commas between thousands: ``10,000``."""
     return fixed(value, 0)
 
 
@@ -132,7 +132,7 @@ def millions(value: float | None) -> str:
 
 
 def megaflops(value: float | None) -> str:
-    """Return floating-point operations in millions, as a bare number for a column."""
+    """Return floating-point operations in millions, without a unit."""
     return MISSING if value is None else fixed(value / 1e6, 0)
 
 

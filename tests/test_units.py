@@ -1,4 +1,4 @@
-"""A number reads the same everywhere: rounded half even once, true minus signs, a dash for what is not there."""
+"""Numbers are rounded once, half to even, have true minus signs, and a dash if they were not measured."""
 
 import pytest
 
@@ -18,21 +18,21 @@ from fashionbench import units
         (None, 1, "–"),
     ],
 )
-def test_rounding_is_half_even_of_the_number_as_written(value: float | None, digits: int, text: str) -> None:
+def test_rounding_is_half_to_even_of_the_decimal_number(value: float | None, digits: int, text: str) -> None:
     assert units.fixed(value, digits) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.2, "+0.2"), (-0.2, "−0.2"), (0.0, "0.0"), (0.04, "0.0"), (None, "–")])
-def test_a_sign_stands_before_what_is_not_zero_as_shown(value: float | None, text: str) -> None:
+def test_a_number_has_a_sign_unless_it_is_shown_as_zero(value: float | None, text: str) -> None:
     assert units.signed(value, 1) == text
 
 
 @pytest.mark.parametrize(("spread", "digits"), [(0.0, 1), (0.3, 1), (0.04, 2), (3.0, 0), (40.0, 0), (1e-9, 4)])
-def test_digits_end_where_the_spread_begins(spread: float, digits: int) -> None:
+def test_the_last_digit_is_the_first_one_of_the_spread(spread: float, digits: int) -> None:
     assert units.digits_for(spread) == digits
 
 
-def test_units_are_spaced_by_a_space_that_does_not_break() -> None:
+def test_a_no_break_space_precedes_the_unit() -> None:
     assert units.percent(0.9155) == "91.6\N{NO-BREAK SPACE}%"
     assert units.pp(0.002) == "+0.2\N{NO-BREAK SPACE}pp"
     assert units.interval_pp(-0.003, 0.007) == "−0.3 to +0.7\N{NO-BREAK SPACE}pp"
@@ -48,7 +48,7 @@ def test_units_are_spaced_by_a_space_that_does_not_break() -> None:
     assert units.count(10_000) == "10,000"
 
 
-def test_what_was_not_measured_is_a_dash_never_zero() -> None:
+def test_a_number_that_was_not_measured_is_a_dash() -> None:
     functions = (
         units.percent, units.pp, units.ratio, units.minutes, units.seconds, units.milliseconds, units.price,
         units.millions, units.megaflops, units.mebibytes, units.count,

@@ -1,4 +1,4 @@
-"""The field types that records are made of: bounded numbers and names, and arrays packed as text."""
+"""The types of a record's fields: bounded numbers and names, tuples, and arrays packed as text."""
 
 import base64
 import math
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, NonNegativeInt, model_validator
 
-__all__ = ["Fraction", "Name", "Names", "Packed", "Rate", "Seconds", "Several", "Strict"]
+__all__ = ["Fraction", "Name", "Names", "Packed", "Rate", "Seconds", "Strict", "TupleOf"]
 
 MOST_NAMES: Final = 1_000
 
@@ -21,7 +21,7 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def _require_few(given: object) -> object:
+def _limit_names(given: object) -> object:
     if isinstance(given, dict) and len(given) > MOST_NAMES:
         message = f"more than {MOST_NAMES} names"
         raise ValueError(message)
@@ -30,23 +30,23 @@ def _require_few(given: object) -> object:
 
 T = TypeVar("T")
 
-Several = Annotated[tuple[T, ...], Field(strict=False), FailFast()]
-"""JSON has lists for tuples. Given up at the first fault: a stranger's file may hold millions."""
+TupleOf = Annotated[tuple[T, ...], Field(strict=False), FailFast()]
+"""A tuple, read from a JSON list. Validation stops at the first error: an untrusted file may contain millions."""
 
-Names = Annotated[dict[str, str], BeforeValidator(_require_few)]
+Names = Annotated[dict[str, str], BeforeValidator(_limit_names)]
 
 
 class Strict(BaseModel):
-    """A frozen model that converts no types and refuses unknown fields."""
+    """A frozen model that converts no types and rejects unknown fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class Packed(Strict):
-    """An array as base64 of its little-endian bytes: a few characters a value, and exact."""
+    """An array as base64 of its little-endian bytes: compact and exact."""
 
     dtype: Literal["u1", "<u2", "<f4"]
-    shape: Several[NonNegativeInt]
+    shape: TupleOf[NonNegativeInt]
     data: str
 
     @classmethod
@@ -65,9 +65,9 @@ class Packed(Strict):
         try:
             size = len(base64.b64decode(self.data, validate=True))
         except ValueError as error:
-            message = f"data is no base64 ({error})"
+            message = f"the data is not base64 ({error})"
             raise ValueError(message) from error
         if size != wanted:
-            message = f"data of {size} bytes where shape {self.shape} of {self.dtype} needs {wanted}"
+            message = f"the data has {size} bytes, but shape {self.shape} of {self.dtype} needs {wanted}"
             raise ValueError(message)
         return self

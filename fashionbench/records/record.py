@@ -1,13 +1,13 @@
-"""The record: one measured case, strictly typed. Measuring writes it, reporting reads it, nothing else crosses."""
+"""The record: one measured case, strictly typed. It is all that measuring passes on to judging and reporting."""
 
 from typing import Annotated, Final, Literal, Self
 
 import numpy as np
-from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, model_validator
 
 from fashionbench.options import Execution, Precision
 from fashionbench.recipe import Recipe
-from fashionbench.records.fields import Fraction, Name, Names, Packed, Rate, Seconds, Several, Strict
+from fashionbench.records.fields import Fraction, Name, Names, Packed, Rate, Seconds, Strict, TupleOf
 
 __all__ = [
     "SCHEMA",
@@ -27,13 +27,10 @@ __all__ = [
     "Status",
     "TrainingRecord",
     "TrainingResult",
-    "parse_failure",
 ]
 
-MOST_FAULTS: Final = 1_000
-
 SCHEMA: Final = 1
-"""Number of the record's layout; a file of another number is refused, never guessed at."""
+"""Version of the record's layout. A file of another version is rejected."""
 
 Status = Literal["finished", "failed", "absent"]
 
@@ -41,7 +38,7 @@ Identity = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Environment(Strict):
-    """Where and with what a case was measured; the host's name is left out on purpose."""
+    """The hardware and software of a measurement, without the host's name, which is private."""
 
     system: str
     """Operating system, release and machine type."""
@@ -50,63 +47,65 @@ class Environment(Strict):
     logical_cores: NonNegativeInt
     memory_bytes: NonNegativeInt
     accelerator: str | None
-    """The accelerator's name as its runtime gives it; None on cpu."""
+    """The accelerator's name as reported by its runtime; None on cpu."""
     driver: str | None
     threads: NonNegativeInt
     versions: Names
-    """Python's and each library's version."""
+    """Versions of Python and of each library."""
     commit: str | None
     """Commit of the FashionBench checkout; None for an installed wheel."""
     commit_clean: bool | None
+    """Whether the checkout had no uncommitted changes; None for an installed wheel."""
     command: str
-    """The command that was typed, with the folders of the machine left out."""
+    """The command, without absolute paths."""
 
 
 class DataInfo(Strict):
-    """Which images were used."""
+    """The images of a training and its scoring."""
 
     name: str
-    """For people: ``Fashion-MNIST``."""
+    """For readers: ``Fashion-MNIST``."""
     release: str
-    """``current (31 Aug 2017)`` or ``older draw (26 Aug 2017)``, from the digests or labels."""
+    """``current (31 Aug 2017)`` or ``older draw (26 Aug 2017)``, detected from the digests or labels."""
     source: str
-    """Where the files came from, without a path of the machine."""
+    """The origin of the files, without absolute paths."""
     digests: Names
     """SHA-256 of each decompressed file."""
-    classes: Several[str]
+    classes: TupleOf[str]
     train_images: NonNegativeInt
     validation_images: NonNegativeInt
     test_images: NonNegativeInt
     read_seconds: Seconds
-    """Off the clock, once a run: fetching, verifying and decoding the files."""
+    """Off the clock, once per run: fetching, verifying and decoding the files."""
 
 
 class ModelInfo(Strict):
-    """What a model is, whatever it learned."""
+    """Size and cost of a model."""
 
     parameters: NonNegativeInt
     reachable_parameters: NonNegativeInt
-    """Parameters that any image of this size can reach; the others only ever meet zero padding."""
+    """Parameters that are multiplied with data; the others are multiplied with zero padding only."""
     forward_flops: NonNegativeInt
-    """Floating-point operations of one image's forward pass, a multiply and an add counted as two."""
+    """Floating-point operations of the forward pass of one image; a multiplication and an addition count as two."""
     training_flops: NonNegativeInt
-    """The same for forward and backward."""
+    """The same for the forward and the backward pass."""
     layers: NonNegativeInt | None = None
-    """Convolutions and linear layers; None in records of before 0.2."""
+    """Number of convolutions and linear layers; None in records from before 0.2."""
     useful_forward_flops: NonNegativeInt | None = None
-    """Of the forward operations those that meet data, and not zero padding."""
+    """The operations of the forward pass that are done on data, not on zero padding."""
     useful_training_flops: NonNegativeInt | None = None
+    """The same for the forward and the backward pass."""
     activations: NonNegativeInt | None = None
-    """Numbers that all layers put out for one image."""
+    """Number of output values of all layers for one image."""
 
 
 class Peak(Strict):
-    """What the device can do at most, measured before the first case."""
+    """The peak performance of a device, measured before the first case."""
 
     product_flops_per_second: Rate
     convolution_flops_per_second: Rate
     copy_bytes_per_second: Rate
-    """Read and write counted both."""
+    """Bytes read plus bytes written."""
 
 
 class ClassScore(Strict):
@@ -127,16 +126,16 @@ class Scores(Strict):
     macro_precision: Fraction
     macro_recall: Fraction
     macro_f1: Fraction
-    classes: Several[ClassScore]
-    confusion: Several[Several[NonNegativeInt]]
+    classes: TupleOf[ClassScore]
+    confusion: TupleOf[TupleOf[NonNegativeInt]]
     """Images by true class (row) and predicted class (column)."""
 
 
 class Mistake(Strict):
-    """A test image that the model got wrong with confidence, kept so that a report needs no data."""
+    """A test image that the model gets wrong with high confidence, stored so that a report needs no data."""
 
     index: NonNegativeInt
-    """Its place among the test images of this record."""
+    """Its index among the test images of this record."""
     label: NonNegativeInt
     prediction: NonNegativeInt
     confidence: Fraction
@@ -145,34 +144,34 @@ class Mistake(Strict):
 
 
 class SelfCheck(Strict):
-    """The same case trained once more, for how much of a difference is noise."""
+    """How a second training of the same case differs: the noise of a measurement."""
 
     train_seconds: Seconds
     differing_losses: NonNegativeInt
-    """Iterations whose training loss differs in any bit."""
+    """Number of steps whose training loss differs in any bit."""
     differing_predictions: NonNegativeInt
-    """Test images on which the two trainings disagree."""
+    """Number of test images with different predictions."""
 
 
 class TrainingResult(Strict):
-    """What one training gave."""
+    """Times, losses, scores and predictions of one training."""
 
     train_seconds: Seconds
-    """The training clock: shuffling, batches, copies, forward, backward, optimizer, schedule, device wait."""
-    epoch_seconds: Several[Seconds]
-    """The clock's share of each epoch; adds up to ``train_seconds``."""
+    """Time on the clock: shuffling, batches, copies, forward, backward, optimizer, schedule, device synchronisation."""
+    epoch_seconds: TupleOf[Seconds]
+    """Time on the clock of each epoch; the sum is ``train_seconds``."""
     build_seconds: Seconds
     """Off the clock: building the model and moving it to the device."""
     warmup_seconds: Seconds
-    """Off the clock: steps of a throw-away copy on noise."""
+    """Off the clock: training steps of a discarded copy of the model on random images."""
     validation_seconds: Seconds
     """Off the clock: all validations."""
     test_seconds: Seconds
-    """Off the clock: the one scoring of the test images."""
+    """Off the clock: scoring the test images, once."""
     step_losses: Packed
-    """Training loss of every iteration, (epochs * steps,), <f4."""
-    validation_losses: Several[FiniteFloat]
-    validation_accuracies: Several[Fraction]
+    """Training loss of each step, (epochs * steps,), <f4."""
+    validation_losses: TupleOf[FiniteFloat]
+    validation_accuracies: TupleOf[Fraction]
     scores: Scores
     test_labels: Packed
     """True class of each test image, (test_images,), u1."""
@@ -180,73 +179,71 @@ class TrainingResult(Strict):
     """Predicted class of each test image, (test_images,), u1."""
     test_confidences: Packed
     """Softmax probability of the predicted class times 65,535, (test_images,), <u2."""
-    mistakes: Several[Mistake]
+    mistakes: TupleOf[Mistake]
     """The most confident mistakes, most confident first."""
     peak_host_bytes: NonNegativeInt
-    """Peak resident memory of the process while this case ran."""
+    """Peak resident memory of the case's process."""
     peak_device_bytes: NonNegativeInt | None
     """Peak memory allocated on the accelerator; None on cpu."""
     resumed: NonNegativeInt = 0
-    """How often the training went on from a checkpoint; the seconds are the sum of what was kept."""
+    """How often the training continued from a checkpoint; the seconds are those of the steps that were kept."""
     self_check: SelfCheck | None = None
 
 
 class InferenceResult(Strict):
-    """What timing the forward pass gave."""
+    """Times of the forward pass."""
 
-    seconds: Annotated[Several[Seconds], Field(min_length=1)]
-    """Seconds of each timed round (one batch a round)."""
+    seconds: Annotated[TupleOf[Seconds], Field(min_length=1)]
+    """Seconds of each round, one batch per round."""
 
     def median_seconds(self) -> float:
-        """Return the median round, in seconds for one batch."""
+        """Return the median seconds of a batch."""
         return float(np.median(self.seconds))
 
 
-class _Case(Strict):
+class _MeasuredCase(Strict):
     schema_version: Literal[1] = SCHEMA
     model: Name
     device: Name
-    """The device's word: cpu, cuda, cuda:1, mps, xpu."""
+    """The device word: cpu, cuda, cuda:1, mps, xpu."""
     device_name: str
-    """The device's product name; empty where the device is absent."""
+    """The product name of the device; empty if the device is absent."""
     execution: Execution
     precision: Precision
     status: Status
     reason: str = ""
-    """Why a case has no result; empty when finished."""
+    """Why the case has no result; empty if it is finished."""
     measured_at: str
     """UTC, ISO 8601, to the second."""
     environment: Environment
     model_info: ModelInfo | None
     peak: Peak | None = None
     code_sha256: Identity | None = None
-    """Of our own code that decides numbers; None in records of before 0.2."""
+    """SHA-256 of the code that decides numbers; None in records from before 0.2."""
     model_sha256: Identity | None = None
-    """Of the model's source, or of its library's version."""
+    """SHA-256 of the model's source, or of its library's version; None in records from before 0.2."""
 
 
-class TrainingRecord(_Case):
+class TrainingRecord(_MeasuredCase):
     """One training of one model on one device with one recipe and one seed."""
 
     kind: Literal["training"] = "training"
     identity: Identity
-    """SHA-256 of all that decides the numbers; a case of the same identity is not measured twice."""
+    """SHA-256 of everything that decides the numbers. A case is not measured again if this is the same."""
     seed: NonNegativeInt
-    looks: Several[NonNegativeInt] = ()
-    """Numbers of seeds at which its run looked whether the verdict is decided; empty where their number was fixed."""
+    looks: TupleOf[NonNegativeInt] = ()
+    """Numbers of seeds at which an interim analysis was planned; empty if the number of seeds was fixed."""
     recipe: Recipe
     data: DataInfo
     result: TrainingResult | None
 
     @model_validator(mode="after")
     def _check_result(self) -> Self:
-        if (self.result is not None) != (self.status == "finished"):
-            message = f"status {self.status!r} with{'' if self.result else 'out'} a result"
-            raise ValueError(message)
+        _require_result_if_finished(self)
         return self
 
 
-class InferenceRecord(_Case):
+class InferenceRecord(_MeasuredCase):
     """The forward pass of one model on one device at one batch size."""
 
     kind: Literal["inference"] = "inference"
@@ -255,18 +252,14 @@ class InferenceRecord(_Case):
 
     @model_validator(mode="after")
     def _check_result(self) -> Self:
-        if (self.result is not None) != (self.status == "finished"):
-            message = f"status {self.status!r} with{'' if self.result else 'out'} a result"
-            raise ValueError(message)
+        _require_result_if_finished(self)
         return self
 
 
 Record = Annotated[TrainingRecord | InferenceRecord, Field(discriminator="kind")]
 
 
-def parse_failure(error: ValidationError) -> str:
-    """Return where and what is wrong first; a file made to fail in a million places is not gone through."""
-    if error.error_count() > MOST_FAULTS:
-        return f"{error.error_count():,} fields do not fit"
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'the whole'}: {first['msg']}"
+def _require_result_if_finished(record: TrainingRecord | InferenceRecord) -> None:
+    if (record.result is not None) != (record.status == "finished"):
+        message = f"status {record.status!r} with{'' if record.result else 'out'} a result"
+        raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Records as files: written so that each is whole or not there, read from any mix of files and folders."""
+"""Records as files: written atomically, and read from any mix of files and folders."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fashionbench.errors import InputError, SetupError
-from fashionbench.records.fields import Several
-from fashionbench.records.record import SCHEMA, InferenceRecord, Record, TrainingRecord, parse_failure
+from fashionbench.records.fields import TupleOf
+from fashionbench.records.record import SCHEMA, InferenceRecord, Record, TrainingRecord
 
 __all__ = [
     "EXTRA_INFO_KEY",
@@ -24,7 +24,7 @@ __all__ = [
     "bundle",
     "check_output",
     "find_finished",
-    "hold_folder",
+    "lock_folder",
     "read_records",
     "seal",
     "write_record",
@@ -32,20 +32,23 @@ __all__ = [
 ]
 
 EXTRA_INFO_KEY: Final = "fashionbench"
-"""Where a benchmark JSON keeps a case's record (in its extra_info) and our schema number (at its top)."""
+"""The key of a case's record in a benchmark's extra_info, and of our section in a benchmark JSON."""
 
 OUTPUT_BYTES_NEEDED: Final = 200 * 1024**2
 """Room for a large run's records, benchmark JSON and report."""
 
 UNFINISHED_SUFFIX: Final = ".unfinished"
-"""Of a file that is being written beside the one that it will replace."""
+"""Suffix of a temporary file, next to the file that it will replace."""
 
 MAX_JSON_BYTES: Final = 32 * 1024**2
-"""Some 200 trainings of the study in a benchmark JSON; of more, give their folder of records."""
+"""About 200 trainings of the study in a benchmark JSON. A folder of records has no such limit."""
+
+MOST_ERRORS: Final = 1_000
+"""Validation errors of a file that are looked at; an untrusted file may cause millions."""
 
 
 class _Sealed(BaseModel):
-    """A record behind the SHA-256 of its JSON, so that a flipped bit is not taken for a figure."""
+    """A record with the SHA-256 of its JSON, so that a damaged file is detected."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -55,7 +58,7 @@ class _Sealed(BaseModel):
     @model_validator(mode="after")
     def _check_digest(self) -> Self:
         if _digest(self.record) != self.sha256:
-            message = "the record is not what its SHA-256 says; the file was changed or damaged"
+            message = "the record does not match its SHA-256: the file was changed or damaged"
             raise ValueError(message)
         return self
 
@@ -76,16 +79,16 @@ class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     schema_version: Annotated[int, Field(ge=SCHEMA, le=SCHEMA)]
-    records: Several[_Sealed]
-    """Those that no benchmark carries."""
+    records: TupleOf[_Sealed]
+    """Records without a benchmark."""
 
 
 class _BenchmarkFile(BaseModel):
-    """What we read of a pytest-benchmark JSON."""
+    """The parts of a pytest-benchmark JSON that we read."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    benchmarks: Several[_Benchmark]
+    benchmarks: TupleOf[_Benchmark]
     section: _Section = Field(alias=EXTRA_INFO_KEY)
 
 
@@ -116,69 +119,71 @@ def check_output(out: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside, flush it to the disk and rename it, so that ``path`` is old or new, never half."""
+    """Write a temporary file, flush it to the disk and rename it, so that ``path`` is never incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED_SUFFIX)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED_SUFFIX)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
 def seal(record: TrainingRecord | InferenceRecord) -> dict[str, object]:
-    """Return a record as JSON's types, behind its SHA-256."""
+    """Return a record as JSON types, with its SHA-256."""
     return {"sha256": _digest(record), "record": record.model_dump(mode="json")}
 
 
 def _digest(record: TrainingRecord | InferenceRecord) -> str:
-    # defaults left out: a record of before a field was added keeps its digest
+    # without defaults: adding a field with a default does not change the digest of older records
     return hashlib.sha256(record.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path:
-    """Write a record into a folder under a name that tells its case, and return its path.
+    """Write a record into a folder, under a name made from its case, and return its path.
 
     Raises:
         SetupError: It cannot be written.
 
     """
-    last = f"seed{record.seed}" if isinstance(record, TrainingRecord) else f"batch{record.batch_size}"
-    mark = record.identity if isinstance(record, TrainingRecord) else _mark_of_place(record)
-    name = quote(record.model, safe="")  # package.module:function is no name of a file everywhere
-    stem = "-".join((record.kind, name, record.device.replace(":", ""), last, mark[:8]))
+    if isinstance(record, TrainingRecord):
+        number, digest = f"seed{record.seed}", record.identity
+    else:
+        number, digest = f"batch{record.batch_size}", _setting_digest(record)
+    name = quote(record.model, safe="")  # package.module:function is not a file name on all systems
+    stem = "-".join((record.kind, name, record.device.replace(":", ""), number, digest[:8]))
     path = folder / f"{stem}.json"
     try:
         write_whole(path, json.dumps(seal(record), separators=(",", ":")).encode())
     except OSError as error:
         raise SetupError(
-            f"{path} cannot be written ({error.strerror})",
-            expected="room for a record; those written before are whole",
-            remedy="make room, then run again: finished cases are not measured twice",
+            f"record file {path} cannot be written ({error.strerror})",
+            expected="free disk space and write permission",
+            remedy="free some space, then repeat the command: finished cases are kept",
         ) from error
     return path
 
 
-def _mark_of_place(record: InferenceRecord) -> str:
-    """Return a digest of where and how the forward pass was timed: only the same place takes a file's place."""
-    where = record.environment
-    place = (record.device_name, where.cpu, where.threads, record.execution, record.precision)
-    return hashlib.sha256(json.dumps(place).encode()).hexdigest()
+def _setting_digest(record: InferenceRecord) -> str:
+    """Return a digest of the hardware and execution of an inference, so that only the same setting replaces a file."""
+    host = record.environment
+    setting = (record.device_name, host.cpu, host.threads, record.execution, record.precision)
+    return hashlib.sha256(json.dumps(setting).encode()).hexdigest()
 
 
 def find_finished(folder: Path, warn: Callable[[str], None]) -> dict[str, TrainingRecord]:
-    """Return the finished trainings of a folder by identity; a file that is no whole record is told and passed over."""
+    """Return the finished trainings of a folder by identity; skip damaged files with a warning."""
     found: dict[str, TrainingRecord] = {}
     for path in sorted(folder.glob("training-*.json")):
         try:
             (record,) = _read_file(path)
         except InputError as error:
-            warn(f"Not believed, and measured anew if it is asked for: {error.found}")
+            warn(f"Damaged record skipped, its case is measured again: {error.found}")
             continue
         if isinstance(record, TrainingRecord) and record.status == "finished":
             found[record.identity] = record
@@ -186,15 +191,15 @@ def find_finished(folder: Path, warn: Callable[[str], None]) -> dict[str, Traini
 
 
 @contextmanager
-def hold_folder(folder: Path, who: str) -> Iterator[None]:
-    """Keep a folder to this process while the block runs; the lock of a killed process is no hindrance.
+def lock_folder(folder: Path, owner: str) -> Iterator[None]:
+    """Lock a folder while the block runs. The operating system removes the lock of a killed process.
 
     Args:
-        folder: Where records are written.
-        who: Says to others who holds it.
+        folder: The folder for records.
+        owner: A description of this process, shown to others.
 
     Raises:
-        SetupError: Another process holds it.
+        SetupError: Another process has the lock.
 
     """
     path = folder / ".lock"
@@ -203,14 +208,14 @@ def hold_folder(folder: Path, who: str) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         with suppress(OSError):
-            who = path.read_text(encoding="utf-8", errors="replace")[:200]
+            owner = path.read_text(encoding="utf-8", errors="replace")[:200]
         raise SetupError(
-            f"the folder {folder} is in use by another run ({who})",
+            f"folder {folder} is in use by another run ({owner})",
             expected="one run at a time in a folder",
             remedy="wait for it to end, or choose another folder with --out",
         ) from error
     try:
-        path.write_text(who, encoding="utf-8")
+        path.write_text(owner, encoding="utf-8")
         for left_by_a_killed_run in folder.rglob(f".*{UNFINISHED_SUFFIX}"):
             left_by_a_killed_run.unlink(missing_ok=True)
         yield
@@ -221,12 +226,12 @@ def hold_folder(folder: Path, who: str) -> Iterator[None]:
 
 
 def benchmark_section(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, object]:
-    """Return our part of a benchmark JSON: the schema number and the records that no benchmark carries."""
+    """Return our section of a benchmark JSON: the schema version and the records without a benchmark."""
     return bundle(record for record in records if record.status != "finished")
 
 
 def bundle(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, object]:
-    """Return the schema number and records that stand by themselves, as JSON's types."""
+    """Return records with the schema version, as JSON types."""
     return {"schema_version": SCHEMA, "records": [seal(record) for record in records]}
 
 
@@ -267,26 +272,36 @@ def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
             raise InputError(
-                f"{path} has {size:,} bytes", expected=f"at most {MAX_JSON_BYTES:,}", remedy="check that it is a record"
+                f"file {path} has {size:,} bytes",
+                expected=f"at most {MAX_JSON_BYTES:,} bytes",
+                remedy="check that it is a benchmark JSON, or give the folder of its records",
             )
         content = path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror})",
-            expected="a benchmark JSON or a record",
-            remedy="check the path, or run nox -s bench first",
+            f"file {path} cannot be read ({error.strerror})",
+            expected="a benchmark JSON, a record or a folder of records",
+            remedy="check the path, or measure first with nox -s bench or fashionbench run",
         ) from error
     try:
-        # through Python's types: pydantic's errors copy JSON's own types whole, once for every field that is missing
+        # not model_validate_json: its errors copy the whole input once for each missing field
         document = json.loads(content)
         if isinstance(document, dict) and "record" in document:
             return [_Sealed.model_validate(document).record]
         file = _BenchmarkFile.model_validate(document)
     except (ValidationError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: {parse_failure(error) if isinstance(error, ValidationError) else error}",
-            expected=f"a pytest-benchmark JSON of FashionBench or a record, schema {SCHEMA}",
-            remedy="make it anew with nox -s bench",
+            f"file {path}: {_describe_validation(error) if isinstance(error, ValidationError) else error}",
+            expected=f"a benchmark JSON of FashionBench or a record, schema version {SCHEMA}",
+            remedy="measure again with nox -s bench or fashionbench run",
         ) from error
     sealed = [*(benchmark.extra_info.sealed for benchmark in file.benchmarks), *file.section.records]
     return [each.record for each in sealed if each is not None]
+
+
+def _describe_validation(error: ValidationError) -> str:
+    """Return the first validation error, with its field."""
+    if error.error_count() > MOST_ERRORS:
+        return f"{error.error_count():,} fields are invalid"
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)

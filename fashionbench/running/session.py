@@ -22,7 +22,7 @@ from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import InputError, SetupError
 from fashionbench.execution.peak import measure_peak
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
-from fashionbench.records.store import check_output, find_finished, hold_folder, write_record
+from fashionbench.records.store import check_output, find_finished, lock_folder, write_record
 from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
@@ -145,7 +145,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
         call_in_process(check_fit, case, dataset)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    with hold_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
+    with lock_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
         say(f"Data: {dataset.described}")
         names = name_devices(plan.devices)
         for device in plan.devices:

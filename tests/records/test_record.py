@@ -1,18 +1,18 @@
-"""A record survives the way to JSON and back, and nothing half-right is let in."""
+"""A record is the same after JSON, and an inconsistent one is rejected."""
 
 import json
 from typing import Literal
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from synthetic import make_inference, make_training
 
 from fashionbench.records.fields import Packed
-from fashionbench.records.record import InferenceRecord, TrainingRecord, parse_failure
+from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 
-def test_a_record_comes_back_from_json_as_it_was() -> None:
+def test_a_record_is_the_same_after_json() -> None:
     training, inference = make_training(), make_inference()
 
     assert TrainingRecord.model_validate_json(training.model_dump_json()) == training
@@ -31,12 +31,12 @@ def test_packed_arrays_are_exact(dtype: Literal["u1", "<u2", "<f4"]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shape": [5]}, r"data of 4 bytes where shape \(5,\) of u1 needs 5"),
-        ({"data": "!!!!"}, "data is no base64"),
+        ({"shape": [5]}, r"the data has 4 bytes, but shape \(5,\) of u1 needs 5"),
+        ({"data": "!!!!"}, "the data is not base64"),
         ({"dtype": "O"}, "Input should be 'u1', '<u2' or '<f4'"),
     ],
 )
-def test_a_packed_array_that_contradicts_itself_is_refused(change: dict[str, object], message: str) -> None:
+def test_an_inconsistent_packed_array_is_rejected(change: dict[str, object], message: str) -> None:
     fields = json.loads(Packed.of(np.arange(4), "u1").model_dump_json()) | change
 
     with pytest.raises(ValidationError, match=message):
@@ -53,7 +53,7 @@ def test_status_and_result_must_agree(record: TrainingRecord | InferenceRecord) 
         type(record).model_validate_json(json.dumps(finished | {"result": None}))
 
 
-def test_a_newer_schema_is_refused() -> None:
+def test_a_newer_schema_is_rejected() -> None:
     newer = json.loads(make_training().model_dump_json()) | {"schema_version": 2}
 
     with pytest.raises(ValidationError, match="schema_version"):
@@ -67,8 +67,9 @@ def test_inference_median_is_of_its_rounds() -> None:
     assert result.median_seconds() == pytest.approx(float(np.median(result.seconds)))
 
 
-def test_a_record_of_a_million_faults_is_told_by_their_number() -> None:
-    with pytest.raises(ValidationError) as failure:
-        TypeAdapter(list[int]).validate_python(["x"] * 1_001)
+def test_a_record_has_a_limited_number_of_names() -> None:
+    fields = json.loads(make_training().model_dump_json())
+    fields["environment"]["versions"] = {f"library {number}": "1" for number in range(1_001)}
 
-    assert parse_failure(failure.value) == "1,001 fields do not fit"
+    with pytest.raises(ValidationError, match="more than 1000 names"):
+        TrainingRecord.model_validate_json(json.dumps(fields))
