@@ -1,4 +1,4 @@
-"""Intervals and tests agree with independent implementations, and cover the truth as often as they say."""
+"""Intervals and tests agree with independent implementations, and intervals have the coverage that they claim."""
 
 import math
 
@@ -68,7 +68,7 @@ def test_holm_agrees_with_statsmodels() -> None:
     assert holm(p_values) == pytest.approx(expected, abs=1e-9)
 
 
-def test_one_seeds_gain_is_over_images_only_and_says_so() -> None:
+def test_the_gain_of_one_seed_covers_images_only_and_says_so() -> None:
     big, small = correct([0.92], seed=1), correct([0.90], seed=2)
 
     interval = gain_interval(big, small)
@@ -77,10 +77,10 @@ def test_one_seeds_gain_is_over_images_only_and_says_so() -> None:
     half = 1.959963984540054 * difference.std(ddof=1) / math.sqrt(difference.size)
     assert interval.estimate == pytest.approx(difference.mean())
     assert interval.high - interval.estimate == pytest.approx(half)
-    assert "seed-to-seed variation is not in this interval" in interval.method
+    assert "seed-to-seed variation is not included" in interval.method
 
 
-def test_equal_models_have_no_gain_and_no_width() -> None:
+def test_equal_models_have_no_gain_and_an_interval_without_width() -> None:
     big = np.ones((3, 50), dtype=bool)
 
     interval = gain_interval(big, big)
@@ -88,13 +88,13 @@ def test_equal_models_have_no_gain_and_no_width() -> None:
     assert (interval.low, interval.estimate, interval.high) == (0.0, 0.0, 0.0)
 
 
-def test_same_input_gives_the_same_interval() -> None:
+def test_the_same_input_gives_the_same_interval() -> None:
     big, small = correct([0.92, 0.93, 0.91]), correct([0.9, 0.91, 0.9], seed=1)
 
     assert gain_interval(big, small) == gain_interval(big, small)
 
 
-def test_slowdown_of_three_seeds_is_a_t_interval_of_paired_logs() -> None:
+def test_the_slowdown_of_three_seeds_has_a_t_interval_of_paired_logs() -> None:
     interval = slowdown_interval([20.0, 22.0, 21.0], [5.0, 5.0, 5.0], [], [])
 
     logs = np.log([4.0, 4.4, 4.2])
@@ -103,15 +103,15 @@ def test_slowdown_of_three_seeds_is_a_t_interval_of_paired_logs() -> None:
     assert interval.high == pytest.approx(math.exp(logs.mean() + half))
 
 
-def test_slowdown_of_one_seed_comes_from_its_epochs_and_says_so() -> None:
+def test_the_slowdown_of_one_seed_has_an_interval_from_its_epochs_and_says_so() -> None:
     interval = slowdown_interval([20.0], [5.0], [9.0, 10.0, 11.0], [2.4, 2.5, 2.6])
 
     assert interval.low < 4.0 < interval.high
-    assert "from the epochs' seconds" in interval.method
+    assert "interval from the seconds of the epochs" in interval.method
 
 
-@pytest.mark.parametrize("epochs", [([20.0], [5.0]), ([10.0, 10.0], [2.5, 2.5])], ids=["one epoch", "even epochs"])
-def test_slowdown_without_any_variation_has_no_width(epochs: tuple[list[float], list[float]]) -> None:
+@pytest.mark.parametrize("epochs", [([20.0], [5.0]), ([10.0, 10.0], [2.5, 2.5])], ids=["one epoch", "equal epochs"])
+def test_a_slowdown_without_variation_has_an_interval_without_width(epochs: tuple[list[float], list[float]]) -> None:
     interval = slowdown_interval([20.0], [5.0], *epochs)
 
     assert interval.low == interval.high == pytest.approx(4.0)
@@ -126,7 +126,7 @@ def test_paired_outcomes_count_every_image_once() -> None:
     assert (outcomes.both, outcomes.only_big, outcomes.only_small, outcomes.neither) == (1, 1, 1, 1)
 
 
-def test_class_differences_are_those_of_scikit_learns_scores() -> None:
+def test_class_differences_agree_with_scikit_learn() -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 3, 500)
     big = np.where(generator.random((2, 500)) < 0.9, labels, 0)
@@ -144,7 +144,7 @@ def test_class_differences_are_those_of_scikit_learns_scores() -> None:
     assert all(each.low <= each.estimate <= each.high for each in differences)
 
 
-def test_classes_that_do_not_differ_are_not_called_different() -> None:
+def test_equal_classes_do_not_differ_significantly() -> None:
     labels = np.arange(60) % 3
 
     differences = class_differences(labels, labels[None], labels[None], 3)
@@ -152,7 +152,7 @@ def test_classes_that_do_not_differ_are_not_called_different() -> None:
     assert {each.adjusted_p for each in differences} == {1.0}
 
 
-def test_more_seeds_are_needed_for_a_narrower_interval_and_none_may_do() -> None:
+def test_a_narrower_interval_needs_more_seeds_and_some_widths_are_out_of_reach() -> None:
     big, small = correct([0.92, 0.93, 0.915]), correct([0.91, 0.92, 0.9], seed=1)
 
     wide, narrow = seeds_needed(big, small, 0.02), seeds_needed(big, small, 0.01)
@@ -163,7 +163,7 @@ def test_more_seeds_are_needed_for_a_narrower_interval_and_none_may_do() -> None
     assert seeds_needed(big[:1], small[:1], 1e-6) is None
 
 
-def test_a_model_as_sure_as_it_is_right_is_calibrated() -> None:
+def test_a_model_whose_confidence_is_its_accuracy_is_calibrated() -> None:
     confidences = np.array([0.75, 0.75, 0.75, 0.75, 1.0])
     right = np.array([True, True, True, False, True])
 
@@ -174,45 +174,45 @@ def test_a_model_as_sure_as_it_is_right_is_calibrated() -> None:
 
 
 def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Draw a study whose true gain over all seeds and images is ``gain``.
+    """Simulate which predictions of two models are right, (seeds, images), with a true gain of ``gain``.
 
-    The images are new in each study. Four in five are always got right; each of the rest has a chance of its own,
-    shared by the models but for a lasting preference of one of them, so that hard images are hard for both and for
-    every seed. A seed moves all of an arm's chances. The small model's mean accuracy is 91.5 %.
+    Each study has its own images. Both models are always right on four in five. On each of the others, the hard ones,
+    the models have a probability in common, plus or minus a preference for one of them, so that hard images are hard
+    for both models and all seeds. A seed changes all probabilities of a model. The mean accuracy of the small model is
+    91.5 %. Only the hard images are drawn.
     """
-    hard = generator.random(IMAGES) < HARD
-    chance = 0.2 + 0.6 * generator.beta(0.9, 0.54, IMAGES)
-    preference = generator.choice([-0.1, 0.1], IMAGES)
-    arms = []
-    for better, preferred in ((gain, preference), (0.0, -preference)):
-        effects = better + generator.normal(0, SPREAD, seeds)
-        chances = np.where(hard, chance + preferred + effects[:, None] / HARD, 1.0)
-        arms.append(generator.random((seeds, IMAGES)) < chances)
-    return arms[0], arms[1]
+    hard = generator.binomial(IMAGES, HARD)
+    common = 0.2 + 0.6 * generator.beta(0.9, 0.54, hard)
+    preference = generator.choice([-0.1, 0.1], hard)
+    models = []
+    for own_gain, own_preference in ((gain, preference), (0.0, -preference)):
+        effects = own_gain + generator.normal(0, SPREAD, seeds)
+        right = np.ones((seeds, IMAGES), dtype=bool)
+        right[:, :hard] = generator.random((seeds, hard)) < common + own_preference + effects[:, None] / HARD
+        models.append(right)
+    return models[0], models[1]
 
 
-def test_the_detectable_gain_is_found_in_four_studies_of_five() -> None:
+def test_the_detectable_gain_is_found_in_four_of_five_studies() -> None:
     generator = np.random.default_rng(3)
-    detectable = float(np.mean([detectable_gain(*simulate(generator, 0.01, 5)) for _ in range(200)]))
+    detectable = float(np.mean([detectable_gain(*simulate(generator, 0.01, 5)) for _ in range(500)]))
 
-    found = np.mean([gain_interval(*simulate(generator, detectable, 5)).low > 0 for _ in range(400)])
+    found = np.mean([gain_interval(*simulate(generator, detectable, 5)).low > 0 for _ in range(1_200)])
 
-    assert 0.74 <= found <= 0.86  # 4 standard errors, and the little that the error's own spread takes
+    assert 0.74 <= found <= 0.86  # 4 standard errors of the two simulations
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gain", [0.0, 0.0045, 0.005, 0.015])
 @pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_intervals_cover_the_truth_as_often_as_they_say_and_seldom_call_a_small_gain_worth_it(
-    gain: float, seeds: int
-) -> None:
+def test_intervals_have_their_coverage_and_a_small_gain_is_rarely_worth_it(gain: float, seeds: int) -> None:
     generator = np.random.default_rng([seeds, round(gain * 10_000)])
 
     intervals = [gain_interval(*simulate(generator, gain, seeds)) for _ in range(1_000)]
 
     covered = np.mean([interval.low <= gain <= interval.high for interval in intervals])
     worth = np.mean([interval.low - seed_allowance(interval, seeds) >= MARGIN for interval in intervals])
-    if seeds > 1:  # one seed's interval holds the images alone, and says so
+    if seeds > 1:  # the interval of one seed covers the images only, and says so
         assert 0.92 <= covered <= 0.98
     if gain < MARGIN:
         assert worth < 0.05
@@ -221,29 +221,30 @@ def test_intervals_cover_the_truth_as_often_as_they_say_and_seldom_call_a_small_
 LOOKS = (3, 5, 8, 12, 20)
 
 
-def test_looks_share_the_five_percent_in_proportion_to_the_seeds_they_add() -> None:
+def test_interim_analyses_share_the_five_percent_in_proportion_to_their_new_seeds() -> None:
     shares = [1 - look_confidence(look, LOOKS) for look in LOOKS]
 
     assert sum(shares) == pytest.approx(0.05)
     assert shares[0] / shares[1] == pytest.approx(3 / 2)
-    assert look_confidence(4, LOOKS) == look_confidence(5, LOOKS)  # a case failed: still that look
+    assert look_confidence(4, LOOKS) == look_confidence(5, LOOKS)  # a case failed: still the same analysis
     assert look_confidence(25, LOOKS) == look_confidence(20, LOOKS)
     assert look_confidence(7, ()) == CONFIDENCE
 
 
-def test_an_interval_of_one_of_several_looks_is_wider_and_says_so() -> None:
+def test_the_interval_of_an_interim_analysis_is_wider_and_says_so() -> None:
     big, small = correct([0.92, 0.93, 0.915]), correct([0.91, 0.92, 0.9], seed=1)
 
     alone, look = gain_interval(big, small), gain_interval(big, small, look_confidence(3, LOOKS))
 
     assert look.low < alone.low < alone.high < look.high
-    assert look.method.endswith("99.2 % at this look, 95 % over all looks")
+    assert look.method.endswith("99.2 % at this interim analysis, 95 % over all planned analyses")
     assert slowdown_interval([20.0, 22.0, 21.0], [5.0, 5.0, 5.0], [], [], 0.99).high > 4.5
 
 
-def look_at(generator: np.random.Generator, gain: float, looks: tuple[int, ...]) -> tuple[State, bool]:
-    """Simulate one study that adds seeds until it is decided: how it ends, and whether every look's interval holds."""
-    big, small = simulate(generator, gain, LOOKS[-1])
+def add_seeds_until_decided(
+    big: NDArray[np.bool_], small: NDArray[np.bool_], gain: float, looks: tuple[int, ...]
+) -> tuple[State, bool]:
+    """Return how a study ends that stops when it is decided, and whether all its intervals cover the true gain."""
     slowdown = Interval(estimate=7.0, low=6.0, high=8.0, method="")
     intervals = [gain_interval(big[:look], small[:look], look_confidence(look, looks)) for look in LOOKS]
     thresholds = Thresholds(margin=MARGIN, price_minutes_per_pp=None)
@@ -254,11 +255,14 @@ def look_at(generator: np.random.Generator, gain: float, looks: tuple[int, ...])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gain", [0.0045, 0.005])
-def test_adding_seeds_until_decided_seldom_ends_in_a_false_verdict_and_all_looks_hold_the_truth(gain: float) -> None:
-    shared = [look_at(np.random.default_rng(seed), gain, LOOKS) for seed in range(250)]
-    plain = [look_at(np.random.default_rng(seed), gain, ()) for seed in range(250)]
+def test_adding_seeds_until_decided_rarely_ends_in_a_false_verdict(gain: float) -> None:
+    adjusted, unadjusted = [], []
+    for seed in range(250):
+        study = simulate(np.random.default_rng(seed), gain, LOOKS[-1])
+        adjusted.append(add_seeds_until_decided(*study, gain, LOOKS))
+        unadjusted.append(add_seeds_until_decided(*study, gain, ()))
 
-    wrong: State = "WORTH IT" if gain < MARGIN else "NOT WORTH IT"
-    assert np.mean([state == wrong for state, _ in shared]) < 0.05
-    assert np.mean([held for _, held in shared]) > 0.93
-    assert np.mean([held for _, held in plain]) < 0.9  # what would be promised falsely without
+    false: State = "WORTH IT" if gain < MARGIN else "NOT WORTH IT"
+    assert np.mean([state == false for state, _ in adjusted]) < 0.05
+    assert np.mean([is_covered for _, is_covered in adjusted]) > 0.93
+    assert np.mean([is_covered for _, is_covered in unadjusted]) < 0.9  # plain 95 % intervals would be wrong
