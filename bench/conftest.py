@@ -1,4 +1,4 @@
-"""Options, fixtures and hooks that join pytest-benchmark to a FashionBench run; no logic of its own."""
+"""Options, fixtures and hooks that connect pytest-benchmark to a FashionBench run. It has no logic of its own."""
 
 import os
 import shlex
@@ -37,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options; what is wrong ends the session here, in one line, with exit status 2."""
-    # a library's warning must not cost a user the measurement: neither in a case nor around them
+    """Read the options. A mistake ends the session with one line and exit status 2."""
+    # a library's warning must not fail a measurement, neither in a case nor between two
     config.addinivalue_line("filterwarnings", "default")
     warnings.simplefilter("default")
     if config.getoption("numprocesses", None):
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the cases marked ``execution`` to those who ask for them with ``-m execution``."""
+    """Deselect the cases marked ``execution`` unless ``-m`` names them."""
     if "execution" not in config.option.markexpr:
         asked_for = [item for item in items if item.get_closest_marker("execution")]
         config.hook.pytest_deselected(items=asked_for)
@@ -79,7 +79,7 @@ def _param(device: Device, *values: str | int) -> object:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Run the pre-flight once it is known which cases were picked."""
+    """Run the pre-flight checks once the cases are selected."""
     config = session.config
     if config.option.collectonly or not session.items:
         return
@@ -106,7 +106,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Let the run's words through to the terminal while a case is measured."""
+    """Show the run's progress in the terminal while a case is measured."""
     plugins = pyfuncitem.config.pluginmanager
     with plugins.getplugin("capturemanager").global_and_fixture_disabled():
         plugins.getplugin("terminalreporter").ensure_newline()
@@ -119,13 +119,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 @pytest.fixture
 def run(pytestconfig: pytest.Config) -> Run:
-    """Give the run."""
+    """Return the run."""
     return pytestconfig.stash[RUN]
 
 
 @pytest.fixture
 def case(run: Run, model: str, device: str, seed: int) -> Case:
-    """Give the case of the parameters."""
+    """Return the case of the parameters."""
     return next(case for case in run.plan.cases() if case.name == f"{model}-{device}-{seed}")
 
 
@@ -138,7 +138,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, object]) -> None:
-    """Add what the records say of the machine, and leave its host name out."""
+    """Add the environment of the records, and leave the host name out."""
     machine_info.pop("node", None)
     if RUN in config.stash and config.stash[RUN].records:
         machine_info[EXTRA_INFO_KEY] = config.stash[RUN].records[0].environment.model_dump(mode="json")
@@ -159,7 +159,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the report and say where it lies."""
+    """Write the report and print its paths."""
     if RUN in config.stash and config.stash[RUN].records and INTERRUPT not in config.stash:
         written = finish_run(config.stash[RUN])
         terminalreporter.section("FashionBench")

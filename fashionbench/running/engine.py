@@ -7,6 +7,7 @@ from pathlib import Path
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
 from fashionbench.judging.verdict import Verdict, decide_by
+from fashionbench.options import Engine
 from fashionbench.records.grouping import machine
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.cluster import Cluster, open_cluster
@@ -24,23 +25,21 @@ __all__ = ["open_engine", "run_inferences", "run_training", "run_trainings", "wa
 
 
 @contextmanager
-def open_engine(name: str, address: str | None, plan: Plan, command: str) -> Iterator[Cluster | None]:
+def open_engine(engine: Engine, address: str | None, plan: Plan, command: str) -> Iterator[Cluster | None]:
     """Open what ``--engine`` names: None for ``local``, a cluster for ``ray``.
 
     Args:
-        name: ``local`` or ``ray``.
+        engine: ``local`` or ``ray``.
         address: Of the Ray cluster, as ``host:port``; None takes what RAY_ADDRESS names, or that of this machine.
         plan: What is to be measured.
         command: What was typed, for the records.
 
     Raises:
-        InputError: No such engine, or the plan asks for what it does not do.
+        InputError: An option that the engine does not have.
         SetupError: The cluster is not there.
 
     """
-    if name not in {"local", "ray"}:
-        raise InputError(f"unknown engine {name[:60]!r}", expected="local or ray", remedy="give --engine one of those")
-    if name == "local":
+    if engine == "local":
         if address is not None:
             raise InputError(
                 f"--address {address[:60]} without --engine ray", expected="both or neither", remedy="add --engine ray"
