@@ -180,8 +180,10 @@ def test_an_interrupt_keeps_what_is_finished_and_tells_how_to_go_on(
     signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     said = ""
-    while "validation accuracy" not in said:
-        said += process.stdout.readline()
+    for line in process.stdout:
+        said += line
+        if "validation accuracy" in line:
+            break
     process.send_signal(sent)
     said += process.communicate(timeout=60)[0]
 
