@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -9,25 +10,20 @@ import struct
 import subprocess
 import sys
 import tomllib
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import call
 from synthetic import make_study, make_training
 
-from fashionbench import cli
-from fashionbench.data.dataset import Dataset
 from fashionbench.data.fashion_mnist import OLDER_LABELS
 from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
 from fashionbench.records.record import TrainingRecord
-from fashionbench.records.store import write_record
-from fashionbench.report import page as page_module
-from fashionbench.running import engine as engine_module
-from fashionbench.running import preflight as preflight_module
+from fashionbench.records.store import read_records, write_record
 from fashionbench.running import session as run_module
-from fashionbench.running.process import Job
-from fashionbench.running.session import Terminated
-from fashionbench.training.measure import record_failure
 
 WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 
@@ -36,16 +32,6 @@ WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("FASHIONBENCH_DATA", raising=False)
-    monkeypatch.setattr(preflight_module, "SECONDS_PER_ESTIMATE", 0.0)
-    monkeypatch.setattr(page_module, "render_pdf", lambda *_: b"%PDF")  # some seconds each; tests/bench makes real ones
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
-    """Run the command line in this process and return its exit status."""
-    monkeypatch.setattr(sys, "argv", ["fashionbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    return int(left.value.code or 0)
 
 
 def test_version_is_printed_without_waiting_for_torch() -> None:
@@ -67,22 +53,80 @@ def tiny_run(sample_folder: Path, out: Path) -> list[str | Path]:
     ]
 
 
-def test_a_run_measures_and_reports_and_its_records_report_again(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
-) -> None:
-    first, again = tmp_path / "first", tmp_path / "again"
+@dataclass(frozen=True)
+class Finished:
+    """A run that came to its end."""
 
-    assert call(monkeypatch, *tiny_run(sample_folder, first), "--models", "fashioncnn,resnet18", "--margin", "2") == 0
-    said = capsys.readouterr().out
-    assert call(monkeypatch, "report", first / "records", "--out", again, "--margin", "2") == 0
+    out: Path
+    said: str
 
-    assert sorted(path.name for path in first.iterdir()) == ["records", *WRITTEN]
-    assert all(f"Wrote {first / name}" in said for name in WRITTEN)
-    assert "Device: cpu, " in said
-    assert "Expected: about " in said
-    assert json.loads((first / "verdict.json").read_text())["thresholds"]["margin"] == 0.02
+
+@pytest.fixture(scope="module")
+def finished(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Two models, two seeds, a device that is there and one that is not, and a self-check."""
+    out = tmp_path_factory.mktemp("finished")
+    options = ("--models", "fashioncnn,dummy", "--seeds", "2", "--devices", "cpu,cuda:7")
+    with redirect_stdout(io.StringIO()) as said:
+        status = call(*tiny_run(sample_folder, out), *options, "--self-check", "--margin", "2")
+    assert status == 0
+    return Finished(out, said.getvalue())
+
+
+def test_a_run_measures_and_reports_and_its_records_report_again(finished: Finished, tmp_path: Path) -> None:
+    assert call("report", finished.out / "records", "--out", tmp_path, "--margin", "2") == 0
+
+    assert sorted(path.name for path in finished.out.iterdir()) == ["records", *WRITTEN]
+    assert all(f"Wrote {finished.out / name}" in finished.said for name in WRITTEN)
+    assert "Device: cpu, " in finished.said
+    assert "Expected: about " in finished.said
+    assert "kept from" not in finished.said
+    assert json.loads((finished.out / "verdict.json").read_text())["thresholds"]["margin"] == 0.02
     for name in ("report.html", "report.md", "verdict.json"):
-        assert (again / name).read_bytes() == (first / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (finished.out / name).read_bytes()
+
+
+def test_a_self_check_trains_the_first_case_once_more_and_reports_the_noise(finished: Finished) -> None:
+    records = [each for each in read_records([finished.out / "records"]) if isinstance(each, TrainingRecord)]
+    checks = {
+        (each.model, each.seed): each.result.self_check for each in records if each.result and each.result.self_check
+    }
+
+    assert finished.said.count("fashioncnn on cpu, seed 0: preparing") == 2
+    assert [*checks] == [("fashioncnn", 0)]
+    check = checks["fashioncnn", 0]
+    assert (check.differing_losses, check.differing_predictions) == (0, 0)
+    assert check.train_seconds > 0
+    assert "0 of 3 training losses and 0 of 200 predictions differ" in (finished.out / "report.html").read_text()
+
+
+def test_a_device_that_is_absent_is_recorded_and_the_others_go_on(finished: Finished) -> None:
+    records = [each for each in read_records([finished.out / "records"]) if isinstance(each, TrainingRecord)]
+
+    assert "Device: cuda:7, absent: not found by torch" in finished.said
+    assert sorted((each.device, each.status) for each in records) == [
+        *[("cpu", "finished")] * 4,
+        *[("cuda:7", "absent")] * 2,  # a classical baseline is for the cpu only
+    ]
+
+
+def test_a_second_run_measures_only_what_is_missing(
+    finished: Finished, sample_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished.out / "records", tmp_path / "records")
+    kept = {path: path.read_bytes() for path in (tmp_path / "records").glob("training-fashioncnn-*")}
+    short = ("--limit", "0.0001")  # nothing can be trained in that
+
+    assert call(*tiny_run(sample_folder, tmp_path), "--seeds", "3", *short) == 1
+    said = capsys.readouterr().out
+    assert call(*tiny_run(sample_folder, tmp_path), "--fresh", *short) == 1
+
+    assert "Kept: 2 of 3 trainings of earlier runs" in said
+    assert said.count("(kept from an earlier run)") == 2
+    assert "fashioncnn-cpu-2: failed, stopped at the limit of 0.0001 min" in said
+    assert "stopped at the limit of 0.0001 min" in (tmp_path / "report.html").read_text()
+    assert len(kept) == 4
+    for path, content in kept.items():  # even --fresh puts no failure in a result's place
+        assert path.read_bytes() == content
 
 
 def refuse(*_: object) -> None:
@@ -94,7 +138,7 @@ def test_a_plain_run_in_another_precision_says_so_on_every_label(
 ) -> None:
     monkeypatch.setattr(run_module, "measure_peak", refuse)  # by name, so that its process finds it too
 
-    status = call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--execution", "plain", "--precision", "bf16")
+    status = call(*tiny_run(sample_folder, tmp_path), "--execution", "plain", "--precision", "bf16")
 
     page = (tmp_path / "report.html").read_text()
     assert status == 0
@@ -104,105 +148,10 @@ def test_a_plain_run_in_another_precision_says_so_on_every_label(
     assert "Share of the machine" not in page
 
 
-def test_devices_tell_their_peak_when_asked(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call(monkeypatch, "devices", "--peak") == 0
+def test_devices_tell_their_peak_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("devices", "--peak") == 0
 
     assert re.search(r"fp32: products [\d,]+ GFLOP/s, convolutions [\d,]+ GFLOP/s", capsys.readouterr().out)
-
-
-def fail_in_process(job: Job, dataset: Dataset, **_: object) -> TrainingRecord:
-    return record_failure(job.case, dataset, job.provenance, "the training loss became nan")
-
-
-def test_a_failed_case_is_reported_and_told_by_the_exit_status(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
-) -> None:
-    monkeypatch.setattr(engine_module, "measure_in_process", fail_in_process)
-
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path / "out")) == 1
-
-    assert "fashioncnn-cpu-0: failed, the training loss became nan" in capsys.readouterr().out
-    assert "the training loss became nan" in (tmp_path / "out" / "report.html").read_text()
-
-
-def test_a_second_run_measures_only_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
-) -> None:
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path)) == 0
-    first = capsys.readouterr().out
-    kept = {path: path.read_bytes() for path in (tmp_path / "records").glob("training-*")}
-
-    monkeypatch.setattr(engine_module, "measure_in_process", fail_in_process)
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--seeds", "2") == 1
-    second = capsys.readouterr().out
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == 1
-
-    assert "kept from" not in first
-    assert "Kept: 1 of 2 trainings of earlier runs" in second
-    assert "fashioncnn-cpu-0: " in second
-    assert "(kept from an earlier run)" in second
-    assert "fashioncnn-cpu-1: failed" in second
-    assert len(kept) == 1
-    for path, content in kept.items():  # even --fresh puts no failure in a result's place
-        assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize(("interrupt", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
-def test_an_interrupt_tells_what_is_kept_and_how_to_go_on(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    sample_folder: Path,
-    interrupt: type[KeyboardInterrupt],
-    status: int,
-) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise interrupt
-
-    monkeypatch.setattr(engine_module, "measure_in_process", stop)
-
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--fresh") == status
-
-    said = capsys.readouterr().out
-    assert f"Interrupted. Finished trainings: 0, kept in {tmp_path / 'records'}\n" in said
-    assert re.search(r"Resume with: fashionbench run .*\n", said)
-    assert "--fresh" not in said.partition("Resume with")[2]
-    assert not (tmp_path / ".lock").exists()
-
-
-def test_a_self_check_trains_the_first_case_once_more_and_reports_the_noise(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
-) -> None:
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path), "--seeds", "2", "--self-check") == 0
-
-    assert "[2/3] fashioncnn on cpu, seed 0" in capsys.readouterr().out
-    checks = [
-        json.loads(path.read_bytes())["record"]["result"]["self_check"]
-        for path in sorted((tmp_path / "records").glob("training-fashioncnn-cpu-seed?-*.json"))
-    ]
-    assert (checks[0]["differing_losses"], checks[0]["differing_predictions"]) == (0, 0)
-    assert checks[0]["train_seconds"] > 0
-    assert checks[1] is None
-    assert "0 of 3 training losses and 0 of 200 predictions differ" in (tmp_path / "report.html").read_text()
-
-
-def test_a_device_that_is_absent_is_recorded_and_the_others_go_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
-) -> None:
-    arguments = [*tiny_run(sample_folder, tmp_path), "--devices", "cpu,cuda:7"]
-
-    assert call(monkeypatch, *arguments) == 0
-
-    assert "Device: cuda:7, absent: not found by torch" in capsys.readouterr().out
-    records = sorted((tmp_path / "records").iterdir())
-    assert [
-        json.loads(path.read_bytes())["record"]["status"] for path in records if path.name.startswith("training")
-    ] == [
-        "finished",
-        "absent",
-    ]
 
 
 OFTEN_BROKEN = """
@@ -229,16 +178,14 @@ def test_a_model_that_does_not_run_is_named_before_anything_is_trained(
     (tmp_path / "broken_net.py").write_text(OFTEN_BROKEN)
     monkeypatch.syspath_prepend(tmp_path)
 
-    assert call(monkeypatch, *tiny_run(sample_folder, tmp_path / "out"), "--models", "broken_net:make") == 1
+    assert call(*tiny_run(sample_folder, tmp_path / "out"), "--models", "broken_net:make") == 1
 
     said = capsys.readouterr().out
     assert said.index("broken_net:make fails on cpu: no kernel for this\n") < said.index("preparing")
     assert "broken_net:make-cpu-0: failed, no kernel for this\n" in said
 
 
-def test_data_says_what_was_found_with_its_digests(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
-) -> None:
+def test_data_says_what_was_found_with_its_digests(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     for name, count, first_labels in zip(
         IDX_NAMES, (60_000, 60_000, 10_000, 10_000), (b"", OLDER_LABELS[0], b"", OLDER_LABELS[1]), strict=True
     ):
@@ -248,7 +195,7 @@ def test_data_says_what_was_found_with_its_digests(
         (folder / name).write_bytes(encode_idx(array))
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in IDX_NAMES}
 
-    assert call(monkeypatch, "data", "--data", folder) == 0
+    assert call("data", "--data", folder) == 0
 
     said = capsys.readouterr().out
     assert (
@@ -258,10 +205,8 @@ def test_data_says_what_was_found_with_its_digests(
     assert all(f"{name}  sha256 {digest}\n" in said for name, digest in digests.items())
 
 
-def test_data_is_no_sample(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path
-) -> None:
-    assert call(monkeypatch, "data", "--data", sample_folder) == 2
+def test_data_is_no_sample(capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path) -> None:
+    assert call("data", "--data", sample_folder) == 2
 
     assert re.fullmatch(
         r"fashionbench: .*data contains 400 training and 200 test images\. Expected 60,000 and 10,000\. .*\n",
@@ -270,8 +215,8 @@ def test_data_is_no_sample(
     assert not (tmp_path / "cache").exists()
 
 
-def test_devices_lists_the_cpu_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(monkeypatch, "devices") == 0
+def test_devices_lists_the_cpu_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("devices") == 0
 
     assert re.match(r"cpu +\S", capsys.readouterr().out)
 
@@ -330,7 +275,6 @@ def mix(folder: Path) -> None:
     ids=["nowhere", "truncated gz", "MNIST's files", "label 10", "CSV column missing", "CSV label 10", "IDX with CSV"],
 )
 def test_wrong_data_is_refused_in_one_line(
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     folder: Path,
@@ -342,7 +286,7 @@ def test_wrong_data_is_refused_in_one_line(
     spoil(folder)
     arguments = [*tiny_run(sample_folder, tmp_path / "out"), "--data", folder]
 
-    assert call(monkeypatch, *arguments) == 2
+    assert call(*arguments) == 2
 
     said = capsys.readouterr()
     assert re.fullmatch(rf"fashionbench: .*{message}.*\n", said.err)
@@ -378,7 +322,6 @@ def test_wrong_data_is_refused_in_one_line(
     ],
 )
 def test_a_wrong_option_is_refused_in_one_line(
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     sample_folder: Path,
@@ -388,7 +331,7 @@ def test_a_wrong_option_is_refused_in_one_line(
 ) -> None:
     arguments = [*tiny_run(sample_folder, tmp_path / "out"), option, value]
 
-    assert call(monkeypatch, *arguments) == 2
+    assert call(*arguments) == 2
 
     assert re.fullmatch(rf"fashionbench: .*{message}.*\n", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
@@ -396,39 +339,39 @@ def test_a_wrong_option_is_refused_in_one_line(
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"benchmarks": []}', "null", "[" * 200_000])
 def test_a_file_that_holds_no_records_is_refused_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "x.json").write_text(content)
 
-    assert call(monkeypatch, "report", tmp_path / "x.json", "--out", tmp_path / "out") == 2
+    assert call("report", tmp_path / "x.json", "--out", tmp_path / "out") == 2
 
     assert re.fullmatch(r"fashionbench: .*x\.json: .*\. Expected .*\. Measure again .*\n", capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 
 def test_compare_tells_what_changed_and_its_own_status_tells_that_the_gate_broke(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for folder, gain in (("old", 0.015), ("new", -0.01)):
         for record in make_study(2, gain=gain):
             write_record(tmp_path / folder, record)
     runs = (tmp_path / "old", tmp_path / "new")
 
-    assert call(monkeypatch, "compare", *runs) == 0
+    assert call("compare", *runs) == 0
     told = capsys.readouterr().out
-    assert call(monkeypatch, "compare", *runs, "--fail-if", "worse=0.5pp,verdict", "--out", tmp_path) == 3
+    assert call("compare", *runs, "--fail-if", "worse=0.5pp,verdict", "--out", tmp_path) == 3
     failed = capsys.readouterr().out
-    assert call(monkeypatch, "compare", *runs, "--fail-if", "taller") == 2
+    assert call("compare", *runs, "--fail-if", "taller") == 2
 
     assert "The verdict was WORTH IT and is now NOT WORTH IT." in told
     assert "ResNet18 on cpu is less accurate by more than" in failed
     assert (tmp_path / "compare.html").stat().st_size > 10_000
 
 
-def test_only_the_formats_asked_for_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_the_formats_asked_for_are_written(tmp_path: Path) -> None:
     write_record(tmp_path / "records", make_training(images=500))
 
-    assert call(monkeypatch, "report", tmp_path / "records", "--out", tmp_path / "out", "--format", "md,json") == 0
-    assert call(monkeypatch, "report", tmp_path / "records", "--out", tmp_path / "out", "--format", "docx") == 2
+    assert call("report", tmp_path / "records", "--out", tmp_path / "out", "--format", "md,json") == 0
+    assert call("report", tmp_path / "records", "--out", tmp_path / "out", "--format", "docx") == 2
 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "verdict.json"]
