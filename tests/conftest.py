@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch reads it: other cores are for other tests
 
@@ -22,9 +22,6 @@ settings.load_profile("usual")
 
 SAMPLE = Path(__file__).parent / "data"
 
-SINGLE: Final = {"nodes": "ray", "browser": "browser", "measured": "benchmark", "study_report": "report"}
-"""What exists once in all processes of ``pytest -n``: the fixture, and the group of the tests that use it."""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-gold", action="store_true", help="write tests/gold from the current pages")
@@ -32,16 +29,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Keep groups together with ``-n`` alone, too."""
+    """With ``pytest -n``, give each file to one process: its Ray cluster, browser or benchmark run exists once."""
     if config.getoption("numprocesses", None) and config.option.dist == "no":
-        config.option.dist = "loadgroup"
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        for fixture in SINGLE.keys() & {*getattr(item, "fixturenames", ())}:
-            item.add_marker(pytest.mark.xdist_group(SINGLE[fixture]))
+        config.option.dist = "loadfile"
+        config.option.loadscopereorder = False  # as collected: bench and browser, which take longest, come first
 
 
 @pytest.fixture(autouse=True)

@@ -80,9 +80,6 @@ def mutated(draw: st.DrawFn, whole: bytes) -> bytes:
     return bytes(content)
 
 
-pytestmark = pytest.mark.xdist_group("hostile")  # the last test measures the process that the others ran in
-
-
 @pytest.fixture(scope="module", autouse=True)
 def bytes_before() -> int:
     reset_peaks(torch.device("cpu"))
