@@ -154,17 +154,16 @@ def compare(
     from rich.table import Table
     from rich.text import Text
 
-    from fashionbench.judging.comparison import Gate, parse_gate
     from fashionbench.judging.comparison import compare as compare_runs
+    from fashionbench.judging.comparison import failed_conditions
     from fashionbench.judging.rule import Thresholds
     from fashionbench.records.store import read_records, write_whole
     from fashionbench.report.comparison import compare_view
     from fashionbench.report.render import render_html
 
-    conditions, out = options.FAIL_IF.read(given), options.COMPARE_OUT.read(given)
-    gate = parse_gate(conditions) if conditions else Gate()
+    gate, out = options.FAIL_IF.read(given), options.COMPARE_OUT.read(given)
     found = compare_runs(read_records([old]), read_records([new]), Thresholds.read(given))
-    broken = gate.broken_by(found) if conditions else ()
+    broken = failed_conditions(found, gate) if gate else ()
     view = compare_view(found, broken)
     console = Console()
     for each in view.summary:

@@ -256,7 +256,7 @@ FAIL_IF: Final = Option(
     group="Verdict",
     help="comma-separated conditions: slower=10%, worse=0.5pp, verdict; if one of them is met, the exit status is 3",
     unset="none",
-    parse=str,
+    parse=parsing.optional(parsing.gate),
 )
 COMPARE_OUT: Final = Option(
     name="out",

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from fashionbench.errors import InputError
@@ -10,7 +11,9 @@ from fashionbench.errors import InputError
 __all__ = [
     "EVERY_DEVICE",
     "MOST_SEEDS",
+    "Gate",
     "devices",
+    "gate",
     "most_seeds",
     "number",
     "one_of",
@@ -36,6 +39,18 @@ SHOWN: Final = 60
 T = TypeVar("T")
 
 Word = TypeVar("Word", bound=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Changes between two runs that must not happen, as limits in fractions."""
+
+    slower: float | None = None
+    """The acceptable increase of the training time; None: any."""
+    worse: float | None = None
+    """The acceptable loss of accuracy; None: any."""
+    verdict: bool = False
+    """Whether the verdict must stay the same."""
 
 
 def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
@@ -183,4 +198,28 @@ def prices(text: str) -> dict[str, float]:
                 remedy="give --price-per-hour such prices, separated by commas",
             )
         found[device.strip()] = price
+    return found
+
+
+def gate(text: str) -> Gate:
+    """Return the conditions in ``slower=10%``, ``worse=0.5pp`` and ``verdict``, separated by commas or bars.
+
+    Raises:
+        InputError: A condition is none of these.
+
+    """
+    found = Gate()
+    for part in (each.strip() for each in re.split(r"[,|]", text)):
+        if part == "verdict":
+            found = replace(found, verdict=True)
+        elif match := re.fullmatch(r"slower=(\d+(?:\.\d+)?)%", part):
+            found = replace(found, slower=float(match[1]) / 100)
+        elif match := re.fullmatch(r"worse=(\d+(?:\.\d+)?)pp", part):
+            found = replace(found, worse=float(match[1]) / 100)
+        else:
+            raise InputError(
+                f"unknown condition {part[:SHOWN]!r}",
+                expected="slower=10%, worse=0.5pp or verdict",
+                remedy="give --fail-if such conditions, separated by commas",
+            )
     return found

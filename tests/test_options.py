@@ -17,7 +17,7 @@ from fashionbench.errors import InputError
 from fashionbench.models import registry
 from fashionbench.models.baselines import BASELINES
 from fashionbench.options import Option
-from fashionbench.parsing import EVERY_DEVICE
+from fashionbench.parsing import EVERY_DEVICE, Gate
 from fashionbench.recipe import RECIPES
 from fashionbench.running.plan import RunOptions, make_plan
 
@@ -217,6 +217,30 @@ def test_text_that_is_no_price_per_hour_is_refused(text: str) -> None:
 
     assert refused.value.found.startswith("invalid price-per-hour '")
     assert refused.value.expected == "a device and a number, 0 or more, such as cpu=0.05"
+
+
+@pytest.mark.parametrize(
+    ("text", "gate"),
+    [
+        ("slower=10%", Gate(slower=0.1)),
+        ("worse=0.5pp", Gate(worse=0.005)),
+        ("verdict", Gate(verdict=True)),
+        ("slower=5%|worse=1pp, verdict", Gate(slower=0.05, worse=0.01, verdict=True)),
+        ("", None),
+    ],
+)
+def test_the_conditions_of_a_gate_are_read(text: str, gate: Gate | None) -> None:
+    assert options.FAIL_IF.parse(text) == gate
+
+
+@pytest.mark.parametrize("text", [",", "slower", "slower=10", "worse=1%", "slower=-1%", "faster=1%"])
+def test_an_unknown_condition_is_refused(text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        options.FAIL_IF.parse(text)
+
+    assert refused.value.found == f"unknown condition '{text.strip(',')}'"
+    assert refused.value.expected == "slower=10%, worse=0.5pp or verdict"
+    assert "--fail-if" in refused.value.remedy
 
 
 def test_an_option_that_is_not_given_has_its_default_and_an_empty_one_is_unset() -> None:

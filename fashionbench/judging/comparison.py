@@ -1,9 +1,8 @@
 """Two runs compared: what became slower or less accurate, whether the verdict changed, and which settings differ."""
 
 import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,10 +19,11 @@ from fashionbench.judging.intervals import (
 )
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide_by
+from fashionbench.parsing import Gate
 from fashionbench.records.grouping import finished_trainings, in_order, machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
-__all__ = ["Change", "Comparison", "Gate", "compare", "gain_text", "parse_gate", "ratio_text"]
+__all__ = ["Change", "Comparison", "compare", "failed_conditions", "gain_text", "ratio_text"]
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
@@ -71,65 +71,6 @@ class Comparison:
     """A sentence for each model on a device that cannot be compared, because only one of the runs has it."""
     old_state: str
     new_state: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """Changes that must not happen, as limits in fractions."""
-
-    slower: float | None = None
-    """The acceptable increase of the training time; None: any."""
-    worse: float | None = None
-    """The acceptable loss of accuracy; None: any."""
-    verdict: bool = False
-    """Whether the verdict must stay the same."""
-
-    def broken_by(self, comparison: Comparison) -> tuple[str, ...]:
-        """Return a sentence for each change beyond its limit at 95 % confidence, or that is not comparable."""
-        found = []
-        for each in comparison.changes:
-            name = f"{model_label(each.model)} on {each.device}"
-            if self.slower is not None and each.differs_in(TIME_SETTINGS):
-                found.append(f"{name}: the times are not comparable, because the machines differ")
-            elif self.slower is not None and each.time.low > 1 + self.slower:
-                limit = units.percent(self.slower)
-                found.append(f"{name} is slower by more than {limit}, at 95 % confidence: {ratio_text(each.time)}")
-            if self.worse is not None and each.accuracy is None:
-                found.append(f"{name}: the accuracies are not comparable, because the recipe or the data differ")
-            elif self.worse is not None and each.accuracy is not None and each.accuracy.high < -self.worse:
-                limit = units.pp(self.worse).removeprefix("+")
-                found.append(
-                    f"{name} is less accurate by more than {limit}, at 95 % confidence: {gain_text(each.accuracy)}"
-                )
-        if self.verdict and comparison.old_state != comparison.new_state:
-            found.append(f"The verdict changed from {comparison.old_state} to {comparison.new_state}")
-        if not comparison.changes:
-            found.append("Nothing is comparable: the runs have no training of the same model, device and seed")
-        return tuple(found)
-
-
-def parse_gate(text: str) -> Gate:
-    """Read ``slower=10%``, ``worse=0.5pp`` and ``verdict``, separated by commas or bars.
-
-    Raises:
-        InputError: A condition is none of these.
-
-    """
-    gate = Gate()
-    for part in (each.strip() for each in re.split(r"[,|]", text)):
-        if part == "verdict":
-            gate = replace(gate, verdict=True)
-        elif match := re.fullmatch(r"slower=(\d+(?:\.\d+)?)%", part):
-            gate = replace(gate, slower=float(match[1]) / 100)
-        elif match := re.fullmatch(r"worse=(\d+(?:\.\d+)?)pp", part):
-            gate = replace(gate, worse=float(match[1]) / 100)
-        else:
-            raise InputError(
-                f"--fail-if {part[:60]!r}",
-                expected="slower=10%, worse=0.5pp or verdict, separated by commas",
-                remedy="correct the value, as in --fail-if slower=10%,worse=0.5pp,verdict",
-            )
-    return gate
 
 
 def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
@@ -217,6 +158,30 @@ def _settings(record: TrainingRecord) -> dict[str, str]:
 
 def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def failed_conditions(comparison: Comparison, gate: Gate) -> tuple[str, ...]:
+    """Return a sentence for each change beyond its limit at 95 % confidence, or that is not comparable."""
+    failed = []
+    for each in comparison.changes:
+        name = f"{model_label(each.model)} on {each.device}"
+        if gate.slower is not None and each.differs_in(TIME_SETTINGS):
+            failed.append(f"{name}: the times are not comparable, because the machines differ")
+        elif gate.slower is not None and each.time.low > 1 + gate.slower:
+            limit = units.percent(gate.slower)
+            failed.append(f"{name} is slower by more than {limit}, at 95 % confidence: {ratio_text(each.time)}")
+        if gate.worse is not None and each.accuracy is None:
+            failed.append(f"{name}: the accuracies are not comparable, because the recipe or the data differ")
+        elif gate.worse is not None and each.accuracy is not None and each.accuracy.high < -gate.worse:
+            limit = units.pp(gate.worse).removeprefix("+")
+            failed.append(
+                f"{name} is less accurate by more than {limit}, at 95 % confidence: {gain_text(each.accuracy)}"
+            )
+    if gate.verdict and comparison.old_state != comparison.new_state:
+        failed.append(f"The verdict changed from {comparison.old_state} to {comparison.new_state}")
+    if not comparison.changes:
+        failed.append("Nothing is comparable: the runs have no training of the same model, device and seed")
+    return tuple(failed)
 
 
 def ratio_text(interval: Interval) -> str:
