@@ -51,7 +51,7 @@ CHAPTERS: Final = (
     Chapter("learning", "Learning curves", learning.learning_curves),
     Chapter("classes", "Scores by class", classes.scores_by_class),
     Chapter("confusion", "Confusion matrices", classes.confusion_matrices),
-    Chapter("images", "Predictions compared image by image", images.image_comparison),
+    Chapter("images", "Image-by-image comparison", images.image_comparison),
     Chapter("calibration", "Calibration", images.calibration),
     Chapter("claims", "Claims of the original study", claims.study_claims),
     Chapter("models", "Model sizes", models.model_sizes),

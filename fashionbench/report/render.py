@@ -104,10 +104,10 @@ def _escape_markdown(value: object) -> object:
 
 
 def check_pango() -> None:
-    """Require that WeasyPrint finds Pango, which the PDF needs and pip cannot bring.
+    """Require that WeasyPrint finds Pango, which the PDF needs and pip cannot install.
 
     Raises:
-        SetupError: It does not; the message holds the one command that brings it.
+        SetupError: It does not; the message contains the command that installs it.
 
     """
     try:
