@@ -1,21 +1,26 @@
-"""The fast execution: a model rewritten for speed, and memory kept between steps."""
+"""The fast execution: a model rewritten for speed and checked against itself, and memory kept between steps."""
 
+import copy
 import ctypes
 import sys
+from functools import partial
 from typing import Final
 
 import torch
 from torch import nn
 
+from fashionbench.execution.guard import find_difference, find_inference_difference
 from fashionbench.execution.rewriting import (
+    find_normed_places,
     fold_batch_norm,
     norm_by_patches,
     pool_before_relu,
     rewrite_convolutions,
     rewrite_linear,
 )
+from fashionbench.models.dataflow import trace
 
-__all__ = ["keep_memory", "speed_up", "speed_up_inference"]
+__all__ = ["keep_memory", "rewrite", "speed_up", "speed_up_inference"]
 
 _MALLOC_PARAMETERS: Final = (
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD
@@ -26,31 +31,60 @@ _MALLOC_PARAMETERS: Final = (
 
 
 def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
-    """Rewrite a model in place for speed, computing the same function and gradients to rounding.
+    """Return a model rewritten for speed, or as it is where the rewritten one would train another function.
+
+    Both train for three steps on random images, and their losses and outputs are compared (``guard.py``).
 
     Args:
-        model: The model, on the CPU.
+        model: The model, on the CPU; it is changed in place.
         shape: Channels, height and width of its images.
 
     """
+    try:
+        original = copy.deepcopy(model)
+    except RuntimeError:  # weights that are computed from others, as by weight_norm
+        return model
+    try:
+        rewritten = rewrite(model, shape)
+    except Exception:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
+        return original
+    return original if find_difference(original, rewritten, shape) else rewritten
+
+
+def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+    """Rewrite a model in place, computing the same function and gradients to rounding.
+
+    What depends on how the data flow is done only where torch.fx can trace it.
+    """
     model.to(memory_format=torch.channels_last)
-    pool_before_relu(model)
-    rewrite_convolutions(model, shape)
-    norm_by_patches(model)
+    flow = trace(model)
+    places = [] if flow is None else find_normed_places(model, flow)
+    if flow is not None:
+        pool_before_relu(model, flow)
+    rewrite_convolutions(model, flow, shape)
+    norm_by_patches(places)
     rewrite_linear(model)
     return model
 
 
 def speed_up_inference(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
-    """Return a model, in evaluation mode, rewritten for speed: as ``speed_up``, with batch norms folded."""
-    pool_before_relu(model)
-    return speed_up(fold_batch_norm(model), shape).eval()
+    """Return a model, in evaluation mode, rewritten for speed, or as it is where its outputs would be others."""
+    try:
+        difference = find_inference_difference(model, partial(_rewrite_for_inference, shape=shape), shape)
+    except RuntimeError:  # it cannot be copied, as above
+        return model.eval()
+    return model.eval() if difference else _rewrite_for_inference(model, shape)
+
+
+def _rewrite_for_inference(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+    flow = trace(model)
+    return rewrite(model.eval() if flow is None else fold_batch_norm(model, flow), shape).eval()
 
 
 def keep_memory() -> None:
     """Let glibc keep freed memory for the next step, for the rest of this process.
 
-    By default each step's large buffers are mapped anew and every page of them faults: half of a FashionCNN step.
+    By default each step's large buffers are mapped again and every page of them faults: half of a FashionCNN step.
     Elsewhere than under glibc this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from fashionbench.execution.layers import require_size
+from fashionbench.models.taps import Taps
+
 __all__ = ["Linear", "Product", "multiply"]
 
 
@@ -68,23 +71,25 @@ class Product(nn.Module):
     Args:
         kernel: (out, in, height, width).
         bias: (out,), or None; kept as it is.
-        window: The rows and columns of the image that it sees.
-        taps: For each row of the output the rows of the kernel that meet the window, and the same of columns.
+        size: Height and width of the maps that it is right for.
+        rows: The kernel's rows that meet data, for each row of the output.
+        columns: The same of columns.
 
     """
 
-    def __init__(
-        self, kernel: Tensor, bias: Tensor | None, window: tuple[slice, slice], taps: tuple[list[slice], list[slice]]
-    ) -> None:
+    def __init__(self, kernel: Tensor, bias: Tensor | None, size: tuple[int, int], rows: Taps, columns: Taps) -> None:
         super().__init__()
-        self.window = window
-        self.size = (len(taps[0]), len(taps[1]))
+        self.size = size
+        self.window = (rows.window, columns.window)
+        taps = (rows.each, columns.each)
+        self.output = (len(taps[0]), len(taps[1]))
         self.blocks = [(rows, columns) for rows in taps[0] for columns in taps[1]]
         self.weight = nn.Parameter(kernel.permute(0, 2, 3, 1).contiguous())
         self.bias = bias
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (N, out, height, width) of images (N, in, H, W), in channels-last order."""
+        require_size(images, self.size)
         rows, columns = self.window
         seen = images[:, :, rows, columns].permute(0, 2, 3, 1).flatten(1)  # (N, window * in)
         if len(self.blocks) == 1:
@@ -92,7 +97,7 @@ class Product(nn.Module):
         matrix = _Unroll.apply(self.weight, self.blocks).flatten(0, 1).flatten(1)  # (pixels * out, window * in)
         bias = None if self.bias is None else self.bias.repeat(len(self.blocks))
         output = multiply(seen, matrix, bias)
-        return output.view(len(output), *self.size, -1).permute(0, 3, 1, 2)
+        return output.view(len(output), *self.output, -1).permute(0, 3, 1, 2)
 
 
 def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -100,8 +105,10 @@ def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     By oneDNN where it can: on the CPU, in fp32 outside autocast.
     """
-    plain = rows.device.type == "cpu" and rows.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if not plain or not torch.backends.mkldnn.is_available() or rows.dim() != 2:  # noqa: PLR2004 - a matrix
+    single = rows.dtype == weight.dtype == torch.float32 and (bias is None or bias.dtype == torch.float32)
+    matrix = rows.dim() == 2 and rows.numel() > 0  # noqa: PLR2004 - oneDNN takes neither more axes nor no rows
+    plain = single and matrix and rows.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if not plain or not torch.backends.mkldnn.is_available():
         return functional.linear(rows, weight, bias)
     product: Tensor = _Multiply.apply(rows, weight, bias)
     return product

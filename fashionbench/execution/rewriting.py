@@ -6,12 +6,15 @@ from typing import Final, TypeGuard
 import torch
 from torch import nn
 from torch.fx.experimental.optimization import fuse
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from fashionbench.execution.layers import ChannelsLast, NormedConvolution
+from fashionbench.execution.layers import ChannelsLast, Elementwise, NormedConvolution, SizeCheck
 from fashionbench.execution.onednn import Linear, Product
-from fashionbench.models.taps import Taps, crop_convolutions, is_exactly
+from fashionbench.models.dataflow import Dataflow
+from fashionbench.models.taps import Crop, Taps, crop_convolutions, is_exactly
 
 __all__ = [
+    "find_normed_places",
     "fold_batch_norm",
     "norm_by_patches",
     "pool_before_relu",
@@ -23,24 +26,25 @@ _FEW_TAPS: Final = 32
 """Of a kernel, over all its channels: a 3 x 3 kernel over three colours has 27."""
 
 
-def rewrite_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> None:
-    """Replace each convolution, in place, by one with only the kernel taps that meet data.
+def rewrite_convolutions(model: nn.Module, flow: Dataflow | None, shape: tuple[int, int, int]) -> None:
+    """Replace convolutions, in place, by ones with only the kernel taps that meet data.
 
     A tap that only ever meets zero padding adds nothing to the output and has a zero gradient, so that Adam without
     weight decay leaves it at its initial value: leaving it out is the same function, for images of this shape only.
     What remains is a matrix product where every output pixel sees the whole window, and elsewhere a convolution in
-    channels-last order.
+    channels-last order. A convolution whose weight the model also reads by itself stays as it is.
 
     Args:
         model: The model, on the CPU.
+        flow: How data flow through it; None where that is not known, and all convolutions stay as they are.
         shape: Channels, height and width of its images.
 
     """
     for crop in crop_convolutions(model, shape):
         if crop.rows is None or crop.columns is None:
             crop.convolution.to(memory_format=torch.contiguous_format)  # in channels-last order oneDNN crashes on it
-        else:
-            _replace(model, crop.name, _rewrite(crop.convolution, crop.rows, crop.columns))
+        elif flow is not None and flow.is_only_called(crop.convolution):
+            _replace(model, crop.name, _rewrite(crop, crop.rows, crop.columns))
 
 
 def rewrite_linear(model: nn.Module) -> None:
@@ -53,17 +57,27 @@ def rewrite_linear(model: nn.Module) -> None:
                 setattr(parent, name, ours)
 
 
-def norm_by_patches(model: nn.Module) -> None:
-    """Where a sequence has a convolution of few taps and then its batch norm, let both be one convolution, in place.
+def find_normed_places(model: nn.Module, flow: Dataflow) -> list[tuple[nn.Sequential, int]]:
+    """Return sequences, and places in them, where a convolution of few taps feeds a batch norm and nothing else."""
+    return [
+        (sequence, place)
+        for sequence in model.modules()
+        if type(sequence) is nn.Sequential
+        for place, (convolution, norm) in enumerate(pairwise([*sequence]))
+        if _has_few_taps(convolution) and _is_usual(norm) and flow.feeds_only(convolution, norm)
+    ]
+
+
+def norm_by_patches(places: list[tuple[nn.Sequential, int]]) -> None:
+    """Let a convolution of few taps and its batch norm be one convolution, in place.
 
     With so few, as a first one has, the covariance of its patches costs less than the norm's passes over the map.
     """
-    for sequence in model.modules():
-        if type(sequence) is nn.Sequential:
-            for place, (convolution, norm) in enumerate(pairwise(sequence)):
-                if _has_few_taps(convolution) and _is_usual(norm):
-                    sequence[place] = NormedConvolution(convolution, norm)
-                    sequence[place + 1] = nn.Identity()  # so that the layers after it keep their places
+    for sequence, place in places:
+        convolution, norm = sequence[place], sequence[place + 1]
+        if _has_few_taps(convolution) and _is_usual(norm):  # not so where it was rewritten as another kind
+            normed = sequence[place] = NormedConvolution(convolution, norm)
+            sequence[place + 1] = normed.stand_in  # keeps the places of the layers after it, and the norm's mode
 
 
 def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -92,26 +106,28 @@ def _is_maximum(layer: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
     return is_exactly(layer, nn.MaxPool2d) and not layer.return_indices
 
 
-def pool_before_relu(model: nn.Module) -> None:
-    """Where a sequence takes ReLU and then the maximum, take the maximum first, in place: ReLU then has less to do.
+def pool_before_relu(model: nn.Module, flow: Dataflow) -> None:
+    """Where a ReLU feeds a maximum and nothing else, take the maximum first, in place: ReLU then has less to do.
 
     And it writes over the maxima, which nothing else needs.
     """
     for sequence in model.modules():
         if type(sequence) is nn.Sequential:
-            for place in range(len(sequence) - 1):
-                first, second = sequence[place], sequence[place + 1]
-                if is_exactly(first, nn.ReLU) and _is_maximum(second):
+            for place, (first, second) in enumerate(pairwise([*sequence])):
+                if is_exactly(first, nn.ReLU) and _is_maximum(second) and flow.feeds_only(first, second):
                     sequence[place], sequence[place + 1] = second, nn.ReLU(inplace=True)
 
 
-def fold_batch_norm(model: nn.Module) -> nn.Module:
+def fold_batch_norm(model: nn.Module, flow: Dataflow) -> nn.Module:
     """Return a model in evaluation mode whose batch norms are folded into the convolutions before them.
 
-    A model that torch.fx cannot trace, or that someone has hooked on to, keeps its norms: ``fuse`` overlooks hooks.
+    A model that calls a convolution or a norm more than once, or that someone has hooked on to, keeps its norms:
+    ``fuse`` overlooks both.
     """
     model.eval()
-    if not all(is_exactly(layer, type(layer)) for layer in model.modules()):
+    layers = [*model.modules()]
+    foldable = [each for each in layers if isinstance(each, (nn.Conv1d, nn.Conv2d, nn.Conv3d, _BatchNorm))]
+    if not all(is_exactly(each, type(each)) for each in layers) or not all(map(flow.is_called_once, foldable)):
         return model
     try:
         folded: nn.Module = fuse(model)
@@ -125,12 +141,17 @@ def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
     setattr(model.get_submodule(parent), leaf, layer)
 
 
-def _rewrite(convolution: nn.Conv2d, rows: Taps, columns: Taps) -> nn.Module:
+def _rewrite(crop: Crop, rows: Taps, columns: Taps) -> nn.Module:
+    convolution, trained = crop.convolution, crop.convolution.weight.requires_grad
     kernel = convolution.weight.detach()[:, :, rows.first : rows.last + 1, columns.first : columns.last + 1]
     if rows.each and columns.each and convolution.groups == 1:
-        product = Product(kernel, convolution.bias, (rows.window, columns.window), (rows.each, columns.each))
-        product.weight.requires_grad = convolution.weight.requires_grad
+        product = Product(kernel, convolution.bias, crop.size, rows, columns)
+        product.weight.requires_grad = trained
         return product
+    if crop.size == (1, 1) == (len(rows.each), len(columns.each)) and kernel.shape[0] == convolution.groups:
+        elementwise = Elementwise(kernel, convolution.bias, crop.size)
+        elementwise.weight.requires_grad = trained
+        return elementwise
     even = rows.even and columns.even
     ours = kernel.shape[1] > 1  # with a single channel the two orders are one, and torch asks its strides which it is
     rewritten = (ChannelsLast if ours else nn.Conv2d)(
@@ -146,9 +167,13 @@ def _rewrite(convolution: nn.Conv2d, rows: Taps, columns: Taps) -> nn.Module:
     )
     rewritten.weight = nn.Parameter(
         kernel.permute(0, 2, 3, 1).contiguous() if ours else kernel.clone(memory_format=torch.channels_last),
-        requires_grad=convolution.weight.requires_grad,
+        requires_grad=trained,
     )
     rewritten.bias = convolution.bias
-    if even:
+    if not crop.left_out:
         return rewritten
-    return nn.Sequential(nn.ZeroPad2d((columns.before, columns.after, rows.before, rows.after)), rewritten)
+    if even and isinstance(rewritten, ChannelsLast):
+        rewritten.size = crop.size
+        return rewritten
+    pads = [] if even else [nn.ZeroPad2d((columns.before, columns.after, rows.before, rows.after))]
+    return nn.Sequential(SizeCheck(crop.size), *pads, rewritten)

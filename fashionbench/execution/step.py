@@ -1,8 +1,9 @@
 """One training step: its preparation, its batches, and forward, backward and update."""
 
+import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from typing import Final
 
@@ -58,6 +59,12 @@ class TrainingStep:
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """Train on one batch (B, C, H, W) in [0, 1] and (B,); return its loss, a detached scalar on the device."""
         return train_step(self.model, self.optimizer, images, labels, self.options)
+
+    def copy(self) -> "TrainingStep":
+        """Return one of its own model and optimizer, to be thrown away."""
+        model = copy.deepcopy(self.model)
+        rate = self.optimizer.param_groups[0]["lr"]
+        return replace(self, model=model, optimizer=make_optimizer(model, rate, self.options.execution))
 
     def place(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (N, C, H, W), uint8, and labels (N,) on the device, as ``iterate_batches`` wants them."""

@@ -1,5 +1,6 @@
 """Which taps of a convolution's kernel meet data, and not only zero padding, at one size of images."""
 
+import copy
 from collections import Counter
 from dataclasses import dataclass
 from typing import TypeGuard, TypeVar, cast
@@ -35,6 +36,8 @@ class Crop:
 
     name: str
     convolution: nn.Conv2d
+    size: tuple[int, int]
+    """Height and width of the maps that it meets."""
     rows: Taps | None
     """None where no tap meets data."""
     columns: Taps | None
@@ -52,7 +55,8 @@ class Crop:
 def crop_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> list[Crop]:
     """Return the convolutions whose unused taps may be left out for images of a shape (channels, height, width).
 
-    They pad with zeros, meet maps of one size, and share no weight with another layer.
+    They pad with zeros, meet maps of one size in training and in evaluation, and share no weight with another layer.
+    Nobody has hooked on to their weights.
     """
     crops, owners = [], _count_owners(model)
     for name, sizes in _sizes_met(model, shape).items():
@@ -61,13 +65,18 @@ def crop_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> list[Cro
             len(sizes) != 1
             or convolution.padding_mode != "zeros"
             or isinstance(convolution.padding, str)
-            or any(owners[id(each)] > 1 or each._backward_hooks for each in convolution.parameters())  # noqa: SLF001 - no public name
+            or any(owners[id(each)] > 1 or _has_hooks(each) for each in convolution.parameters())
         ):
             continue
         ((height, width),) = sizes
         rows, columns = _reachable_taps(convolution, height, 0), _reachable_taps(convolution, width, 1)
-        crops.append(Crop(name, convolution, rows, columns))
+        crops.append(Crop(name, convolution, (height, width), rows, columns))
     return crops
+
+
+def _has_hooks(parameter: nn.Parameter) -> bool:
+    """Whether somebody has hooked on to a parameter; torch offers no public way to ask."""
+    return any(getattr(parameter, name, None) for name in ("_backward_hooks", "_post_accumulate_grad_hooks"))
 
 
 def _reachable_taps(convolution: nn.Conv2d, size: int, axis: int) -> Taps | None:
@@ -113,25 +122,25 @@ def is_exactly(layer: nn.Module | None, kind: type[_Layer]) -> TypeGuard[_Layer]
 
 
 def _sizes_met(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, set[tuple[int, int]]]:
-    """Return for each convolution, by name, the heights and widths of the maps that it is given."""
+    """Return for each convolution, by name, the heights and widths of the maps that it is given.
+
+    A copy runs, in training and in evaluation: a model may change with what it sees.
+    """
     met: dict[str, set[tuple[int, int]]] = {}
-    hooks = []
-    for name, layer in model.named_modules():
+    probe = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # the order in which nothing crashes
+    for name, layer in probe.named_modules():
         if is_exactly(layer, nn.Conv2d):
             sizes = met[name] = set[tuple[int, int]]()
 
             def note(_: nn.Module, given: tuple[Tensor, ...], sizes: set[tuple[int, int]] = sizes) -> None:
                 sizes.update((images.shape[-2], images.shape[-1]) for images in given)  # none where it comes by name
 
-            hooks.append(layer.register_forward_pre_hook(note))
-    if not hooks:
-        return {}
-    was_training = model.training
-    with torch.no_grad():
-        model.eval()(torch.zeros(1, *shape))
-    model.train(was_training)
-    for hook in hooks:
-        hook.remove()
+            layer.register_forward_pre_hook(note)
+    if met:
+        dtype = next(probe.parameters()).dtype
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for training in (True, False):
+                probe.train(training)(torch.rand(2, *shape).to(dtype))
     return met
 
 

@@ -142,7 +142,9 @@ def open_run(  # noqa: PLR0913 - the options of a run
     )
     draw_split(dataset, plan.recipe, plan.seeds[0])
     for case in {each.model: each for each in plan.cases()}.values():
-        call_in_process(check_fit, case, dataset)
+        remark = call_in_process(check_fit, case, dataset)
+        if remark:
+            say(remark)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
     with lock_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():

@@ -106,14 +106,17 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     step = case.prepare(model, dataset.task)
     synchronize(step.device)
     built = time.perf_counter()
-    warm_up(_throw_away(case, dataset), dataset.task, case.batch_size)
+    warm_up(_throw_away(case, dataset, step), dataset.task, case.batch_size)
     warm = time.perf_counter()
     curves = train(case, step, split, supervision)
     return _Trained(model=step.model, curves=curves, build_seconds=built - started, warmup_seconds=warm - built)
 
 
-def _throw_away(case: Case, dataset: Dataset) -> TrainingStep:
-    return case.prepare(build_model(case.model, dataset.task, seed=case.seed), dataset.task)
+def _throw_away(case: Case, dataset: Dataset, step: TrainingStep) -> TrainingStep:
+    try:
+        return step.copy()
+    except RuntimeError:  # weights that are computed from others, as by weight_norm, cannot be copied
+        return case.prepare(build_model(case.model, dataset.task, seed=case.seed), dataset.task)
 
 
 def _fit(case: Case, model: Baseline, split: Split, clock: TrainingClock) -> Curves:

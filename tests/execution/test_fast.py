@@ -16,6 +16,7 @@ from fashionbench.data.dataset import Task
 from fashionbench.execution.fast import keep_memory, speed_up, speed_up_inference
 from fashionbench.execution.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
 from fashionbench.execution.step import make_optimizer, train_step
+from fashionbench.models.dataflow import trace
 from fashionbench.models.registry import MODELS, build_model
 from fashionbench.models.taps import crop_convolutions
 
@@ -53,7 +54,9 @@ def test_fast_models_logits_and_reachable_gradients_are_the_plain_ones(name: str
 
 def crop(model: nn.Module, shape: tuple[int, int, int]) -> int:
     left_out = sum(each.left_out for each in crop_convolutions(model, shape))
-    rewrite_convolutions(model, shape)
+    flow = trace(model)
+    assert flow is not None
+    rewrite_convolutions(model, flow, shape)
     return left_out
 
 
@@ -145,7 +148,9 @@ def test_the_maximum_before_relu_has_the_same_output_and_gradient() -> None:
     expected = pooled(images)
     (expected_gradient,) = torch.autograd.grad(expected.square().sum(), images)
 
-    pool_before_relu(pooled)
+    flow = trace(pooled)
+    assert flow is not None
+    pool_before_relu(pooled, flow)
     output = pooled(images)
     (gradient,) = torch.autograd.grad(output.square().sum(), images)
 
@@ -179,7 +184,8 @@ def test_a_model_that_cannot_be_traced_keeps_its_batch_norms() -> None:
 
     model = nn.Sequential(nn.Conv2d(1, 1, 1), Untraceable(1))
 
-    assert fold_batch_norm(model) is model
+    flow = trace(model)
+    assert flow is None or fold_batch_norm(model, flow) is model
 
 
 def test_a_model_with_hooks_keeps_its_batch_norms_in_inference() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from fashionbench.data.dataset import Dataset, Task
 from fashionbench.execution import layers as layers_module
-from fashionbench.execution.fast import speed_up
+from fashionbench.execution.fast import rewrite
 from fashionbench.execution.layers import NormedConvolution
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.registry import build_model
@@ -93,7 +93,7 @@ def test_sped_up_in_single_precision_it_is_nearly_as_exact_as_the_two(
     exact = copy.deepcopy(model).double()(images.double())
     theirs = (model(images) - exact).abs().max()
 
-    fast = speed_up(model, (channels, 12, 12))
+    fast = rewrite(model, (channels, 12, 12))
     mine = (fast(images) - exact).abs().max()
 
     assert isinstance(fast.get_submodule("0"), NormedConvolution)
@@ -104,7 +104,7 @@ def test_a_convolution_of_nothing_but_padding_takes_its_norm_in() -> None:
     plain, fast = pair(nn.Conv2d(2, 8, 2, stride=3, padding=(3, 4), dilation=2))
     images = torch.rand(2, 2, 6, 1)
 
-    assert torch.allclose(speed_up(nn.Sequential(fast), (2, 6, 1))(images), plain(images), atol=1e-5)
+    assert torch.allclose(rewrite(nn.Sequential(fast), (2, 6, 1))(images), plain(images), atol=1e-5)
 
 
 def test_images_that_need_a_gradient_get_it() -> None:
@@ -136,7 +136,7 @@ def test_a_norm_kept_in_evaluation_stays_in_it() -> None:
 @pytest.mark.parametrize("few_taps", [True, False])
 def test_a_single_image_meets_torchs_own_norm(few_taps: bool) -> None:  # noqa: FBT001 - a parameter
     plain, normed = pair(nn.Conv2d(1, 4, 3))
-    fast = speed_up(nn.Sequential(normed) if few_taps else plain, (1, 3, 3))
+    fast = rewrite(nn.Sequential(normed) if few_taps else plain, (1, 3, 3))
 
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         fast(torch.rand(1, 1, 3, 3))
@@ -153,7 +153,7 @@ def test_under_autocast_the_two_are_left_to_torch() -> None:
 @pytest.mark.threads  # PyTorch's second norm adds up for each thread: on one alone 1.5e-5 were found
 def test_fashioncnns_logits_in_single_precision_are_within_1e5_of_the_exact_ones(sample: Dataset) -> None:
     plain, fast = (build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), seed=0) for _ in range(2))
-    fast = speed_up(fast, (1, 28, 28))
+    fast = rewrite(fast, (1, 28, 28))
     for model in (plain, fast):
         model.get_submodule("dropout").register_forward_hook(lambda _, given, __: given[0])
     images = scale_pixels(sample.train_images[:100])

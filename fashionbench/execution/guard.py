@@ -1,0 +1,143 @@
+"""The guard of the fast execution: a rewritten model is used only where it trains what the model itself trains."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+from torch.optim import Adam
+
+__all__ = ["find_difference", "find_inference_difference"]
+
+IMAGES: Final = 4
+EPSILON: Final = 1e-3
+"""Adam's: gradients that are zero to rounding, as of a bias before a norm, then move nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arithmetic:
+    dtype: torch.dtype
+    steps: int
+    tolerance: float
+    """Relative difference of losses and outputs that counts as rounding."""
+    most: float
+    """The same for a model that makes much of small differences, as norms over few pixels do."""
+
+
+ARITHMETICS: Final = (
+    _Arithmetic(dtype=torch.float64, steps=3, tolerance=1e-9, most=1e-5),
+    _Arithmetic(dtype=torch.float32, steps=1, tolerance=1e-3, most=0.1),
+)
+AMPLIFIED: Final = 100
+"""A difference that a model makes of a change of its images in the last bit, this many times, is rounding too."""
+
+
+def find_difference(model: nn.Module, rewritten: nn.Module, shape: tuple[int, int, int]) -> str:
+    """Return how a rewritten model trains otherwise than the model it was made of; empty where it does not.
+
+    Copies of both train by Adam on the same random images, three steps in double precision and one in single, with
+    randomised norms and without dropout. Losses, outputs in training, and at last outputs in evaluation are compared.
+
+    Args:
+        model: As it is defined, on the CPU; left as it is.
+        rewritten: Of the same weights; left as it is.
+        shape: Channels, height and width of the images.
+
+    """
+    for arithmetic in ARITHMETICS:
+        try:
+            expected = _train(model, shape, arithmetic)
+        except Exception:  # noqa: BLE001 - a model that fails by itself fails in its training too, with its own words
+            return ""
+        try:
+            found = _train(rewritten, shape, arithmetic)
+        except Exception as error:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
+            return _describe(error)
+        difference = _largest_difference(expected, found)
+        if difference > arithmetic.tolerance:
+            rounding = AMPLIFIED * _largest_difference(expected, _train(model, shape, arithmetic, last_bit=1.0))
+            if not difference <= min(rounding, arithmetic.most):
+                return f"its losses or outputs differ in {str(arithmetic.dtype).removeprefix('torch.')}"
+    return ""
+
+
+def find_inference_difference(
+    model: nn.Module, rewrite: Callable[[nn.Module], nn.Module], shape: tuple[int, int, int]
+) -> str:
+    """Return how a model's outputs in evaluation change when it is rewritten; empty where they do not.
+
+    Compared on a copy whose norms are as after some training: untrained ones are the identity.
+    """
+    single = ARITHMETICS[-1]
+    prepared = _prepare(model, single.dtype).eval()
+    images = _images(shape, single.dtype, 0)
+    with torch.no_grad():
+        expected = prepared(images.clone())
+        try:
+            found = rewrite(copy.deepcopy(prepared))(images.clone())
+        except Exception as error:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
+            return _describe(error)
+    return "" if _difference(expected, found) <= single.tolerance else "its outputs differ"
+
+
+def _train(
+    model: nn.Module, shape: tuple[int, int, int], arithmetic: _Arithmetic, last_bit: float = 0.0
+) -> list[Tensor]:
+    """Train a copy; return loss and output in training of each step, and the output in evaluation at the end."""
+    model = _prepare(model, arithmetic.dtype)
+    optimizer = Adam(model.parameters(), lr=1e-3, eps=EPSILON)
+    outcome = []
+    with torch.random.fork_rng(devices=[]):
+        for step in range(arithmetic.steps):
+            torch.manual_seed(step)
+            images = _images(shape, arithmetic.dtype, step) * (1 + last_bit * torch.finfo(arithmetic.dtype).eps)
+            output = model.train()(images.clone())
+            loss = functional.cross_entropy(output, torch.arange(IMAGES) % output.shape[1])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            outcome += [loss.detach(), output.detach()]
+        with torch.no_grad():
+            outcome.append(model.eval()(_images(shape, arithmetic.dtype, 0)))
+    return outcome
+
+
+def _images(shape: tuple[int, int, int], dtype: torch.dtype, seed: int) -> Tensor:
+    return torch.rand(IMAGES, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def _prepare(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Return a copy in an arithmetic, without dropout, its norms' weights and statistics as after some training."""
+    prepared = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(0)
+    for layer in prepared.modules():
+        if isinstance(layer, _DropoutNd):
+            layer.p = 0.0
+        if isinstance(layer, _BatchNorm):
+            for values in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+                if values is not None:
+                    values.detach().copy_(0.5 + torch.rand(values.shape, generator=generator))
+    return prepared.to(dtype)
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    """Return the largest difference relative to the largest value; infinite where the shapes differ."""
+    if one.shape != other.shape:
+        return float("inf")
+    return float((one - other).abs().max() / one.abs().max().clamp(min=1e-12))
+
+
+def _largest_difference(expected: list[Tensor], found: list[Tensor]) -> float:
+    """Return the largest of the relative differences; infinite where one is no number."""
+    differences = [_difference(one, other) for one, other in zip(expected, found, strict=True)]
+    return max(float("inf") if math.isnan(each) else each for each in differences)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
