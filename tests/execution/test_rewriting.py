@@ -61,7 +61,9 @@ def test_a_maximum_that_returns_its_places_is_left_alone() -> None:
     layers = [nn.ReLU(), nn.MaxPool2d(2, return_indices=True)]
     model = nn.Sequential(*layers)
 
-    pool_before_relu(model)
+    flow = trace(model)
+    assert flow is not None
+    pool_before_relu(model, flow)
 
     assert [*model] == layers
 
