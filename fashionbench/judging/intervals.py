@@ -17,6 +17,7 @@ __all__ = [
     "Correct",
     "Interval",
     "Z",
+    "accuracy_interval",
     "correct_predictions",
     "detectable_gain",
     "gain_interval",
@@ -89,6 +90,18 @@ def wilson_interval(right: int, images: int) -> Interval:
         high=float(interval.high),
         method=f"Wilson interval, {images:,} test images",
     )
+
+
+def accuracy_interval(results: Sequence[TrainingResult]) -> Interval:
+    """Return the 95 % interval of one model's mean test accuracy.
+
+    With one training it is Wilson's interval. With several it is the interval of the gain over a model that is never
+    right, so it covers seeds and test images in the same way as the gain's interval.
+    """
+    correct = correct_predictions(results)
+    if len(correct) == 1:
+        return wilson_interval(int(correct.sum()), correct.size)
+    return gain_interval(correct, np.zeros_like(correct))
 
 
 def look_confidence(seeds: int, looks: Sequence[int]) -> float:

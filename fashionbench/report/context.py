@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from fashionbench.catalogue import model_label
-from fashionbench.judging.intervals import Correct, Interval, gain_interval, wilson_interval
 from fashionbench.judging.verdict import DeviceVerdict, Verdict
-from fashionbench.records.grouping import Machine, device_labels, in_order, machine
+from fashionbench.records.grouping import Machine, device_labels, finished_trainings, in_order, machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report.figures.style import HALF, ModelStyle, make_styles
 from fashionbench.report.figures.svg import to_svg
@@ -17,12 +15,10 @@ from fashionbench.report.view import Block, Cell, ContentBlock, DeviceSubsection
 
 __all__ = [
     "Context",
-    "accuracy_interval",
     "describe_seeds",
     "draw",
     "join_phrases",
     "make_context",
-    "mean_minutes",
     "model_cell",
     "number_cell",
     "per_device",
@@ -76,7 +72,7 @@ def make_context(records: Sequence[TrainingRecord | InferenceRecord], verdict: V
         size = each.model_info.parameters if each.model_info else 0
         sizes[each.model] = max(size, sizes.get(each.model, 0))
     labels = device_labels(records)
-    finished = tuple(each for each in records if isinstance(each, TrainingRecord) and each.result is not None)
+    finished = finished_trainings(records)
     return Context(
         records=records,
         trainings=finished,
@@ -100,20 +96,6 @@ def per_device(context: Context, build: Callable[[Context, str], tuple[ContentBl
 def results_of(trainings: Sequence[TrainingRecord], model: str) -> list[TrainingResult]:
     """Return the results of one model's finished trainings."""
     return [each.result for each in trainings if each.model == model and each.result is not None]
-
-
-def accuracy_interval(results: Sequence[TrainingResult]) -> Interval:
-    """Return the 95 % interval of one model's mean test accuracy.
-
-    With one training it is Wilson's interval. With several it is the interval of the gain over a model that is never
-    right, so it covers seeds and test images in the same way as the gain's interval.
-    """
-    correct: Correct = np.stack(
-        [np.asarray(each.test_predictions.array() == each.test_labels.array()) for each in results]
-    )
-    if len(correct) == 1:
-        return wilson_interval(int(correct.sum()), correct.size)
-    return gain_interval(correct, np.zeros_like(correct))
 
 
 def draw(figure: Figure, *, key: str, title: str) -> Drawing:
@@ -144,8 +126,3 @@ def describe_seeds(number: int) -> str:
 def join_phrases(phrases: Sequence[str]) -> str:
     """Return phrases as a list in a sentence: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(each for each in (", ".join(phrases[:-1]), phrases[-1]) if each)
-
-
-def mean_minutes(results: list[TrainingResult]) -> float:
-    """Return the geometric mean of training minutes, as in the verdict."""
-    return float(np.exp(np.mean([np.log(max(each.train_seconds, 1e-9) / 60) for each in results])))

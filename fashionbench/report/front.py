@@ -10,15 +10,14 @@ import numpy as np
 from fashionbench import units
 from fashionbench.catalogue import OLDER_RELEASE, STUDY_MODELS, model_label
 from fashionbench.judging.claims import check_accuracies
+from fashionbench.judging.intervals import accuracy_interval, mean_minutes
 from fashionbench.judging.rule import State
 from fashionbench.judging.verdict import DeviceVerdict
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import (
     Context,
-    accuracy_interval,
     describe_seeds,
     join_phrases,
-    mean_minutes,
     model_cell,
     number_cell,
     results_of,

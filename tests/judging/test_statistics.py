@@ -9,6 +9,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from synthetic import make_training
 
 from fashionbench.judging.differences import (
     class_differences,
@@ -20,6 +21,7 @@ from fashionbench.judging.differences import (
 from fashionbench.judging.intervals import (
     CONFIDENCE,
     Interval,
+    accuracy_interval,
     detectable_gain,
     gain_interval,
     look_confidence,
@@ -47,6 +49,19 @@ def test_wilson_agrees_with_statsmodels(right: int, images: int) -> None:
 
     low, high = proportion_confint(right, images, method="wilson")
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_the_accuracy_of_one_training_has_wilsons_interval_and_of_several_one_over_seeds_too() -> None:
+    results = [
+        training.result for seed in range(3) if (training := make_training(seed=seed, accuracy=0.9 + seed / 500))
+    ]
+    finished = [each for each in results if each is not None]
+
+    one, three = accuracy_interval(finished[:1]), accuracy_interval(finished)
+
+    assert one == wilson_interval(9_000, 10_000)
+    assert three.estimate == pytest.approx(0.902)
+    assert three.high - three.low > one.high - one.low
 
 
 @pytest.mark.parametrize(("only_big", "only_small"), [(0, 5), (12, 30), (289, 412), (7, 7)])

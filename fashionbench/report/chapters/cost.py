@@ -3,15 +3,13 @@
 import pandas as pd
 
 from fashionbench import units
-from fashionbench.judging.intervals import POWER
+from fashionbench.judging.intervals import POWER, accuracy_interval, mean_minutes
 from fashionbench.judging.prices import predictions_cost
 from fashionbench.judging.rule import NO_MONEY
 from fashionbench.records.record import InferenceRecord
 from fashionbench.report.context import (
     Context,
-    accuracy_interval,
     draw,
-    mean_minutes,
     model_cell,
     number_cell,
     per_device,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fashionbench import units
 from fashionbench.judging.differences import expected_calibration_error
+from fashionbench.judging.intervals import correct_predictions
 from fashionbench.judging.verdict import Verdict
 from fashionbench.records.record import Mistake, TrainingRecord, TrainingResult
 from fashionbench.report.context import Context, draw, join_phrases, per_device, results_of
@@ -124,8 +125,7 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     for model in context.pair_on(device):
         results, style = results_of(context.trainings_on(device), model), context.styles[model]
         confidences = np.concatenate([_confidences(each) for each in results])
-        right = np.concatenate([each.test_predictions.array() == each.test_labels.array() for each in results])
-        found = expected_calibration_error(confidences, right)
+        found = expected_calibration_error(confidences, correct_predictions(results).ravel())
         bins = pd.DataFrame({CONFIDENCE: found.confidences, ACCURACY: found.accuracies})
         figure = curves.reliability(bins, style, title=shorten(style.name))
         title = f"Accuracy of {style.name} by confidence on {device}"
