@@ -30,7 +30,7 @@ class _Arithmetic:
     """The same for a model that makes much of small differences, as norms over few pixels do."""
 
 
-ARITHMETICS: Final = (
+TRIED: Final = (
     _Arithmetic(dtype=torch.float64, steps=3, tolerance=1e-9, most=1e-5),
     _Arithmetic(dtype=torch.float32, steps=1, tolerance=1e-3, most=0.1),
 )
@@ -50,7 +50,7 @@ def find_difference(model: nn.Module, rewritten: nn.Module, shape: tuple[int, in
         shape: Channels, height and width of the images.
 
     """
-    for arithmetic in ARITHMETICS:
+    for arithmetic in TRIED:
         try:
             expected = _train(model, shape, arithmetic)
         except Exception:  # noqa: BLE001 - a model that fails by itself fails in its training too, with its own words
@@ -74,7 +74,7 @@ def find_inference_difference(
 
     Compared on a copy whose norms are as after some training: untrained ones are the identity.
     """
-    single = ARITHMETICS[-1]
+    single = TRIED[-1]
     prepared = _prepare(model, single.dtype).eval()
     images = _images(shape, single.dtype, 0)
     with torch.no_grad():

@@ -1,6 +1,7 @@
 """What a run measures: its options checked against what there is, and its cases in order."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -15,10 +16,11 @@ from fashionbench.models.registry import find_builder
 from fashionbench.options import Engine, Execution, Given, Precision
 from fashionbench.parsing import MOST_SEEDS
 from fashionbench.recipe import Recipe, load_recipe
+from fashionbench.records.record import TrainingRecord
 from fashionbench.training.case import Case
 from fashionbench.training.inference import BATCH_SIZES
 
-__all__ = ["FIRST_LOOK", "Plan", "RunOptions", "make_plan"]
+__all__ = ["FIRST_LOOK", "Plan", "RunOptions", "make_plan", "require_same_looks"]
 
 FIRST_LOOK: Final = 3
 """Seeds from which on the verdict's intervals cover the true value as often as they state."""
@@ -191,3 +193,15 @@ def _plan_looks(first: int, most: int) -> tuple[int, ...]:
     if looks[:-2] and looks[-1] < NEXT_LOOK * looks[-2]:
         del looks[-2]  # so near the last that it would only use up its share of the 5 %
     return tuple(looks)
+
+
+def require_same_looks(plan: Plan, kept: Sequence[TrainingRecord]) -> None:
+    """Refuse to spend the 5 % of error a second time: a run until decided is not prolonged beyond its last look."""
+    for record in kept if plan.looks and not plan.fresh else ():
+        if record.looks not in {(), plan.looks}:
+            raise InputError(
+                f"{record.model} with seed {record.seed} is of an earlier run until decided, with at most "
+                f"{record.looks[-1]} seeds",
+                expected=f"--until-decided {record.looks[-1]} and --seeds as then: its looks were planned for those",
+                remedy="give those, or begin in another folder with --out",
+            )

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from fashionbench.data.fashion_mnist import cache_folder
 from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
-from fashionbench.errors import InputError, SetupError
+from fashionbench.errors import SetupError
 from fashionbench.execution.peak import measure_peak
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
 from fashionbench.records.store import check_output, find_finished, lock_folder, write_record
 from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
-from fashionbench.running.plan import Plan
+from fashionbench.running.plan import Plan, require_same_looks
 from fashionbench.running.preflight import check_fit, estimate_seconds
 from fashionbench.running.process import call_in_process
 from fashionbench.running.progress import Display, format_duration
@@ -154,7 +154,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
             say(f"Device: {names[device]}, {f'absent: {device.absence}' if device.absence else device.name}")
         identities = {_key(case): identify(case, dataset) for case in plan.cases()}
         finished = find_finished(out / "records", say)
-        _require_same_looks(plan, [finished[each] for each in identities.values() if each in finished])
+        require_same_looks(plan, [finished[each] for each in identities.values() if each in finished])
         left = tuple(case for case in cases if plan.fresh or identities[_key(case)] not in finished)
         if len(left) < len(cases):
             say(
@@ -189,18 +189,6 @@ def _environment(device: Device, command: str, cluster: Cluster | None) -> Envir
     """Return the environment of a device, on the first node that has it; of an absent one, that of this machine."""
     found = None if cluster is None else cluster.environment(device)
     return describe_environment(device, command) if found is None else found
-
-
-def _require_same_looks(plan: Plan, kept: Sequence[TrainingRecord]) -> None:
-    """Refuse to spend the 5 % of error a second time: a run until decided is not prolonged beyond its last look."""
-    for record in kept if plan.looks and not plan.fresh else ():
-        if record.looks not in {(), plan.looks}:
-            raise InputError(
-                f"{record.model} with seed {record.seed} is of an earlier run until decided, with at most "
-                f"{record.looks[-1]} seeds",
-                expected=f"--until-decided {record.looks[-1]} and --seeds as then: its looks were planned for those",
-                remedy="give those, or begin in another folder with --out",
-            )
 
 
 @contextmanager
