@@ -169,8 +169,8 @@ def test_seeds_are_added_until_the_verdict_is_decided(
     assert report.verdict is not None
     assert report.verdict.state == state
     assert report.verdict.devices[0].confidence == pytest.approx(1 - 0.05 * (3 if trained == 3 else 2) / 5)
-    assert "looked at with 3, 5 seeds" in (tmp_path / "report.html").read_text()
-    assert "seeds added until decided, 5 at most" in (tmp_path / "report.html").read_text()
+    assert "with analyses planned at 3 and 5 seeds" in (tmp_path / "report.html").read_text()
+    assert "seeds added until the verdict was decided, at most 5" in (tmp_path / "report.html").read_text()
 
 
 def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(
