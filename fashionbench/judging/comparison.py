@@ -20,7 +20,7 @@ from fashionbench.judging.intervals import (
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide_by
 from fashionbench.parsing import Gate
-from fashionbench.records.grouping import finished_trainings, in_order, machine
+from fashionbench.records.grouping import finished_trainings, machine, select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 __all__ = ["Change", "Comparison", "compare", "failed_conditions", "gain_text", "ratio_text"]
@@ -69,6 +69,8 @@ class Comparison:
     changes: tuple[Change, ...]
     missing: tuple[str, ...]
     """A sentence for each model on a device that cannot be compared, because only one of the runs has it."""
+    left_out: tuple[str, ...]
+    """A sentence for each reason for which records of one of the runs do not count."""
     old_state: str
     new_state: str
 
@@ -85,7 +87,8 @@ def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
         InputError: One run has several recipes, or several machines of one device word.
 
     """
-    before, after = _finished(old), _finished(new)
+    selections = [select(each) for each in (old, new)]
+    before, after = (_finished(each.records) for each in selections)
     changes = []
     missing = [
         f"Only one of the runs has {model_label(model)} on {device}."
@@ -97,15 +100,22 @@ def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
             changes.append(_compare_trainings(key, *([side[key][seed] for seed in seeds] for side in (before, after))))
         else:
             missing.append(f"The runs have no common seed of {model_label(key[0])} on {key[1]}.")
-    verdicts = [decide_by(each, thresholds) for each in (old, new)]
+    verdicts = [decide_by(each.records, thresholds) for each in selections]
     old_state, new_state = (verdict.state if verdict else "NO VERDICT" for verdict in verdicts)
-    return Comparison(changes=tuple(changes), missing=tuple(missing), old_state=old_state, new_state=new_state)
+    left_out = tuple(
+        f"{which} run: {sentence}"
+        for which, each in zip(("Earlier", "Later"), selections, strict=True)
+        for sentence in each.left_out
+    )
+    return Comparison(
+        changes=tuple(changes), missing=tuple(missing), left_out=left_out, old_state=old_state, new_state=new_state
+    )
 
 
 def _finished(records: Records) -> dict[Key, dict[int, TrainingRecord]]:
-    """Return a run's finished trainings by seed; of a training that was repeated, the newest."""
+    """Return a run's selected trainings by seed."""
     found: dict[Key, dict[int, TrainingRecord]] = {}
-    for each in finished_trainings(in_order(records)):
+    for each in finished_trainings(records):
         by_seed = found.setdefault((each.model, each.device), {})
         for other in by_seed.values():
             if machine(other) != machine(each):

@@ -24,7 +24,7 @@ from fashionbench.judging.wording import (
     describe_changes,
     describe_finding,
 )
-from fashionbench.records.grouping import device_labels, finished_trainings, in_order, machine
+from fashionbench.records.grouping import device_labels, finished_trainings, machine, select
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 
 __all__ = ["DeviceVerdict", "Verdict", "decide", "decide_by"]
@@ -42,7 +42,8 @@ def decide(
     Classical baselines, which have no layers, are compared only if there are fewer than two networks.
 
     Args:
-        records: Any mix of records. Only finished trainings count.
+        records: Any mix of records. Only finished trainings count; of a repeated case, the newest record of the newest
+            code.
         margin_pp: The smallest gain in accuracy that matters, in percentage points.
         price_minutes_per_pp: The acceptable price of a percentage point, in minutes of training; None: no limit.
         money: The price of an hour on each device, and the acceptable price of a percentage point in money.
@@ -61,7 +62,7 @@ def decide(
 
 def decide_by(records: Iterable[TrainingRecord | InferenceRecord], thresholds: Thresholds) -> Verdict | None:
     """Decide as ``decide`` does, with thresholds that were read from options."""
-    records = in_order(records)
+    records = select(records).records
     finished = finished_trainings(records)
     _require_alike(finished)
     pair = _smallest_and_biggest(finished)

@@ -1,14 +1,27 @@
-"""Which records belong together: the finished trainings, the machine of each, its label, and the order in a report.
+"""Which records belong together: the selection, the machine of each record, its label, and the order in a report.
 
 Everything that compares or averages records selects them here, so that tables, verdict and comparison agree.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
-__all__ = ["Machine", "device_labels", "finished_trainings", "in_order", "machine"]
+__all__ = ["Machine", "Selection", "device_labels", "finished_trainings", "in_order", "machine", "select"]
+
+AnyRecord = TrainingRecord | InferenceRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The records that belong together, and what was left out."""
+
+    records: tuple[TrainingRecord | InferenceRecord, ...]
+    """In the order of a report."""
+    left_out: tuple[str, ...]
+    """A sentence for each reason to leave records out."""
 
 
 class Machine(NamedTuple):
@@ -36,6 +49,98 @@ def machine(record: TrainingRecord | InferenceRecord) -> Machine:
         how=" ".join(word for word in (record.execution, record.precision) if word not in {"fast", "fp32"}),
         recipe=record.recipe.name if isinstance(record, TrainingRecord) else "",
     )
+
+
+def select(records: Iterable[TrainingRecord | InferenceRecord]) -> Selection:
+    """Return the records that a report, a verdict or a comparison is about.
+
+    On each machine, these are the records of the newest code and of each model's newest source, and of each case the
+    newest record. A finished record of a case comes before a failed one. Installation checks count only if no training
+    of another recipe was carried out. A selection of a selection is the same records.
+    """
+    kept = in_order(records)
+    left_out = []
+    if any(_is_result(each) for each in kept):
+        kept, others = _divide(kept, lambda each: not isinstance(each, TrainingRecord) or each.recipe.is_result)
+        if others:
+            recipes = ", ".join(sorted({each.recipe.name for each in others if isinstance(each, TrainingRecord)}))
+            left_out.append(f"{_count(others)} of an installation check (recipe {recipes}) {_are(others)} left out.")
+    newest_code = _newest(kept, _setting, _code)
+    kept, others = _divide(kept, lambda each: _code(each) == newest_code[_setting(each)])
+    if others:
+        names = ", ".join(sorted({_name_code(each) for each in others}))
+        left_out.append(f"{_count(others)} of older code ({names}) {_are(others)} left out.")
+    newest_model = _newest(kept, lambda each: (_setting(each), each.model), lambda each: each.model_sha256)
+    kept, others = _divide(kept, lambda each: each.model_sha256 == newest_model[_setting(each), each.model])
+    if others:
+        models = ", ".join(sorted({each.model for each in others}))
+        left_out.append(f"{_count(others)} of an older source of {models} {_are(others)} left out.")
+    best: dict[Hashable, AnyRecord] = {}
+    for each in kept:
+        best[_case(each)] = max(best.get(_case(each), each), each, key=_rank)
+    kept, others = _divide(kept, lambda each: best[_case(each)] is each)
+    if others:
+        left_out.append(f"{_count(others)} of cases that were measured again {_are(others)} left out.")
+    return Selection(records=kept, left_out=tuple(left_out))
+
+
+def _is_result(record: AnyRecord) -> bool:
+    """Say whether a record is of a training that was carried out with a recipe whose results count."""
+    return isinstance(record, TrainingRecord) and record.recipe.is_result and record.status != "absent"
+
+
+def _divide(
+    records: tuple[AnyRecord, ...], wanted: Callable[[AnyRecord], bool]
+) -> tuple[tuple[AnyRecord, ...], tuple[AnyRecord, ...]]:
+    """Return the records that are wanted, and the others."""
+    return tuple(filter(wanted, records)), tuple(each for each in records if not wanted(each))
+
+
+def _newest(
+    records: Iterable[AnyRecord], group: Callable[[AnyRecord], Hashable], part: Callable[[AnyRecord], Hashable]
+) -> dict[Hashable, Hashable]:
+    """Return a part of the newest record of each group."""
+    return {group(each): part(each) for each in sorted(records, key=lambda each: each.measured_at)}
+
+
+def _setting(record: AnyRecord) -> Hashable:
+    """Return where and with which data a record was measured: records that differ in it are never averaged."""
+    return machine(record), record.kind, _data(record)
+
+
+def _data(record: AnyRecord) -> Hashable:
+    """Return the images of a training. A known release is the same images, whatever files they came from."""
+    if isinstance(record, InferenceRecord):
+        return ()
+    return record.data.name, record.data.release or tuple(sorted(record.data.digests.items()))
+
+
+def _code(record: AnyRecord) -> Hashable:
+    return record.code_sha256 or record.environment.commit, record.environment.versions.get("torch")
+
+
+def _name_code(record: AnyRecord) -> str:
+    """Return a record's code for readers, as its commit if it is known."""
+    commit, digest = record.environment.commit, record.code_sha256
+    known = f"commit {commit[:8]}" if commit else f"code {digest[:8]}" if digest else "an unknown commit"
+    return f"{known}, torch {record.environment.versions.get('torch', 'unknown')}"
+
+
+def _case(record: AnyRecord) -> Hashable:
+    number = record.seed if isinstance(record, TrainingRecord) else record.batch_size
+    return _setting(record), record.model, number
+
+
+def _rank(record: AnyRecord) -> tuple[bool, str]:
+    return record.status == "finished", record.measured_at
+
+
+def _count(records: tuple[AnyRecord, ...]) -> str:
+    return "1 record" if len(records) == 1 else f"{len(records):,} records"
+
+
+def _are(records: tuple[AnyRecord, ...]) -> str:
+    return "is" if len(records) == 1 else "are"
 
 
 def finished_trainings(records: Iterable[TrainingRecord | InferenceRecord]) -> tuple[TrainingRecord, ...]:

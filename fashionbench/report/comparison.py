@@ -32,7 +32,7 @@ def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
         advice=(),
         bullets=tuple(broken),
         bullets_title="Failed conditions",
-        notes=tuple(Note(text=each) for each in comparison.missing),
+        notes=tuple(Note(text=each) for each in (*comparison.missing, *comparison.left_out)),
         summary=tuple(tables),
         sections=(Section(key="changes", title="Changes", blocks=tuple(tables)),),
         explorer=None,

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from fashionbench.catalogue import model_label
 from fashionbench.judging.verdict import DeviceVerdict, Verdict
-from fashionbench.records.grouping import Machine, device_labels, finished_trainings, in_order, machine
+from fashionbench.records.grouping import Machine, device_labels, finished_trainings, machine, select
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report.figures.style import HALF, ModelStyle, make_styles
 from fashionbench.report.figures.svg import to_svg
@@ -32,6 +32,8 @@ class Context:
     """The input of every chapter."""
 
     records: Sequence[TrainingRecord | InferenceRecord]
+    left_out: tuple[str, ...]
+    """A sentence for each reason for which records are not in the report."""
     trainings: tuple[TrainingRecord, ...]
     """The finished trainings."""
     styles: Mapping[str, ModelStyle]
@@ -65,8 +67,9 @@ class Context:
 
 
 def make_context(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict | None) -> Context:
-    """Return the context of a report."""
-    records = in_order(records)
+    """Return the context of a report about those of the records that belong together."""
+    selection = select(records)
+    records = selection.records
     sizes: dict[str, int] = {}
     for each in records:
         size = each.model_info.parameters if each.model_info else 0
@@ -75,6 +78,7 @@ def make_context(records: Sequence[TrainingRecord | InferenceRecord], verdict: V
     finished = finished_trainings(records)
     return Context(
         records=records,
+        left_out=selection.left_out,
         trainings=finished,
         styles=make_styles(
             {model: model_label(model) for model in sorted(sizes, key=lambda name: (sizes[name], name))}

@@ -193,6 +193,7 @@ def list_notes(context: Context) -> tuple[Note, ...]:
                 command="nox -s bench -- --seeds 3",
             )
         )
+    found.extend(Note(text=sentence) for sentence in context.left_out)
     found.extend(Note(text=sentence) for sentence in check_accuracies(context.records))
     if any(each.environment.commit_clean is False for each in context.records):
         found.append(

@@ -9,7 +9,7 @@ from fashionbench.errors import InputError
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds, Verdict
 from fashionbench.judging.verdict import decide_by
 from fashionbench.options import FORMATS
-from fashionbench.records.grouping import in_order
+from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.records.store import write_whole
 from fashionbench.report.chapters import claims, classes, cost, environment, images, learning, method, models
@@ -101,12 +101,11 @@ def write_report(
         raise InputError(
             f"unknown format {unknown[0]!r}", expected=f"some of {', '.join(FORMATS)}", remedy="choose from these"
         )
-    records = in_order(records)
     verdict = decide_by(records, thresholds)
     view = make_view(records, verdict, chapters=CHAPTERS if {"html", "pdf"} & set(formats) else ())
     renderers: dict[str, Callable[[], bytes]] = {
         "html": lambda: render_html(view).encode(),
-        "pdf": lambda: render_pdf(view, records),
+        "pdf": lambda: render_pdf(view, select(records).records),
         "md": lambda: render_markdown(view).encode(),
         "json": lambda: (verdict.model_dump_json(indent=2) if verdict else "null").encode() + b"\n",
     }
@@ -132,7 +131,7 @@ def make_view(
         for chapter in chapters
         if (context.trainings or not chapter.needs_training) and (blocks := chapter.build(context))
     )
-    is_result = all(each.recipe.is_result for each in records if isinstance(each, TrainingRecord))
+    is_result = all(each.recipe.is_result for each in context.records if isinstance(each, TrainingRecord))
     return View(
         title=make_title(context),
         run_description=describe_run(context),
