@@ -1,11 +1,17 @@
 """Small cases, what is known of them before, and how tests measure them."""
 
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
 from synthetic import make_environment
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.device import Device
+from fashionbench.devices.device import Device, list_devices
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Environment, TrainingRecord
+from fashionbench.running.cluster import Cluster
+from fashionbench.running.process import Job
 from fashionbench.training.case import Case
 from fashionbench.training.clock import TrainingClock
 from fashionbench.training.identity import Provenance, code_digest, identify, model_digest
@@ -32,3 +38,31 @@ def provenance_of(case: Case, dataset: Dataset, environment: Environment | None 
 def measure(case: Case, dataset: Dataset, clock: TrainingClock | None = None) -> TrainingRecord:
     supervision = Supervision(clock=clock or TrainingClock())
     return measure_training(case, dataset, provenance_of(case, dataset), supervision)
+
+
+def job_of(seed: int, folder: Path, dataset: Dataset, recipe: Recipe = TINY, device: Device | None = None) -> Job:
+    """Return FashionCNN's case on a device that is here, with its checkpoint in a folder."""
+    case = Case(model="fashioncnn", device=device or list_devices()[0], recipe=recipe, seed=seed)
+    return Job(
+        case=case,
+        provenance=provenance_of(case, dataset),
+        checkpoint=folder / f"{seed}.pt",
+        seconds_between_checkpoints=0.0,
+    )
+
+
+def collect(
+    cluster: Cluster, dataset: Dataset, jobs: list[Job], meanwhile: Callable[[Job, object], object] = lambda *_: None
+) -> dict[int, TrainingRecord]:
+    """Keep checkpoints as a run does, and return the records by seed."""
+    records = {}
+    with closing(cluster.measure(jobs, dataset, limit_seconds=None)) as messages:
+        for job, message in messages:
+            if isinstance(message, bytes):
+                assert job.checkpoint is not None
+                job.checkpoint.write_bytes(message)
+            if isinstance(message, TrainingRecord):
+                assert job.case.seed not in records
+                records[job.case.seed] = message
+            meanwhile(job, message)
+    return records

@@ -12,8 +12,6 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from ray.cluster_utils import Cluster as RayCluster
-
     from fashionbench.data.dataset import Dataset
 
 settings.register_profile("fuzz", max_examples=20_000, deadline=5_000)
@@ -72,19 +70,3 @@ def folder(tmp_path: Path, sample_folder: Path) -> Path:
     for path in sample_folder.glob("*-ubyte"):
         shutil.copy(path, copy)
     return copy
-
-
-@pytest.fixture(scope="session")
-def nodes() -> Iterator["RayCluster"]:
-    """Start a Ray cluster of three nodes on this machine: real processes, real sockets."""
-    from ray.cluster_utils import Cluster as RayCluster
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it, and the docs advise it
-    memory = 100 * 1024**2
-    head = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": memory, "include_dashboard": False}
-    started = RayCluster(initialize_head=True, head_node_args=head)
-    for gpus in (0, 1):  # Ray takes a GPU's number on trust
-        started.add_node(num_cpus=1, num_gpus=gpus, object_store_memory=memory)
-    yield started
-    started.shutdown()  # type: ignore[no-untyped-call] # Ray gives it no types

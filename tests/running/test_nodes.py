@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+import pytest
 from cases import measure, provenance_of
 
 from fashionbench.data.dataset import Dataset
@@ -10,11 +11,17 @@ from fashionbench.devices.device import list_devices
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.nodes import call_on_node, train_on_node
-from fashionbench.running.process import Job
+from fashionbench.running.process import Job, start_fork_server
 from fashionbench.training.case import Case
 from fashionbench.training.loop import Tick
 
-SLOW = Recipe(name="slow", epochs=25, batch_size=50, is_result=False)
+SLOW = Recipe(name="slow", epochs=12, batch_size=50, is_result=False)
+
+
+@pytest.fixture(autouse=True)
+def keep_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_fork_server()  # with this process's number of threads
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # a node takes it out of its environment, which is this one
 
 
 def test_a_worker_tells_ticks_checkpoints_and_its_record_and_goes_on_from_what_it_is_given(
