@@ -157,7 +157,8 @@ def compare(
     from fashionbench.judging.comparison import compare as compare_runs
     from fashionbench.judging.comparison import failed_conditions
     from fashionbench.judging.rule import Thresholds
-    from fashionbench.records.store import read_records, write_whole
+    from fashionbench.records.files import write_atomically
+    from fashionbench.records.store import read_records
     from fashionbench.report.comparison import compare_view
     from fashionbench.report.render import render_html
 
@@ -178,7 +179,7 @@ def compare(
     for line in (view.card.sentence, *(note.text for note in view.notes), *broken):
         typer.echo(line)
     if out is not None:
-        write_whole(out / "compare.html", render_html(view).encode())
+        write_atomically(out / "compare.html", render_html(view).encode())
         typer.echo(f"Wrote {out / 'compare.html'}")
     if broken:
         raise typer.Exit(EXIT_GATE_BROKEN)
@@ -194,7 +195,8 @@ def report(
 ) -> None:
     """Write one report of the records of one or more runs. This does not need torch."""
     from fashionbench.judging.rule import Thresholds
-    from fashionbench.records.store import check_output, read_records
+    from fashionbench.records.files import check_output
+    from fashionbench.records.store import read_records
     from fashionbench.report.page import write_report
     from fashionbench.report.render import check_pango
 

@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from fashionbench.records.files import UNFINISHED_SUFFIX, write_atomically
 from fashionbench.records.record import TrainingRecord
-from fashionbench.records.store import UNFINISHED_SUFFIX, find_finished, write_whole
+from fashionbench.records.store import find_finished
 
 RUN = """
 import fashionbench.running.engine
@@ -112,7 +113,7 @@ def main() -> None:
         "times_resumed_from_a_checkpoint": resumed,
         "left_behind": left_behind,
     }
-    write_whole(REPORT, json.dumps(figures, indent=2).encode() + b"\n")
+    write_atomically(REPORT, json.dumps(figures, indent=2).encode() + b"\n")
     print(json.dumps(figures, indent=2))  # noqa: T201 - the outcome
     if lost or different or left_behind or len(expected) != 2:
         raise SystemExit(1)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from fashionbench.records.store import write_whole
+from fashionbench.records.files import write_atomically
 
 REPORT: Final = Path("reports/growth.json")
 TURNS: Final = 3
@@ -127,7 +127,7 @@ def main() -> None:
         }
         cells = [f"{n:,}: {seconds:.1f} s, {peak / 2**20:,.0f} MiB" for n, (seconds, peak) in figures[title].items()]
         print(f"| {title} | {' | '.join(cells)} |", flush=True)  # noqa: T201 - the outcome
-    write_whole(REPORT, json.dumps(figures, indent=2).encode() + b"\n")
+    write_atomically(REPORT, json.dumps(figures, indent=2).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from fashionbench.data.readers import (
     read_idx_bytes,
 )
 from fashionbench.errors import FashionBenchError, InputError, SetupError
-from fashionbench.records.store import write_whole
+from fashionbench.records.files import write_atomically
 
 __all__ = ["CLASSES", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset", "read_folder"]
 
@@ -184,7 +184,7 @@ def _decode(files: Mapping[str, bytes], digests: Mapping[str, str], source: str)
 def _keep(files: Mapping[str, bytes], folder: Path) -> None:
     try:
         for name, content in files.items():
-            write_whole(folder / name, content)
+            write_atomically(folder / name, content)
     except OSError as error:
         raise SetupError(
             f"the cache folder {folder} cannot be written ({error.strerror})",

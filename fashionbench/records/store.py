@@ -1,44 +1,31 @@
-"""Records as files: written atomically, and read from any mix of files and folders."""
+"""Records as files: sealed by a digest, and read from any mix of files and folders."""
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fashionbench.errors import InputError, SetupError
 from fashionbench.records.fields import TupleOf
+from fashionbench.records.files import write_atomically
 from fashionbench.records.record import SCHEMA, InferenceRecord, Record, TrainingRecord
 
 __all__ = [
     "EXTRA_INFO_KEY",
     "benchmark_section",
     "bundle",
-    "check_output",
     "find_finished",
-    "lock_folder",
     "read_records",
     "seal",
     "write_record",
-    "write_whole",
 ]
 
 EXTRA_INFO_KEY: Final = "fashionbench"
 """The key of a case's record in a benchmark's extra_info, and of our section in a benchmark JSON."""
-
-OUTPUT_BYTES_NEEDED: Final = 200 * 1024**2
-"""Room for a large run's records, benchmark JSON and report."""
-
-UNFINISHED_SUFFIX: Final = ".unfinished"
-"""Suffix of a temporary file, next to the file that it will replace."""
 
 MAX_JSON_BYTES: Final = 32 * 1024**2
 """About 200 trainings of the study in a benchmark JSON. A folder of records has no such limit."""
@@ -92,48 +79,6 @@ class _BenchmarkFile(BaseModel):
     section: _Section = Field(alias=EXTRA_INFO_KEY)
 
 
-def check_output(out: Path) -> None:
-    """Require that the output folder can be made and written, on a disk with room.
-
-    Raises:
-        SetupError: It cannot, or the disk is nearly full.
-
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise SetupError(
-            f"the output folder {out} cannot be written ({error.strerror})",
-            expected="a writable folder",
-            remedy="choose another with --out",
-        ) from error
-    free = shutil.disk_usage(out).free
-    if free < OUTPUT_BYTES_NEEDED:
-        raise SetupError(
-            f"{free / 1024**2:.0f} MiB free where {out} lies",
-            expected=f"at least {OUTPUT_BYTES_NEEDED / 1024**2:.0f} MiB",
-            remedy="free some space, or choose another folder with --out",
-        )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a temporary file, flush it to the disk and rename it, so that ``path`` is never incomplete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED_SUFFIX)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def seal(record: TrainingRecord | InferenceRecord) -> dict[str, object]:
     """Return a record as JSON types, with its SHA-256."""
     return {"sha256": _digest(record), "record": record.model_dump(mode="json")}
@@ -159,7 +104,7 @@ def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path
     stem = "-".join((record.kind, name, record.device.replace(":", ""), number, digest[:8]))
     path = folder / f"{stem}.json"
     try:
-        write_whole(path, json.dumps(seal(record), separators=(",", ":")).encode())
+        write_atomically(path, json.dumps(seal(record), separators=(",", ":")).encode())
     except OSError as error:
         raise SetupError(
             f"record file {path} cannot be written ({error.strerror})",
@@ -188,41 +133,6 @@ def find_finished(folder: Path, warn: Callable[[str], None]) -> dict[str, Traini
         if isinstance(record, TrainingRecord) and record.status == "finished":
             found[record.identity] = record
     return found
-
-
-@contextmanager
-def lock_folder(folder: Path, owner: str) -> Iterator[None]:
-    """Lock a folder while the block runs. The operating system removes the lock of a killed process.
-
-    Args:
-        folder: The folder for records.
-        owner: A description of this process, shown to others.
-
-    Raises:
-        SetupError: Another process has the lock.
-
-    """
-    path = folder / ".lock"
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        with suppress(OSError):
-            owner = path.read_text(encoding="utf-8", errors="replace")[:200]
-        raise SetupError(
-            f"folder {folder} is in use by another run ({owner})",
-            expected="one run at a time in a folder",
-            remedy="wait for it to end, or choose another folder with --out",
-        ) from error
-    try:
-        path.write_text(owner, encoding="utf-8")
-        for left_by_a_killed_run in folder.rglob(f".*{UNFINISHED_SUFFIX}"):
-            left_by_a_killed_run.unlink(missing_ok=True)
-        yield
-    finally:
-        with suppress(OSError):
-            path.unlink()
-        lock.release()
 
 
 def benchmark_section(records: Iterable[TrainingRecord | InferenceRecord]) -> dict[str, object]:

@@ -9,9 +9,9 @@ from fashionbench.errors import InputError
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds, Verdict
 from fashionbench.judging.verdict import decide_by
 from fashionbench.options import FORMATS
+from fashionbench.records.files import write_atomically
 from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.records.store import write_whole
 from fashionbench.report.chapters import claims, classes, cost, environment, images, learning, method, models
 from fashionbench.report.context import Context, make_context
 from fashionbench.report.explorer import make_explorer
@@ -111,7 +111,7 @@ def write_report(
     }
     contents = {out / FORMATS[name]: render() for name, render in renderers.items() if name in formats}
     for path, content in contents.items():
-        write_whole(path, content)
+        write_atomically(path, content)
     conclusion = f"{view.card.state}: {view.card.sentence}"
     return Report(
         paths=tuple(contents), verdict=verdict, conclusion=f"{view.banner}. {conclusion}" if view.banner else conclusion

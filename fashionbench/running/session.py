@@ -21,8 +21,9 @@ from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import SetupError
 from fashionbench.execution.peak import measure_peak
+from fashionbench.records.files import check_output, lock_folder
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
-from fashionbench.records.store import check_output, find_finished, lock_folder, write_record
+from fashionbench.records.store import find_finished, write_record
 from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster

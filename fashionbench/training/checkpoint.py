@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler
 
-from fashionbench.records.store import write_whole
+from fashionbench.records.files import write_atomically
 
 __all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "State", "Stopped", "keep_checkpoint", "remove_checkpoints"]
 
@@ -171,7 +171,7 @@ def keep_checkpoint(path: Path, content: bytes, warn: Callable[[str], None]) -> 
     try:
         if newest.exists():
             newest.replace(before)
-        write_whole(newest, content)
+        write_atomically(newest, content)
     except OSError as error:
         warn(f"A checkpoint could not be written ({error.strerror}); the training continues without it")
 

@@ -178,7 +178,7 @@ def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
     def fill(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_module, "write_whole", fill)
+    monkeypatch.setattr(checkpoint_module, "write_atomically", fill)
     told: list[str] = []
 
     curves = run(network(), Checkpoints(tmp_path / "case.pt", stop=never, seconds_between=0, warn=told.append))
