@@ -10,7 +10,7 @@ from fashionbench.judging.rule import DEFAULT_THRESHOLDS
 from fashionbench.judging.verdict import decide
 from fashionbench.recipe import RECIPES
 from fashionbench.records.grouping import select
-from fashionbench.records.record import TrainingRecord
+from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.context import make_context
 from fashionbench.report.page import write_report
 
@@ -72,7 +72,7 @@ def test_the_newest_finished_record_of_a_case_counts(changes: dict[str, object],
 
 def test_records_of_other_machines_data_and_recipes_keep_their_own_code() -> None:
     other_data = NEW[1].data.model_copy(update={"name": "MNIST"})
-    records = [
+    records: list[TrainingRecord | InferenceRecord] = [
         NEW[0],
         older(make_training(device="cuda")),
         older(NEW[1], data=other_data),
