@@ -55,7 +55,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Prove the code right, with the branch coverage gates (pytest options after --, -n 0 for a single process)."""
+    """Run all tests, with the branch coverage gates (pytest options after --, -n 0 for a single process)."""
     python = _environment(session, "tests")
     # four processes at most: each takes up to a gigabyte, and Ray and the browser bring their own
     session.run(python, "-m", "pytest", "-n=logical", "--maxprocesses=4", "--cov", "--cov-report=", *session.posargs)
@@ -75,7 +75,7 @@ def execution(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kill a smoke run at 50 random moments and hold what comes out against an undisturbed one (--kills N)."""
+    """Kill a smoke run at 50 random moments and compare its results with an undisturbed run's (--kills N)."""
     session.run(_environment(session, "bench"), "tests/chaos.py", *session.posargs)
 
 
@@ -96,7 +96,7 @@ def growth(session: nox.Session) -> None:
 
 @nox.session
 def html(session: nox.Session) -> None:
-    """Hold the reference report against html-validate's rules for standard HTML (needs npm)."""
+    """Check the reference report by html-validate's rules for standard HTML (needs npm)."""
     session.run(
         *("npx", "--yes", "html-validate@10", "--preset", "standard", "reports/reference/report.html"),
         *session.posargs,
@@ -106,7 +106,7 @@ def html(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Hold style, types, spelling and the floors."""
+    """Check style, types, spelling and the import contracts."""
     python = _environment(session, "lint")
     session.run(python, "-m", "ruff", "format", "--check", ".")
     session.run(python, "-m", "ruff", "check", ".")

@@ -16,7 +16,7 @@ from fashionbench.options import RUN_OPTIONS
 from fashionbench.records.store import EXTRA_INFO_KEY, benchmark_section
 from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.process import start_fork_server
-from fashionbench.running.session import Run, finish_run, open_run, tell_interrupted
+from fashionbench.running.session import Run, finish_run, open_run, report_interruption
 from fashionbench.training.case import Case
 
 ASKED = pytest.StashKey[RunOptions]()
@@ -154,7 +154,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     """After Ctrl-C or SIGTERM, say what is kept and how to resume, with the exit status that shells expect."""
     yield
     if INTERRUPT in session.config.stash and RUN in session.config.stash:
-        session.exitstatus = tell_interrupted(session.config.stash[RUN], session.config.stash[INTERRUPT])
+        session.exitstatus = report_interruption(session.config.stash[RUN], session.config.stash[INTERRUPT])
 
 
 @pytest.hookimpl(trylast=True)

@@ -112,7 +112,7 @@ def run(given: Given) -> None:
 
     from fashionbench.running.engine import open_engine, run_inferences, run_trainings
     from fashionbench.running.plan import RunOptions, make_plan
-    from fashionbench.running.session import finish_run, open_run, tell_interrupted
+    from fashionbench.running.session import finish_run, open_run, report_interruption
 
     asked = RunOptions.read(given)
     plan = make_plan(asked)
@@ -137,7 +137,7 @@ def run(given: Given) -> None:
                 run_inferences(measured)
                 _show(finish_run(measured))
             except KeyboardInterrupt as interrupt:
-                raise typer.Exit(tell_interrupted(measured, interrupt)) from None
+                raise typer.Exit(report_interruption(measured, interrupt)) from None
     if any(record.status == "failed" for record in measured.records):
         raise typer.Exit(EXIT_CASE_FAILED)
 

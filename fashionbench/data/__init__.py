@@ -1,1 +1,4 @@
-"""Data: find, fetch, verify, read and split the images. May import devices, records, recipe and errors."""
+"""Data: find, fetch, verify, read and split the images.
+
+Of the packages it may import devices and records.
+"""

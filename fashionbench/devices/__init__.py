@@ -1,1 +1,4 @@
-"""Devices: list and select them, wait for them, measure their memory, describe them. May import records and errors."""
+"""Devices: list and select them, wait for them, measure their memory, describe them.
+
+Of the packages it may import records.
+"""

@@ -13,7 +13,7 @@ from fashionbench.execution.guard import find_difference, find_inference_differe
 from fashionbench.execution.rewriting import (
     find_normed_places,
     fold_batch_norm,
-    norm_by_patches,
+    fuse_first_batch_norm,
     pool_before_relu,
     rewrite_convolutions,
     rewrite_linear,
@@ -62,7 +62,7 @@ def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     if flow is not None:
         pool_before_relu(model, flow)
     rewrite_convolutions(model, flow, shape)
-    norm_by_patches(places)
+    fuse_first_batch_norm(places)
     rewrite_linear(model)
     return model
 

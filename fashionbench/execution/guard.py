@@ -30,11 +30,11 @@ class _Arithmetic:
     """The same for a model that makes much of small differences, as norms over few pixels do."""
 
 
-TRIED: Final = (
+CHECKS: Final = (
     _Arithmetic(dtype=torch.float64, steps=3, tolerance=1e-9, most=1e-5),
     _Arithmetic(dtype=torch.float32, steps=1, tolerance=1e-3, most=0.1),
 )
-AMPLIFIED: Final = 100
+ROUNDING_FACTOR: Final = 100
 """A difference that a model makes of a change of its images in the last bit, this many times, is rounding too."""
 
 
@@ -50,7 +50,7 @@ def find_difference(model: nn.Module, rewritten: nn.Module, shape: tuple[int, in
         shape: Channels, height and width of the images.
 
     """
-    for arithmetic in TRIED:
+    for arithmetic in CHECKS:
         try:
             expected = _train(model, shape, arithmetic)
         except Exception:  # noqa: BLE001 - a model that fails by itself fails in its training too, with its own words
@@ -61,7 +61,7 @@ def find_difference(model: nn.Module, rewritten: nn.Module, shape: tuple[int, in
             return _describe(error)
         difference = _largest_difference(expected, found)
         if difference > arithmetic.tolerance:
-            rounding = AMPLIFIED * _largest_difference(expected, _train(model, shape, arithmetic, last_bit=1.0))
+            rounding = ROUNDING_FACTOR * _largest_difference(expected, _train(model, shape, arithmetic, last_bit=1.0))
             if not difference <= min(rounding, arithmetic.most):
                 return f"its losses or outputs differ in {str(arithmetic.dtype).removeprefix('torch.')}"
     return ""
@@ -74,7 +74,7 @@ def find_inference_difference(
 
     Compared on a copy whose norms are as after some training: untrained ones are the identity.
     """
-    single = TRIED[-1]
+    single = CHECKS[-1]
     prepared = _prepare(model, single.dtype).eval()
     images = _images(shape, single.dtype, 0)
     with torch.no_grad():

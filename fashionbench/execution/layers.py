@@ -1,4 +1,4 @@
-"""Layers that compute what PyTorch's own do, with fewer copies, draws and passes over memory."""
+"""Layers that compute what PyTorch's own do, with fewer copies and passes over memory."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ChannelsLast", "Elementwise", "NormedConvolution", "SizeCheck", "StandIn", "require_size"]
+__all__ = ["ChannelsLast", "Elementwise", "NormedConvolution", "Placeholder", "SizeCheck", "require_size"]
 
 
 class ChannelsLast(nn.Conv2d):
@@ -43,15 +43,15 @@ class NormedConvolution(nn.Module):
 
     def __init__(self, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         super().__init__()
-        self.stand_in = StandIn()
+        self.placeholder = Placeholder()
         self.convolution = convolution
         self.norm = norm
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (N, out, height, width) of images (N, in, H, W); in training, update the running statistics."""
-        if self.training != self.stand_in.training:  # somebody has put the norm, by its place, into the other mode
-            self.norm.train(self.stand_in.training)
-        if not self.norm.training or not _is_plain(images, self.norm):
+        if self.training != self.placeholder.training:  # somebody has put the norm, by its place, into the other mode
+            self.norm.train(self.placeholder.training)
+        if not self.norm.training or not _suits_fusion(images, self.norm):
             normed: Tensor = self.norm(self.convolution(images))
             return normed
         mean, covariance, count = _moments(images, self.convolution)
@@ -77,8 +77,8 @@ class NormedConvolution(nn.Module):
         )
 
 
-class StandIn(nn.Module):
-    """Stands where a layer was that another has taken in: hands its input on, and has that layer's mode."""
+class Placeholder(nn.Module):
+    """Replaces a layer that was fused into the one before: returns its input, and remembers the mode it was put into."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the images as they are."""
@@ -135,7 +135,7 @@ def require_size(images: Tensor, size: tuple[int, int]) -> None:
         )
 
 
-def _is_plain(images: Tensor, norm: nn.BatchNorm2d) -> bool:
+def _suits_fusion(images: Tensor, norm: nn.BatchNorm2d) -> bool:
     """Whether images are on the CPU, of the norm's own type, more than one, and need no gradient."""
     return (
         images.device.type == "cpu"

@@ -107,8 +107,8 @@ def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     single = rows.dtype == weight.dtype == torch.float32 and (bias is None or bias.dtype == torch.float32)
     matrix = rows.dim() == 2 and rows.numel() > 0  # noqa: PLR2004 - oneDNN takes neither more axes nor no rows
-    plain = single and matrix and rows.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    if not plain or not torch.backends.mkldnn.is_available():
+    suits = single and matrix and rows.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if not suits or not torch.backends.mkldnn.is_available():
         return functional.linear(rows, weight, bias)
     product: Tensor = _Multiply.apply(rows, weight, bias)
     return product

@@ -16,7 +16,7 @@ from fashionbench.models.taps import Crop, Taps, crop_convolutions, is_exactly
 __all__ = [
     "find_normed_places",
     "fold_batch_norm",
-    "norm_by_patches",
+    "fuse_first_batch_norm",
     "pool_before_relu",
     "rewrite_convolutions",
     "rewrite_linear",
@@ -64,20 +64,22 @@ def find_normed_places(model: nn.Module, flow: Dataflow) -> list[tuple[nn.Sequen
         for sequence in model.modules()
         if type(sequence) is nn.Sequential
         for place, (convolution, norm) in enumerate(pairwise([*sequence]))
-        if _has_few_taps(convolution) and _is_usual(norm) and flow.feeds_only(convolution, norm)
+        if _has_few_taps(convolution) and _is_trainable_batch_norm(norm) and flow.feeds_only(convolution, norm)
     ]
 
 
-def norm_by_patches(places: list[tuple[nn.Sequential, int]]) -> None:
+def fuse_first_batch_norm(places: list[tuple[nn.Sequential, int]]) -> None:
     """Let a convolution of few taps and its batch norm be one convolution, in place.
 
     With so few, as a first one has, the covariance of its patches costs less than the norm's passes over the map.
     """
     for sequence, place in places:
         convolution, norm = sequence[place], sequence[place + 1]
-        if _has_few_taps(convolution) and _is_usual(norm):  # not so where it was rewritten as another kind
+        if _has_few_taps(convolution) and _is_trainable_batch_norm(
+            norm
+        ):  # not so where it was rewritten as another kind
             normed = sequence[place] = NormedConvolution(convolution, norm)
-            sequence[place + 1] = normed.stand_in  # keeps the places of the layers after it, and the norm's mode
+            sequence[place + 1] = normed.placeholder  # keeps the places of the layers after it, and the norm's mode
 
 
 def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -90,7 +92,7 @@ def _has_few_taps(layer: nn.Module) -> TypeGuard[nn.Conv2d]:
     )
 
 
-def _is_usual(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
+def _is_trainable_batch_norm(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
     """Whether it is a batch norm that trains, with weight, bias and running statistics of a fixed momentum."""
     return (
         is_exactly(layer, nn.BatchNorm2d)
@@ -102,7 +104,7 @@ def _is_usual(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
     )
 
 
-def _is_maximum(layer: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
+def _is_max_pool(layer: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
     return is_exactly(layer, nn.MaxPool2d) and not layer.return_indices
 
 
@@ -114,7 +116,7 @@ def pool_before_relu(model: nn.Module, flow: Dataflow) -> None:
     for sequence in model.modules():
         if type(sequence) is nn.Sequential:
             for place, (first, second) in enumerate(pairwise([*sequence])):
-                if is_exactly(first, nn.ReLU) and _is_maximum(second) and flow.feeds_only(first, second):
+                if is_exactly(first, nn.ReLU) and _is_max_pool(second) and flow.feeds_only(first, second):
                     sequence[place], sequence[place + 1] = second, nn.ReLU(inplace=True)
 
 

@@ -1,4 +1,4 @@
 """Judging: from records to statistics, verdict, claims, comparison and prices.
 
-May import records; never torch, pandas or matplotlib.
+Of the packages it may import records; never torch, pandas or matplotlib.
 """

@@ -1,1 +1,4 @@
-"""Models: build a network or baseline by its name, and describe its size. May import data, records and errors."""
+"""Models: build a network or baseline by its name, and describe its size.
+
+Of the packages it may import data, devices and records.
+"""

@@ -1,4 +1,4 @@
 """Records: what measuring writes and everything else reads.
 
-May import only the recipe, the catalogue and the errors.
+It imports no other package, only the modules at the top: options, recipe, catalogue and errors.
 """

@@ -1,4 +1,4 @@
 """Running: many cases, from a plan to a report.
 
-May import every measuring room below it, judging and the report; nothing imports it but the command line and bench/.
+It may import every other package; nothing imports it but the command line and bench/.
 """

@@ -86,8 +86,8 @@ def _wanted(run: Run, cases: list[Case]) -> list[Case]:
 def wanted_seeds(run: Run, device: Device) -> tuple[int, ...]:
     """Return the seeds wanted on a device by now.
 
-    All of the plan; where the verdict is looked at in between, those up to the first look that is not complete or that
-    leaves the verdict open.
+    All of the plan; where the verdict is looked at in between, those up to the first interim analysis that is not
+    complete or that decides the verdict.
     """
     for look in run.plan.looks:
         seeds = run.plan.seeds[:look]

@@ -187,7 +187,7 @@ def _receive(job: Job, receiver: "Connection[object, object]", deadline: float |
 def _how_it_ended(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
-        hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+        hint = ", possibly out of memory" if name == "SIGKILL" else ""
         return f"the process that trained was ended by {name}{hint}"
     return f"the process that trained ended without a result (exit status {exit_code})"
 

@@ -44,8 +44,8 @@ __all__ = [
     "keep_record",
     "measure_peak_of",
     "open_run",
+    "report_interruption",
     "run_inference",
-    "tell_interrupted",
 ]
 
 P = ParamSpec("P")
@@ -141,7 +141,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     dataset = load_dataset(
         plan.dataset, data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
     )
-    draw_split(dataset, plan.recipe, plan.seeds[0])
+    draw_split(dataset, plan.recipe, plan.seeds[0])  # refuses a recipe that asks for more images than there are
     for case in {each.model: each for each in plan.cases()}.values():
         remark = call_in_process(check_fit, case, dataset)
         if remark:
@@ -208,7 +208,7 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def tell_interrupted(run: Run, interrupt: KeyboardInterrupt) -> int:
+def report_interruption(run: Run, interrupt: KeyboardInterrupt) -> int:
     """Say what is finished and how to resume, and return the exit status, 130 or 143 as shells have it."""
     finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
     run.display.say(f"Interrupted. Finished trainings: {len(finished)}, kept in {run.out / 'records'}")
@@ -287,7 +287,7 @@ def _expect(
 
 
 def keep_record(run: Run, record: TrainingRecord | InferenceRecord) -> None:
-    """Take a record into the run, and write it, but none without a result over one that an earlier run finished."""
+    """Add a record to the run and write it; one without a result never replaces a finished one of an earlier run."""
     run.records.append(record)
     if record.result is not None or not isinstance(record, TrainingRecord) or record.identity not in run.finished:
         write_record(run.out / "records", record)

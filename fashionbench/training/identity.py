@@ -19,7 +19,7 @@ __all__ = ["MEASURING", "Provenance", "code_digest", "identify", "model_digest",
 
 PACKAGE: Final = Path(__file__).parents[1]
 MEASURING: Final = ("recipe.py", "data", "devices", "execution", "models", "training")
-"""The files and rooms of this package that decide numbers: a change in any of them makes a case another case."""
+"""The files and packages that decide numbers: a change in any of them makes a case another case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

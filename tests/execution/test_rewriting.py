@@ -8,9 +8,9 @@ from torch import nn
 
 from fashionbench.data.dataset import Task
 from fashionbench.execution.fast import rewrite
-from fashionbench.execution.layers import ChannelsLast, NormedConvolution, StandIn
+from fashionbench.execution.layers import ChannelsLast, NormedConvolution, Placeholder
 from fashionbench.execution.onednn import Linear, Product
-from fashionbench.execution.rewriting import find_normed_places, norm_by_patches, pool_before_relu
+from fashionbench.execution.rewriting import find_normed_places, fuse_first_batch_norm, pool_before_relu
 from fashionbench.models.dataflow import trace
 from fashionbench.models.registry import build_model
 
@@ -18,7 +18,7 @@ from fashionbench.models.registry import build_model
 def normalise(model: nn.Module) -> None:
     flow = trace(model)
     assert flow is not None
-    norm_by_patches(find_normed_places(model, flow))
+    fuse_first_batch_norm(find_normed_places(model, flow))
 
 
 def without_bias(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
@@ -32,7 +32,7 @@ def test_a_first_convolution_takes_its_norm_in() -> None:
 
     normalise(model)
 
-    assert [type(layer) for layer in model] == [NormedConvolution, StandIn, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]
+    assert [type(layer) for layer in model] == [NormedConvolution, Placeholder, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]
 
 
 def test_a_layer_with_a_hook_is_left_as_it_is() -> None:

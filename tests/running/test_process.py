@@ -79,7 +79,7 @@ def test_a_child_that_crashes_gives_a_failed_record(sample: Dataset) -> None:
     record = measure(job(sample, LONG), sample, Killing(ticks))
 
     assert record.status == "failed"
-    assert record.reason == "the process that trained was ended by SIGKILL, perhaps for want of memory"
+    assert record.reason == "the process that trained was ended by SIGKILL, possibly out of memory"
 
 
 def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
