@@ -54,10 +54,10 @@ class Thresholds(_Frozen):
 
     @classmethod
     def read(cls, given: Given) -> Self:
-        """Read them from the options of a run, a report or a comparison.
+        """Read the thresholds from the options of a run, a report or a comparison.
 
         Raises:
-            InputError: A text that is no such number, or an amount of money without prices per hour.
+            InputError: A value is not a valid number, or there is a price in money without prices per hour.
 
         """
         return cls(

@@ -167,13 +167,13 @@ def device_labels(records: Iterable[TrainingRecord | InferenceRecord]) -> Mappin
     """
     machines = list(dict.fromkeys(machine(record) for record in records))
     several = len({key.recipe for key in machines} - {""}) > 1
-    words = {
-        key: " ".join(word for word in (key.device, key.how, key.recipe if several else "") if word) for key in machines
+    short = {
+        key: " ".join(part for part in (key.device, key.how, key.recipe if several else "") if part) for key in machines
     }
     candidates = [
-        words,
-        {key: f"{words[key]} ({key.name or 'absent'})" for key in machines},
-        {key: f"{words[key]} ({key.name or 'absent'}, host {key.cpu}, {key.threads} threads)" for key in machines},
+        short,
+        {key: f"{short[key]} ({key.name or 'absent'})" for key in machines},
+        {key: f"{short[key]} ({key.name or 'absent'}, host {key.cpu}, {key.threads} threads)" for key in machines},
     ]
     labels: dict[Machine, str] = {}
     for key in machines:
