@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-__all__ = ["CaseFailedError", "FashionBenchError", "InputError", "SetupError"]
+__all__ = ["CaseFailedError", "FashionBenchError", "InputError", "SetupError", "describe_error"]
 
 
 class FashionBenchError(Exception):
@@ -52,3 +52,8 @@ class SetupError(FashionBenchError):
 
 class CaseFailedError(FashionBenchError):
     """One case cannot be finished: its device failed, or its loss diverged. The other cases continue."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the type of an error and its first line, cut to 300 characters: ``ValueError: bad batch``."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:300]

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from fashionbench.errors import describe_error
 from fashionbench.execution.guard import find_difference, find_inference_difference
 from fashionbench.execution.rewriting import (
     find_normed_places,
@@ -20,7 +21,7 @@ from fashionbench.execution.rewriting import (
 )
 from fashionbench.models.dataflow import trace
 
-__all__ = ["keep_memory", "rewrite", "speed_up", "speed_up_inference"]
+__all__ = ["keep_memory", "rewrite", "speed_up", "speed_up_inference", "try_rewriting"]
 
 _MALLOC_PARAMETERS: Final = (
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD
@@ -33,22 +34,29 @@ _MALLOC_PARAMETERS: Final = (
 def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """Return a model rewritten for speed, or as it is where the rewritten one would train another function.
 
-    Both train for three steps on random images, and their losses and outputs are compared (``guard.py``).
-
     Args:
         model: The model, on the CPU; it is changed in place.
         shape: Channels, height and width of its images.
 
     """
+    return try_rewriting(model, shape)[0]
+
+
+def try_rewriting(model: nn.Module, shape: tuple[int, int, int]) -> tuple[nn.Module, str]:
+    """Return a model rewritten for speed and an empty text, or the model as it is and why it stays so.
+
+    Both train for three steps on random images, and their losses and outputs are compared (``guard.py``).
+    """
     try:
         original = copy.deepcopy(model)
     except RuntimeError:  # weights that are computed from others, as by weight_norm
-        return model
+        return model, "it cannot be copied"
     try:
         rewritten = rewrite(model, shape)
-    except Exception:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
-        return original
-    return original if find_difference(original, rewritten, shape) else rewritten
+    except Exception as error:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
+        return original, describe_error(error)
+    difference = find_difference(original, rewritten, shape)
+    return (original, difference) if difference else (rewritten, "")
 
 
 def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:

@@ -13,6 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Adam
 
+from fashionbench.errors import describe_error
+
 __all__ = ["find_difference", "find_inference_difference"]
 
 IMAGES: Final = 4
@@ -58,7 +60,7 @@ def find_difference(model: nn.Module, rewritten: nn.Module, shape: tuple[int, in
         try:
             found = _train(rewritten, shape, arithmetic)
         except Exception as error:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
-            return _describe(error)
+            return describe_error(error)
         difference = _largest_difference(expected, found)
         if difference > arithmetic.tolerance:
             rounding = ROUNDING_FACTOR * _largest_difference(expected, _train(model, shape, arithmetic, last_bit=1.0))
@@ -82,7 +84,7 @@ def find_inference_difference(
         try:
             found = rewrite(copy.deepcopy(prepared))(images.clone())
         except Exception as error:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
-            return _describe(error)
+            return describe_error(error)
     return "" if _difference(expected, found) <= single.tolerance else "its outputs differ"
 
 
@@ -137,7 +139,3 @@ def _largest_difference(expected: list[Tensor], found: list[Tensor]) -> float:
     """Return the largest of the relative differences; infinite where one is no number."""
     differences = [_difference(one, other) for one, other in zip(expected, found, strict=True)]
     return max(float("inf") if math.isnan(each) else each for each in differences)
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"

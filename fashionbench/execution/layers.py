@@ -78,7 +78,7 @@ class NormedConvolution(nn.Module):
 
 
 class Placeholder(nn.Module):
-    """Replaces a layer that was fused into the one before: returns its input, and remembers the mode it was put into."""
+    """Replaces a layer that was fused into the one before: returns its input, and remembers the mode it is in."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the images as they are."""

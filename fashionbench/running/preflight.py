@@ -6,9 +6,8 @@ from typing import Final
 import torch
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.errors import InputError
-from fashionbench.execution.fast import rewrite
-from fashionbench.execution.guard import find_difference
+from fashionbench.errors import InputError, describe_error
+from fashionbench.execution.fast import try_rewriting
 from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.registry import build_model
@@ -43,7 +42,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
 
 
 def check_fit(case: Case, dataset: Dataset) -> str:
-    """Require that a model takes the data's images to as many numbers as there are classes.
+    """Require that a model maps the data's images to one logit per class.
 
     Returns:
         One line on how the fast execution treats it otherwise than usual; empty where it does not.
@@ -62,9 +61,8 @@ def check_fit(case: Case, dataset: Dataset) -> str:
             return ""
         found = model.train()(images)
     except Exception as error:
-        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
         raise InputError(
-            f"model {case.model!r} fails on images of {size} ({said})",
+            f"model {case.model!r} fails on images of {size} ({describe_error(error)})",
             expected=wanted,
             remedy="correct the model, or choose another with --models",
         ) from error
@@ -77,19 +75,7 @@ def check_fit(case: Case, dataset: Dataset) -> str:
         )
     if case.execution == "plain":
         return ""
-    difference = _find_difference(case, dataset)
-    return (
-        f"{case.model}: its layers stay as they are, as rewritten ones would not train the same ({difference})"
-        if difference
-        else ""
-    )
-
-
-def _find_difference(case: Case, dataset: Dataset) -> str:
-    """Return why the fast execution leaves a model's layers as they are; empty where it rewrites them."""
-    model, rewritten = (build_model(case.model, dataset.task, seed=case.seed) for _ in range(2))
-    try:
-        rewritten = rewrite(rewritten, dataset.task.shape)
-    except Exception as error:  # noqa: BLE001 - whatever a model's own code raises where it meets other layers
-        return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
-    return find_difference(model, rewritten, dataset.task.shape)
+    model = build_model(case.model, dataset.task, seed=case.seed)
+    _, reason = try_rewriting(model, dataset.task.shape)
+    remark = f"{case.model}: its layers stay as they are, as rewritten ones would train otherwise ({reason})"
+    return remark if reason else ""
