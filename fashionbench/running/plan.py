@@ -200,7 +200,7 @@ def require_same_looks(plan: Plan, kept: Sequence[TrainingRecord]) -> None:
     for record in kept if plan.looks and not plan.fresh else ():
         if record.looks not in {(), plan.looks}:
             raise InputError(
-                f"{record.model} with seed {record.seed} is of an earlier run until decided, with at most "
+                f"training of {record.model} with seed {record.seed} is of an earlier run until decided, with at most "
                 f"{record.looks[-1]} seeds",
                 expected=f"--until-decided {record.looks[-1]} and --seeds as then: its looks were planned for those",
                 remedy="give those, or begin in another folder with --out",
