@@ -10,6 +10,7 @@ from fashionbench.recipe import Recipe
 from fashionbench.records.fields import Fraction, Name, Names, Packed, Rate, Seconds, Strict, TupleOf
 
 __all__ = [
+    "DISTURBING_SHARE",
     "SCHEMA",
     "ClassScore",
     "DataInfo",
@@ -31,6 +32,9 @@ __all__ = [
 
 SCHEMA: Final = 1
 """Version of the record's layout. A file of another version is rejected."""
+
+DISTURBING_SHARE: Final = 0.05
+"""An epoch in which other processes used a larger fraction of the CPUs does not show the model's own time."""
 
 Status = Literal["finished", "failed", "absent"]
 
@@ -188,6 +192,18 @@ class TrainingResult(Strict):
     resumed: NonNegativeInt = 0
     """How often the training continued from a checkpoint; the seconds are those of the steps that were kept."""
     self_check: SelfCheck | None = None
+    paused_seconds: Seconds = 0.0
+    """Off the clock: how long the process stood still during the training, stopped or suspended."""
+    others_cpu_share: TupleOf[Fraction | None] = ()
+    """Of each epoch, the fraction of the CPUs that other processes used; None where it was too short to tell."""
+
+    def disturbed_epochs(self) -> tuple[int, ...]:
+        """Return the epochs, counted from 1, in which other processes used so much that the time is not reliable."""
+        return tuple(
+            number
+            for number, share in enumerate(self.others_cpu_share, start=1)
+            if share is not None and share > DISTURBING_SHARE
+        )
 
 
 class InferenceResult(Strict):

@@ -22,6 +22,7 @@ from fashionbench.report.context import (
     number_cell,
     results_of,
 )
+from fashionbench.report.disturbances import describe_disturbances
 from fashionbench.report.view import Advice, Note, Table, Tone, VerdictCard
 
 __all__ = [
@@ -221,6 +222,7 @@ def list_notes(context: Context) -> tuple[Note, ...]:
                 command="fashionbench data",
             )
         )
+    found.extend(describe_disturbances(context))
     failed = sum(each.status == "failed" for each in context.records)
     if failed:
         found.append(

@@ -50,6 +50,10 @@ class State:
     validation_seconds: float = 0.0
     seconds: float = 0.0
     """On the training clock."""
+    paused_seconds: float = 0.0
+    """How long the process stood still, off the clock."""
+    others_cpu_share: list[float | None] = field(default_factory=list)
+    """Of each epoch done."""
     resumed: int = 0
 
     def end_epoch(self, losses: Tensor) -> None:
@@ -75,6 +79,8 @@ class State:
             "validations": self.validations,
             "validation_seconds": self.validation_seconds,
             "seconds": self.seconds,
+            "paused_seconds": self.paused_seconds,
+            "others_cpu_share": self.others_cpu_share,
             "resumed": self.resumed,
         }
         stream = io.BytesIO()
@@ -104,6 +110,8 @@ class State:
         self.validations = [(loss, accuracy) for loss, accuracy in saved["validations"]]
         self.validation_seconds = saved["validation_seconds"]
         self.seconds = saved["seconds"]
+        self.paused_seconds = saved["paused_seconds"]
+        self.others_cpu_share = saved["others_cpu_share"]
         self.resumed = saved["resumed"] + 1
 
 

@@ -1,20 +1,25 @@
 """The training loop that the clock times."""
 
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Final
 
+import psutil
 import torch
 from torch import Tensor
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
 from fashionbench.data.dataset import Split
+from fashionbench.devices.load import CpuLoad
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import TrainingStep, iterate_batches
 from fashionbench.recipe import Recipe
+from fashionbench.records.record import DISTURBING_SHARE
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State
 from fashionbench.training.clock import TrainingClock
@@ -55,6 +60,10 @@ class Curves:
     """Off the training clock."""
     resumed: int = 0
     """How often the training went on from a checkpoint."""
+    paused_seconds: float = 0.0
+    """How long the process stood still during the training; off the clock."""
+    others_cpu_share: tuple[float | None, ...] = ()
+    """Of each epoch, the fraction of the CPUs that other processes used; None where it was too short to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,8 +73,11 @@ class Supervision:
     clock: TrainingClock = field(default_factory=TrainingClock)
     watch: Callable[[Tick], None] = lambda _: None
     """Called about once a second and after each epoch."""
+    warn: Callable[[str], None] = lambda _: None
+    """Called with what a reader of the seconds should know, one line each."""
     checkpoints: Checkpoints | None = None
     """Where to resume from and to save to, off the clock; None trains from the start and saves nothing."""
+    load: CpuLoad = field(default_factory=lambda: CpuLoad(_own_processes()))
 
 
 def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision) -> Curves:
@@ -85,7 +97,7 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
     """
     clock, checkpoints, device = supervision.clock, supervision.checkpoints, step.device
     steps = len(range(0, len(split.train_images) - 1, case.batch_size))  # as iterate_batches yields them
-    base = clock()
+    base, stood_still = clock(), clock.standstill_seconds
     with torch.random.fork_rng(devices=[device] if device.type != "cpu" else [], device_type=device.type):
         torch.manual_seed(case.seed)
         with clock.running():
@@ -99,13 +111,15 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
         )
         if checkpoints is not None and checkpoints.restore(state):
             clock.advance(state.seconds - (clock() - base))
+        paused_before, warned = state.paused_seconds, False
 
         def keep() -> None:
             """Save within an epoch, where that is due."""
             if checkpoints is not None and checkpoints.due():
                 synchronize(device)
-                with clock.paused():
+                with clock.off():
                     state.seconds = clock() - base
+                    state.paused_seconds = paused_before + clock.standstill_seconds - stood_still
                     checkpoints.save(state)
 
         def tick(loss: float, accuracy: float | None = None) -> None:
@@ -125,11 +139,22 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
                 state.epoch_began = state.generator.get_state()
                 seen = len(state.step_losses)
                 batches = iterate_batches(images, labels, case.batch_size, state.generator, case.execution, seen)
+                if seen:  # passing over them is no training
+                    with clock.off():
+                        batches = chain([*islice(batches, 1)], batches)
                 _train_epoch(state, batches, tick, keep, step)
                 if isinstance(schedule, StepLR):
                     schedule.step()
                 synchronize(device)
             state.epoch_seconds.append(clock() - base - sum(state.epoch_seconds))
+            share = supervision.load.share()
+            state.others_cpu_share.append(share)
+            if not warned and share is not None and share > DISTURBING_SHARE:
+                warned = True
+                supervision.warn(
+                    f"{case.name}, epoch {state.epoch + 1}: other processes used {share:.0%} of the CPUs, so its "
+                    "training time is too long; close them, or run again later"
+                )
             losses = torch.stack(state.step_losses).cpu()
             _require_finite(losses, state.epoch)
             before = time.perf_counter()
@@ -145,7 +170,18 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
         validation_accuracies=tuple(accuracy for _, accuracy in state.validations),
         validation_seconds=state.validation_seconds,
         resumed=state.resumed,
+        paused_seconds=paused_before + clock.standstill_seconds - stood_still,
+        others_cpu_share=tuple(state.others_cpu_share),
     )
+
+
+def _own_processes() -> list[psutil.Process]:
+    """Return this process and the one that leads the run, which draws the progress."""
+    parent = multiprocessing.parent_process()
+    own = [psutil.Process()]
+    if parent is not None and parent.pid is not None and psutil.pid_exists(parent.pid):
+        own.append(psutil.Process(parent.pid))
+    return own
 
 
 def _make_schedule(optimizer: Adam, recipe: Recipe, epochs: int, steps: int) -> LRScheduler:

@@ -21,7 +21,6 @@ from fashionbench.models.registry import build_model, find_builder
 from fashionbench.records.fields import Packed
 from fashionbench.records.record import DataInfo, SelfCheck, TrainingRecord, TrainingResult
 from fashionbench.training.case import Case
-from fashionbench.training.clock import TrainingClock
 from fashionbench.training.identity import Provenance, require_same_model
 from fashionbench.training.loop import Curves, Supervision, train
 from fashionbench.training.scoring import pick_mistakes, predict, score
@@ -101,7 +100,7 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     model = build_model(case.model, dataset.task, seed=case.seed)
     if isinstance(model, Baseline):
         built = time.perf_counter()
-        curves = _fit(case, model, split, supervision.clock)
+        curves = _fit(case, model, split, supervision)
         return _Trained(model=model, curves=curves, build_seconds=built - started, warmup_seconds=0.0)
     step = case.prepare(model, dataset.task)
     synchronize(step.device)
@@ -119,12 +118,13 @@ def _throw_away(case: Case, dataset: Dataset, step: TrainingStep) -> TrainingSte
         return case.prepare(build_model(case.model, dataset.task, seed=case.seed), dataset.task)
 
 
-def _fit(case: Case, model: Baseline, split: Split, clock: TrainingClock) -> Curves:
+def _fit(case: Case, model: Baseline, split: Split, supervision: Supervision) -> Curves:
     """Fit a classical baseline in one go: one epoch of no steps."""
-    base = clock()
+    clock = supervision.clock
+    base, stood_still = clock(), clock.standstill_seconds
     with clock.running():
         model.fit(split.train_images, split.train_labels, case.seed)
-    seconds, before = clock() - base, time.perf_counter()
+    seconds, others, before = clock() - base, supervision.load.share(), time.perf_counter()
     predictions = predict(model, split.validation_images, split.validation_labels, case.precision)
     return Curves(
         step_losses=torch.empty(0),
@@ -132,6 +132,8 @@ def _fit(case: Case, model: Baseline, split: Split, clock: TrainingClock) -> Cur
         validation_losses=(predictions.loss,),
         validation_accuracies=(predictions.accuracy,),
         validation_seconds=time.perf_counter() - before,
+        paused_seconds=clock.standstill_seconds - stood_still,
+        others_cpu_share=(others,),
     )
 
 
@@ -158,6 +160,8 @@ def _finish(case: Case, dataset: Dataset, provenance: Provenance, split: Split, 
         peak_host_bytes=peak_host_bytes(),
         peak_device_bytes=peak_device_bytes(case.torch_device),
         resumed=curves.resumed,
+        paused_seconds=curves.paused_seconds,
+        others_cpu_share=curves.others_cpu_share,
     )
     info = describe(case.model, dataset.task, trained.model)
     return _record(case, dataset, provenance, {"status": "finished", "result": result, "model_info": info})

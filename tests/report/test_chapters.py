@@ -66,6 +66,37 @@ def test_the_older_release_of_the_data_gives_a_note() -> None:
     assert any("older draw" in note.text for note in notes)
 
 
+def test_what_disturbed_the_minutes_is_noted() -> None:
+    record = make_training()
+    assert record.result is not None
+    disturbances = {
+        "others_cpu_share": (0.01, None, 0.48, *[0.0] * 6, 0.06),
+        "paused_seconds": 20.4,
+        "resumed": 1,
+    }
+    disturbed = record.model_copy(update={"result": record.result.model_copy(update=disturbances)})
+
+    notes = front.list_notes(context_of([disturbed, make_training("resnet18")]))
+
+    texts = [note.text.replace("\N{NO-BREAK SPACE}", " ") for note in notes]
+    assert any(
+        "used up to 48 % of the CPUs (FashionCNN, seed 0), and over 5 % in 2 epochs of 1 of 2 trainings" in text
+        for text in texts
+    )
+    assert any("1 of 2 trainings stood still for 20 seconds in all" in text for text in texts)
+    assert any("1 of 2 trainings were interrupted and resumed" in text for text in texts)
+
+
+def test_a_quiet_undisturbed_training_has_no_note_on_its_minutes() -> None:
+    record = make_training()
+    assert record.result is not None
+    quiet = record.result.model_copy(update={"others_cpu_share": (0.04, None, 0.0)})
+
+    notes = front.list_notes(context_of([record.model_copy(update={"result": quiet})]))
+
+    assert not any("processes" in note.text for note in notes)
+
+
 def test_models_that_share_no_seed_are_shown_without_a_verdict() -> None:
     records = [make_training("fashioncnn", seed=0), make_training("resnet18", seed=1)]
 

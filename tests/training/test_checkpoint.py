@@ -1,7 +1,8 @@
 """A training that was stopped anywhere goes on to the same bits; a damaged checkpoint is passed over."""
 
 import io
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,11 +12,12 @@ from cases import CPU
 from torch import Tensor, nn
 
 from fashionbench.data.dataset import Split, Task
-from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step
+from fashionbench.execution.step import StepOptions, TrainingStep, iterate_batches, prepare_step
 from fashionbench.models.registry import build_model
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution
 from fashionbench.training import checkpoint as checkpoint_module
+from fashionbench.training import loop
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State, Stopped, remove_checkpoints
 from fashionbench.training.clock import TrainingClock
@@ -119,6 +121,45 @@ def test_the_clock_is_the_sum_of_what_was_kept(tmp_path: Path) -> None:
     assert sum(curves.epoch_seconds) >= before() * 0.9
     assert len(curves.epoch_seconds) == 3
     assert min(curves.epoch_seconds) > 0
+
+
+def test_a_pause_and_a_busy_machine_are_remembered_by_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "case.pt"
+    clock = TrainingClock()
+
+    def stand_still(_: Tick) -> None:
+        clock.standstill_seconds += 7.0
+
+    with pytest.raises(Stopped):
+        run(network(), keeper(path, StopAt(8)), clock=clock, watch=stand_still)
+    curves = run(network(), keeper(path))
+
+    assert curves.resumed == 1
+    assert curves.paused_seconds == pytest.approx(7.0, abs=1.0)
+    assert len(curves.others_cpu_share) == 3
+
+
+@pytest.mark.parametrize("execution", ["fast", "plain"])
+def test_batches_that_a_resumed_training_passes_over_are_off_the_clock(
+    tmp_path: Path, execution: Execution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clock, readings = tmp_path / "case.pt", TrainingClock(), list[float]()
+    with pytest.raises(Stopped):
+        run(network(execution), keeper(path, StopAt(6)))
+
+    def passing_over(
+        images: Tensor, labels: Tensor, size: int, generator: torch.Generator, executed: Execution, start: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        before = clock()
+        time.sleep(0.01)
+        readings.append(clock() - before)
+        yield from iterate_batches(images, labels, size, generator, executed, start)
+
+    monkeypatch.setattr(loop, "iterate_batches", passing_over)
+    run(network(execution), keeper(path), clock=clock)
+
+    assert readings[0] == 0
+    assert min(readings[1:]) > 0
 
 
 def test_a_checkpoint_is_saved_when_its_time_has_come(tmp_path: Path) -> None:

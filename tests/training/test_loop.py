@@ -1,6 +1,9 @@
 """The loop learns, repeats itself bit by bit, and the clock runs for nothing else."""
 
 import math
+import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import get_args
@@ -15,6 +18,7 @@ from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import iterate_batches, scale_pixels
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution, Precision
+from fashionbench.training import clock as clock_module
 from fashionbench.training import loop
 from fashionbench.training.case import Case
 from fashionbench.training.clock import TrainingClock
@@ -85,6 +89,44 @@ def test_clock_keeps_its_seconds_when_the_block_fails() -> None:
         raise ValueError("broken")
 
     assert clock() >= 0.01
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+def test_clock_leaves_out_what_its_process_was_stopped_for() -> None:
+    script = (
+        "import time\n"
+        "from fashionbench.training.clock import TrainingClock\n"
+        "clock = TrainingClock()\n"
+        "with clock.running():\n"
+        "    print(flush=True)\n"
+        "    while clock() < 1: pass\n"
+        "print(clock(), clock.standstill_seconds, time.perf_counter())\n"
+    )
+    began = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(2.5)
+        process.send_signal(signal.SIGCONT)
+        seconds, standstill, _ = map(float, process.stdout.readline().split())
+
+    assert 1 <= seconds < 2.5
+    assert 2 < standstill < time.perf_counter() - began
+
+
+def test_clock_counts_code_that_keeps_pythons_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "LEAST_PAUSE_SECONDS", 0.2)
+    clock = TrainingClock()
+
+    with clock.running():
+        began = time.perf_counter()
+        sum(range(50_000_000))
+        passed = time.perf_counter() - began
+
+    assert passed > 0.2
+    assert clock.standstill_seconds == 0
+    assert clock() >= passed
 
 
 @pytest.mark.parametrize("execution", get_args(Execution))
@@ -158,6 +200,28 @@ def test_validation_is_off_the_clock_and_timed_apart() -> None:
     assert readings == [0.0, 0.0, 0.0]
     assert curves.validation_seconds >= 0.03
     assert len(curves.validation_losses) == len(curves.validation_accuracies) == 3
+
+
+class Shares:
+    """Stands for the load of a machine on which others are busy in some epochs."""
+
+    def __init__(self, *shares: float | None) -> None:
+        self.left = [*shares]
+
+    def share(self) -> float | None:
+        return self.left.pop(0)
+
+
+def test_others_use_of_the_cpus_is_kept_for_each_epoch_and_told_once() -> None:
+    told: list[str] = []
+    case = Case(model="toy", device=CPU, recipe=RECIPE, seed=0)
+    supervision = Supervision(warn=told.append, load=Shares(None, 0.06, 0.5))  # type: ignore[arg-type]
+
+    curves = train(case, case.prepare(toy_network(), TASK), toy_split(), supervision)
+
+    assert curves.others_cpu_share == (None, 0.06, 0.5)
+    (line,) = told
+    assert line.startswith("toy-cpu-0, epoch 2: other processes used 6% of the CPUs, so its training time is too long")
 
 
 def test_watchers_hear_of_each_epoch_with_its_validation() -> None:
