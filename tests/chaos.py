@@ -97,7 +97,7 @@ def main() -> None:
                 now = set(find_finished(broken / "records", print))
                 lost += len(finished - now)
                 finished |= now
-                print(f"kill {kills}/{options.kills}, round {rounds}: {len(finished)} cases finished", flush=True)  # noqa: T201
+                print(f"kill {kills}/{options.kills}, round {rounds}: {len(finished)} cases finished", flush=True)
             finish(script, broken)
             records = find_finished(broken / "records", print)
             different += sum(outcome(records[identity]) != value for identity, value in expected.items())
@@ -114,7 +114,7 @@ def main() -> None:
         "left_behind": left_behind,
     }
     write_atomically(REPORT, json.dumps(figures, indent=2).encode() + b"\n")
-    print(json.dumps(figures, indent=2))  # noqa: T201 - the outcome
+    print(json.dumps(figures, indent=2))
     if lost or different or left_behind or len(expected) != 2:
         raise SystemExit(1)
 

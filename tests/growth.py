@@ -92,7 +92,7 @@ def measure_one(what: str, options: dict[str, Any]) -> None:
     made: dict[str, Callable[..., float]] = {"seeds": run_seeds, "records": report}
     seconds = made.get(what, train)(**options)
     peak = int(Path("/proc/self/status").read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) * 1024
-    print(json.dumps([seconds, peak]))  # noqa: T201 - for the process that asked
+    print(json.dumps([seconds, peak]))
 
 
 def ask(what: str, options: Mapping[str, Any]) -> tuple[float, int]:
@@ -126,7 +126,7 @@ def main() -> None:
             for amount, measured in found.items()
         }
         cells = [f"{n:,}: {seconds:.1f} s, {peak / 2**20:,.0f} MiB" for n, (seconds, peak) in figures[title].items()]
-        print(f"| {title} | {' | '.join(cells)} |", flush=True)  # noqa: T201 - the outcome
+        print(f"| {title} | {' | '.join(cells)} |", flush=True)
     write_atomically(REPORT, json.dumps(figures, indent=2).encode() + b"\n")
 
 

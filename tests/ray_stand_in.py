@@ -83,7 +83,7 @@ class StandIn:
             for name, cpus, gpus in self.described
         ]
 
-    def remote(self, *, scheduling_strategy: str, **options: Any) -> Callable[[Callable[..., Any]], SimpleNamespace]:  # noqa: ANN401 - as Ray takes them
+    def remote(self, *, scheduling_strategy: str, **options: Any) -> Callable[[Callable[..., Any]], SimpleNamespace]:
         def bind(function: Callable[..., Any]) -> SimpleNamespace:
             return SimpleNamespace(
                 remote=lambda *args, **kwargs: self._run(scheduling_strategy, options, function, args, kwargs)

@@ -59,7 +59,7 @@ class Parser:
     def getgroup(self, _: str) -> "Parser":
         return self
 
-    def addoption(self, flag: str, **how: Any) -> None:  # noqa: ANN401 - as pytest has it
+    def addoption(self, flag: str, **how: Any) -> None:
         self.added[flag] = how
 
 

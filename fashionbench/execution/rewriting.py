@@ -133,7 +133,7 @@ def fold_batch_norm(model: nn.Module, flow: Dataflow) -> nn.Module:
         return model
     try:
         folded: nn.Module = fuse(model)
-    except Exception:  # noqa: BLE001 - whatever a model's own code raises when it is traced with symbols
+    except Exception:
         return model
     return folded
 

@@ -71,6 +71,6 @@ def trace(network: nn.Module) -> Dataflow | None:
     for training in (True, False):
         try:
             graphs.append(Tracer().trace(copy.deepcopy(network).train(training)))
-        except Exception:  # noqa: BLE001 - whatever a network's own code raises when it meets symbols
+        except Exception:
             return None
     return Dataflow(graphs, network)

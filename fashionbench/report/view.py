@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from fashionbench.report.figures.style import ModelStyle
 
@@ -25,6 +25,10 @@ __all__ = [
     "VerdictCard",
     "View",
 ]
+
+
+SHORT_TABLE_ROWS: Final = 16
+"""About a third of an A4 page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ class Table:
     @property
     def is_short(self) -> bool:
         """Whether the table is kept on one sheet of the PDF."""
-        return len(self.rows) <= 16  # noqa: PLR2004 - about a third of an A4 page
+        return len(self.rows) <= SHORT_TABLE_ROWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,14 +15,16 @@ from fashionbench.training.loop import Tick
 __all__ = ["Display", "format_duration"]
 
 SECONDS_BETWEEN_LINES: Final = 30.0
+TWO_DIGITS: Final = 100
+"""Seconds or minutes below this are shown as such."""
 
 
 def format_duration(seconds: float) -> str:
     """Return a duration for people: ``45 s``, ``12 min``, ``3 h 05 min``."""
-    if seconds < 99.5:  # noqa: PLR2004 - under 100 seconds when rounded
+    if round(seconds) < TWO_DIGITS:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"  # noqa: PLR2004 - two digits
+    return f"{minutes} min" if minutes < TWO_DIGITS else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Display:

@@ -71,7 +71,7 @@ def test_nothing_overflows_and_nothing_is_logged_or_requested(browser: Chrome, s
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing(browser: Chrome, study: Path, dark: bool) -> None:  # noqa: FBT001 - a parameter
+def test_axe_finds_nothing(browser: Chrome, study: Path, dark: bool) -> None:
     load(browser, study, dark=dark)
     browser.execute_cdp_cmd("Runtime.evaluate", {"expression": AXE})
 

@@ -41,7 +41,7 @@ def test_a_normed_convolution_has_the_outputs_gradients_and_statistics_of_its_la
     stride: tuple[int, int],
     padding: tuple[int, int],
     dilation: tuple[int, int],
-    bias: bool,  # noqa: FBT001 - drawn
+    bias: bool,
     momentum: float,
 ) -> None:
     torch.manual_seed(0)
@@ -134,7 +134,7 @@ def test_a_norm_kept_in_evaluation_stays_in_it() -> None:
 
 
 @pytest.mark.parametrize("few_taps", [True, False])
-def test_a_single_image_meets_torchs_own_norm(few_taps: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_single_image_meets_torchs_own_norm(few_taps: bool) -> None:
     plain, normed = pair(nn.Conv2d(1, 4, 3))
     fast = rewrite(nn.Sequential(normed) if few_taps else plain, (1, 3, 3))
 

@@ -349,7 +349,7 @@ def test_a_card_without_a_price_gives_the_reason(gain: float, seconds: float, re
 def test_the_study_is_introduced_where_its_recipe_or_its_models_are_used(
     big: str,
     recipe: str,
-    introduced: bool,  # noqa: FBT001 - a parameter
+    introduced: bool,
 ) -> None:
     records = [make_training("fashioncnn", recipe=RECIPES[recipe]), make_training(big, recipe=RECIPES[recipe])]
     larger = records[0].model_info.model_copy(update={"parameters": 10**7}) if records[0].model_info else None

@@ -16,7 +16,7 @@ def test_missing_pango_is_told_with_the_command_that_brings_it(
 ) -> None:
     real_import = builtins.__import__
 
-    def without_pango(name: str, *rest: Any) -> object:  # noqa: ANN401 - passed through
+    def without_pango(name: str, *rest: Any) -> object:
         if name == "weasyprint":
             raise OSError("cannot load library 'libpango-1.0-0'\nAdditionally, ctypes failed")
         return real_import(name, *rest)

@@ -110,7 +110,7 @@ def _png(pixels: NDArray[np.generic]) -> str:
     """Return an image, (channels, height, width), as a PNG data URI."""
     buffer = BytesIO()
     planes = np.moveaxis(np.asarray(pixels, dtype=np.uint8), 0, -1)
-    shown = planes if planes.shape[-1] == 3 else planes[..., 0]  # noqa: PLR2004 - red, green, blue
+    shown = planes[..., 0] if planes.shape[-1] == 1 else planes
     image.imsave(buffer, shown, format="png", cmap="gray", vmin=0, vmax=255, pil_kwargs={"pnginfo": None})
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
