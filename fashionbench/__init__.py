@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from fashionbench.judging.verdict import Verdict, decide
-    from fashionbench.records.store import read_records
+    from fashionbench.records.reading import read_records
 
 __all__ = ["Verdict", "decide", "read_records"]
 
@@ -17,7 +17,7 @@ _MODULES: Final = MappingProxyType(
     {
         "Verdict": "fashionbench.judging.verdict",
         "decide": "fashionbench.judging.verdict",
-        "read_records": "fashionbench.records.store",
+        "read_records": "fashionbench.records.reading",
     }
 )
 

@@ -158,12 +158,14 @@ def compare(
     from fashionbench.judging.comparison import failed_conditions
     from fashionbench.judging.rule import Thresholds
     from fashionbench.records.files import write_atomically
-    from fashionbench.records.store import read_records
+    from fashionbench.records.reading import read_records
     from fashionbench.report.comparison import compare_view
     from fashionbench.report.render import render_html
 
     gate, out = options.FAIL_IF.read(given), options.COMPARE_OUT.read(given)
-    found = compare_runs(read_records([old]), read_records([new]), Thresholds.read(given))
+    everything = options.ALL.read(given)
+    before, after = (read_records([path], all_runs=everything, announce=typer.echo) for path in (old, new))
+    found = compare_runs(before, after, Thresholds.read(given))
     broken = failed_conditions(found, gate) if gate else ()
     view = compare_view(found, broken)
     console = Console()
@@ -196,12 +198,12 @@ def report(
     """Write one report of the records of one or more runs. This does not need torch."""
     from fashionbench.judging.rule import Thresholds
     from fashionbench.records.files import check_output
-    from fashionbench.records.store import read_records
+    from fashionbench.records.reading import read_records
     from fashionbench.report.page import write_report
     from fashionbench.report.render import check_pango
 
     out, formats, thresholds = options.OUT.read(given), options.FORMAT.read(given), Thresholds.read(given)
-    found = read_records(records)
+    found = read_records(records, all_runs=options.ALL.read(given), announce=typer.echo)
     if "pdf" in formats:
         check_pango()
     check_output(out)

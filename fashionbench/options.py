@@ -16,6 +16,7 @@ from fashionbench.catalogue import CATALOGUE, DATASETS, STUDY_MODELS
 
 __all__ = [
     "ADDRESS",
+    "ALL",
     "CLUSTER_OPTIONS",
     "COMPARE_OPTIONS",
     "COMPARE_OUT",
@@ -265,6 +266,14 @@ COMPARE_OUT: Final = Option(
     unset="no file",
     parse=parsing.optional(Path),
 )
+ALL: Final = Option(
+    name="all",
+    group="Files",
+    help="read the records of all runs in a folder, not only those of its last run",
+    unset="no",
+    is_flag=True,
+    parse=bool,
+)
 PEAK: Final = Option(
     name="peak",
     group="Run",
@@ -284,9 +293,9 @@ RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
 CLUSTER_OPTIONS: Final[tuple[Option[Any], ...]] = (ENGINE, ADDRESS)
 """Of ``fashionbench run`` only."""
 
-REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, FORMAT, OUT)
+REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, ALL, FORMAT, OUT)
 
-COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, COMPARE_OUT)
+COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, COMPARE_OUT)
 
 DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, DATA)
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from fashionbench.records.files import UNFINISHED_SUFFIX, write_atomically
+from fashionbench.records.reading import find_finished
 from fashionbench.records.record import TrainingRecord
-from fashionbench.records.store import find_finished
 
 RUN = """
 import fashionbench.running.engine

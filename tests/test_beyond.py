@@ -11,8 +11,8 @@ from commands import call
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from fashionbench.records.reading import read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.records.store import read_records
 
 NETS = """
 from torch import nn

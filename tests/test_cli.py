@@ -21,8 +21,9 @@ from synthetic import make_study, make_training
 
 from fashionbench.data.fashion_mnist import OLDER_LABELS
 from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
+from fashionbench.records.reading import read_records
 from fashionbench.records.record import TrainingRecord
-from fashionbench.records.store import read_records, write_record
+from fashionbench.records.store import write_record
 from fashionbench.running import session as run_module
 
 WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
@@ -75,7 +76,7 @@ def finished(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> F
 def test_a_run_measures_and_reports_and_its_records_report_again(finished: Finished, tmp_path: Path) -> None:
     assert call("report", finished.out / "records", "--out", tmp_path, "--margin", "2") == 0
 
-    assert sorted(path.name for path in finished.out.iterdir()) == ["records", *WRITTEN]
+    assert sorted(path.name for path in finished.out.iterdir()) == sorted(["records", "run.json", *WRITTEN])
     assert all(f"Wrote {finished.out / name}" in finished.said for name in WRITTEN)
     assert "Device: cpu, " in finished.said
     assert "Expected: about " in finished.said

@@ -21,7 +21,8 @@ from fashionbench.data.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_
 from fashionbench.devices.runtime import peak_host_bytes, reset_peaks
 from fashionbench.errors import FashionBenchError
 from fashionbench.recipe import load_recipe
-from fashionbench.records.store import benchmark_section, read_records, seal, write_record
+from fashionbench.records.reading import read_records
+from fashionbench.records.store import benchmark_section, seal, write_record
 
 IMAGES = encode_idx(np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28))
 CSV = (CSV_HEADER + "\n" + "\n".join(",".join(["7", *["255"] * 784]) for _ in range(2))).encode()

@@ -16,6 +16,7 @@ __all__ = [
     "DataInfo",
     "Environment",
     "Execution",
+    "Identity",
     "InferenceRecord",
     "InferenceResult",
     "Mistake",
@@ -263,6 +264,8 @@ class InferenceRecord(_MeasuredCase):
     """The forward pass of one model on one device at one batch size."""
 
     kind: Literal["inference"] = "inference"
+    identity: Identity | None = None
+    """SHA-256 of everything that decides the times, the data included; None in records from before 0.2."""
     batch_size: NonNegativeInt
     result: InferenceResult | None
 

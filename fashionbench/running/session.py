@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -22,8 +22,10 @@ from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import SetupError
 from fashionbench.execution.peak import measure_peak
 from fashionbench.records.files import check_output, lock_folder
+from fashionbench.records.manifest import Manifest, write_manifest
+from fashionbench.records.reading import find_finished
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
-from fashionbench.records.store import find_finished, write_record
+from fashionbench.records.store import write_record
 from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
@@ -31,11 +33,11 @@ from fashionbench.running.plan import Plan, require_same_looks
 from fashionbench.running.preflight import check_fit, estimate_seconds
 from fashionbench.running.process import call_in_process
 from fashionbench.running.progress import Display, format_duration
-from fashionbench.training.case import Case
+from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
-from fashionbench.training.identity import Provenance, code_digest, identify, model_digest
-from fashionbench.training.inference import InferenceCase, measure_inference, record_inference_failure
-from fashionbench.training.measure import record_absence
+from fashionbench.training.identity import Provenance, code_digest, identify, identify_inference, model_digest
+from fashionbench.training.inference import measure_inference, record_inference_failure
+from fashionbench.training.measure import now, record_absence
 
 __all__ = [
     "Run",
@@ -87,13 +89,24 @@ class Run:
 
     def provenance(self, case: Case) -> Provenance:
         """Return what is known of a case before it is measured."""
+        return replace(self._provenance(self.identity(case), case.model, case.device), looks=self.plan.looks)
+
+    def inference(self, model: str, device: Device, batch_size: int) -> tuple[InferenceCase, Provenance]:
+        """Return a forward pass to be timed, and what is known of it before it is measured."""
+        execution, precision = self.plan.execution, self.plan.precision
+        case = InferenceCase(
+            model=model, device=device, batch_size=batch_size, execution=execution, precision=precision
+        )
+        identity = identify_inference(case, self.model_digests[model], self.dataset)
+        return case, self._provenance(identity, model, device)
+
+    def _provenance(self, identity: str, model: str, device: Device) -> Provenance:
         return Provenance(
-            identity=self.identity(case),
-            environment=self.environments[case.device],
+            identity=identity,
+            environment=self.environments[device],
             code_sha256=code_digest(),
-            model_sha256=self.model_digests[case.model],
-            peak=self.peaks.get(case.device),
-            looks=self.plan.looks,
+            model_sha256=self.model_digests[model],
+            peak=self.peaks.get(device),
         )
 
 
@@ -121,7 +134,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
         plan: What to measure.
         cases: The cases of the plan that were picked.
         data: Folder of the data set; None finds or fetches it.
-        out: Folder for records and report.
+        out: Folder for records, manifest and report.
         command: What was typed, for the records.
         environ: The environment variables.
         console: Where to say it.
@@ -180,6 +193,10 @@ def open_run(  # noqa: PLR0913 - the options of a run
             environments={device: _environment(device, command, cluster) for device in plan.devices},
             cluster=cluster,
         )
+        timings = tuple(run.inference(*each)[1].identity for each in plan.inferences())
+        trainings = tuple(map(run.identity, cases))
+        asked = run.environments[plan.devices[0]].command
+        write_manifest(out, Manifest(command=asked, started=now(), trainings=trainings, inferences=timings))
         for case in cases:
             if case.device.absence:
                 keep_record(run, record_absence(case, dataset, run.provenance(case)))
@@ -238,19 +255,11 @@ def measure_peak_of(run: Run, device: Device) -> None:
 def run_inference(run: Run, model: str, device: Device, batch_size: int) -> InferenceRecord:
     """Time a model's forward pass in a process of its own, keep its record in the run and as a file, and return it."""
     measure_peak_of(run, device)
-    case = InferenceCase(
-        model=model,
-        device=device,
-        batch_size=batch_size,
-        execution=run.plan.execution,
-        precision=run.plan.precision,
-        environment=run.environments[device],
-        peak=run.peaks[device],
-    )
+    case, provenance = run.inference(model, device, batch_size)
     try:
-        record = _call(run.cluster, device, measure_inference, case, run.dataset)
+        record = _call(run.cluster, device, measure_inference, case, run.dataset, provenance)
     except BrokenExecutor as error:
-        record = record_inference_failure(case, f"its process was ended ({error})")
+        record = record_inference_failure(case, provenance, f"its process was ended ({error})")
     result = record.result
     run.display.say(
         f"{model} on {run.display.names[device]}, batch {batch_size}: "
@@ -269,8 +278,7 @@ def _expect(
     plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None], cluster: Cluster | None
 ) -> list[tuple[Case, float]]:
     """Estimate each model on each device once; one that fails is named here, and will be recorded as failed."""
-    names = name_devices(plan.devices)
-    known: dict[tuple[str, Device], float] = {}
+    names, known = name_devices(plan.devices), dict[tuple[str, Device], float]()
     for case in cases:
         if not case.device.absence and (case.model, case.device) not in known:
             try:

@@ -11,7 +11,7 @@ from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution, Precision
 
-__all__ = ["Case"]
+__all__ = ["Case", "InferenceCase"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +52,14 @@ class Case:
         )
         rate = self.recipe.learning_rate
         return prepare_step(model, task, device=self.torch_device, learning_rate=rate, options=options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceCase:
+    """A forward pass to be timed."""
+
+    model: str
+    device: Device
+    batch_size: int
+    execution: Execution
+    precision: Precision

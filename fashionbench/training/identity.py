@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,12 +11,21 @@ from typing import Final
 import torch
 
 from fashionbench.data.dataset import Dataset
+from fashionbench.devices.device import Device
 from fashionbench.errors import CaseFailedError
 from fashionbench.models.registry import source_of
 from fashionbench.records.record import Environment, Peak
-from fashionbench.training.case import Case
+from fashionbench.training.case import Case, InferenceCase
 
-__all__ = ["MEASURING", "Provenance", "code_digest", "identify", "model_digest", "require_same_model"]
+__all__ = [
+    "MEASURING",
+    "Provenance",
+    "code_digest",
+    "identify",
+    "identify_inference",
+    "model_digest",
+    "require_same_model",
+]
 
 PACKAGE: Final = Path(__file__).parents[1]
 MEASURING: Final = ("recipe.py", "data", "devices", "execution", "models", "training")
@@ -42,16 +52,40 @@ def identify(case: Case, dataset: Dataset) -> str:
     """
     facts = {
         "model": (case.model, model_digest(case.model)),
-        "device": (case.device.word, case.device.name, case.device.host),
         "recipe": case.recipe.model_dump(mode="json"),
         "seed": case.seed,
         "data": dict(dataset.digests),
         "execution": case.execution,
         "precision": case.precision,
-        "threads": case.device.threads,
+        **_place(case.device),
+    }
+    return _digest(facts)
+
+
+def identify_inference(case: InferenceCase, model_sha256: str, dataset: Dataset) -> str:
+    """Return the SHA-256 of all that decides the times of a forward pass, as ``identify`` does for a training."""
+    facts = {
+        "model": (case.model, model_sha256),
+        "batch_size": case.batch_size,
+        "data": dict(dataset.digests),
+        "execution": case.execution,
+        "precision": case.precision,
+        **_place(case.device),
+    }
+    return _digest(facts)
+
+
+def _place(device: Device) -> dict[str, object]:
+    """Return where a case is measured, and with which software."""
+    return {
+        "device": (device.word, device.name, device.host),
+        "threads": device.threads,
         "torch": torch.__version__,
         "code": code_digest(),
     }
+
+
+def _digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

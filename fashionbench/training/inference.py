@@ -2,13 +2,11 @@
 
 import timeit
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.device import Device
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import synchronize
 from fashionbench.execution.fast import keep_memory, speed_up_inference
@@ -16,10 +14,12 @@ from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model
-from fashionbench.records.record import Environment, Execution, InferenceRecord, InferenceResult, Peak, Precision
+from fashionbench.records.record import InferenceRecord, InferenceResult
+from fashionbench.training.case import InferenceCase
+from fashionbench.training.identity import Provenance
 from fashionbench.training.measure import now
 
-__all__ = ["BATCH_SIZES", "InferenceCase", "measure_inference", "record_inference_failure"]
+__all__ = ["BATCH_SIZES", "measure_inference", "record_inference_failure"]
 
 BATCH_SIZES: Final = (1, 256)
 """Inference is timed for latency at the first and for throughput at the second."""
@@ -29,20 +29,7 @@ MOST_ROUNDS: Final = 10_000
 BASELINE_IMAGES: Final = 6_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InferenceCase:
-    """A forward pass to be timed, and what is known of it before."""
-
-    model: str
-    device: Device
-    batch_size: int
-    execution: Execution
-    precision: Precision
-    environment: Environment
-    peak: Peak | None
-
-
-def measure_inference(case: InferenceCase, dataset: Dataset) -> InferenceRecord:
+def measure_inference(case: InferenceCase, dataset: Dataset, provenance: Provenance) -> InferenceRecord:
     """Time the forward pass over one batch of test images, uint8 on the device to logits, with untrained weights.
 
     A classical baseline is fitted to 6,000 training images before. Where there are fewer test images than the batch
@@ -71,17 +58,17 @@ def measure_inference(case: InferenceCase, dataset: Dataset) -> InferenceRecord:
         rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
         seconds = timeit.repeat(forward, number=1, repeat=rounds)
     except (MemoryError, RuntimeError) as error:
-        return record_inference_failure(case, str(error).partition("\n")[0] or type(error).__name__)
+        return record_inference_failure(case, provenance, str(error).partition("\n")[0] or type(error).__name__)
     result = InferenceResult(seconds=tuple(seconds))
-    return _record(case, {"status": "finished", "result": result, "model_info": info})
+    return _record(case, provenance, {"status": "finished", "result": result, "model_info": info})
 
 
-def record_inference_failure(case: InferenceCase, reason: str) -> InferenceRecord:
+def record_inference_failure(case: InferenceCase, provenance: Provenance, reason: str) -> InferenceRecord:
     """Return the record of a forward pass that gave no result."""
-    return _record(case, {"status": "failed", "reason": reason, "result": None, "model_info": None})
+    return _record(case, provenance, {"status": "failed", "reason": reason, "result": None, "model_info": None})
 
 
-def _record(case: InferenceCase, outcome: Mapping[str, Any]) -> InferenceRecord:
+def _record(case: InferenceCase, provenance: Provenance, outcome: Mapping[str, Any]) -> InferenceRecord:
     fields = {
         "model": case.model,
         "device": case.device.word,
@@ -89,8 +76,11 @@ def _record(case: InferenceCase, outcome: Mapping[str, Any]) -> InferenceRecord:
         "execution": case.execution,
         "precision": case.precision,
         "measured_at": now(),
-        "environment": case.environment,
-        "peak": case.peak,
+        "environment": provenance.environment,
+        "peak": provenance.peak,
+        "code_sha256": provenance.code_sha256,
+        "model_sha256": provenance.model_sha256,
+        "identity": provenance.identity,
         "batch_size": case.batch_size,
     }
     return InferenceRecord.model_validate({**fields, **outcome})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fashionbench.records.store import read_records
+from fashionbench.records.reading import read_records
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,15 +12,9 @@ import pytest
 from synthetic import make_inference, make_training
 
 from fashionbench.errors import InputError, SetupError
+from fashionbench.records.reading import MAX_JSON_BYTES, find_finished, read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.records.store import (
-    MAX_JSON_BYTES,
-    benchmark_section,
-    find_finished,
-    read_records,
-    seal,
-    write_record,
-)
+from fashionbench.records.store import benchmark_section, seal, write_record
 
 
 def benchmark_json(*records: TrainingRecord) -> dict[str, Any]:
@@ -221,3 +215,25 @@ except SetupError as error:
     assert "cannot be written (File too large). Expected free disk space" in ended.stdout, ended.stderr
     assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["training-fashioncnn-cpu-seed1"]
     assert len(read_records([tmp_path])) == 1
+
+
+def test_timings_of_different_data_do_not_replace_each_other(tmp_path: Path) -> None:
+    one, other = (make_inference().model_copy(update={"identity": digit * 64}) for digit in "12")
+
+    paths = {write_record(tmp_path, each) for each in (one, one, other)}
+
+    assert len(paths) == len(read_records([tmp_path])) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_or_folder_among_the_records_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    write_record(tmp_path, make_training())
+    os.mkfifo(tmp_path / "z.json")
+
+    with pytest.raises(InputError, match=r"z\.json is not a regular file\. Expected .*\. Remove it from the folder"):
+        read_records([tmp_path])
+
+    (tmp_path / "z.json").unlink()
+    (tmp_path / "z.json").mkdir()
+    with pytest.raises(InputError, match=r"z\.json cannot be read \(Is a directory\)"):
+        read_records([tmp_path])

@@ -15,8 +15,8 @@ from commands import call
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import list_devices
 from fashionbench.recipe import Recipe
+from fashionbench.records.reading import read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.records.store import read_records
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node
 from fashionbench.running.process import Job

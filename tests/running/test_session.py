@@ -18,8 +18,9 @@ from synthetic import make_environment, make_training
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
+from fashionbench.records.manifest import Manifest
+from fashionbench.records.reading import read_records
 from fashionbench.records.record import Environment, TrainingRecord
-from fashionbench.records.store import read_records
 from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import open_engine, run_inferences, run_trainings
@@ -68,11 +69,29 @@ def test_inference_is_shown_in_images_a_second_and_kept(run: Run, said: io.Strin
     assert read_records([tmp_path / "out" / "records"]) == (record,)
 
 
+def test_a_run_that_opens_writes_which_cases_belong_to_it(
+    opening: Opening, sample_folder: Path, tmp_path: Path
+) -> None:
+    plan = plan_for(sample_folder)
+
+    with opening(plan, plan.cases()) as opened:
+        manifest = Manifest.model_validate_json((tmp_path / "run.json").read_bytes())
+        timings = [opened.inference(*each)[1].identity for each in plan.inferences()]
+        other_data = replace(opened, dataset=replace(opened.dataset, digests={"x": "1"}))
+        other_timing = other_data.inference(*plan.inferences()[0])[1].identity
+
+    assert manifest.trainings == tuple(opened.identity(case) for case in plan.cases())
+    assert manifest.inferences == tuple(timings)
+    assert len({*timings, other_timing}) == len(plan.inferences()) + 1
+
+
 def test_inference_that_kills_its_process_is_kept_as_failed(
     run: Run, said: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(tmp_path, "fatal_net.py").write_text(FATAL)
     monkeypatch.syspath_prepend(tmp_path)
+
+    run = replace(run, model_digests={**run.model_digests, "fatal_net:make": "1" * 64})
 
     record = run_inference(run, "fatal_net:make", run.plan.devices[0], 4)
 

@@ -6,7 +6,11 @@ from synthetic import make_environment
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
-from fashionbench.training.inference import FEWEST_ROUNDS, InferenceCase, measure_inference
+from fashionbench.training.case import InferenceCase
+from fashionbench.training.identity import Provenance
+from fashionbench.training.inference import FEWEST_ROUNDS, measure_inference
+
+PROVENANCE = Provenance(identity="1" * 64, environment=make_environment(), code_sha256="2" * 64, model_sha256="3" * 64)
 
 
 def case_of(batch_size: int = 1, device: Device = CPU, model: str = "fashioncnn") -> InferenceCase:
@@ -16,24 +20,23 @@ def case_of(batch_size: int = 1, device: Device = CPU, model: str = "fashioncnn"
         batch_size=batch_size,
         execution="fast",
         precision="fp32",
-        environment=make_environment(),
-        peak=None,
     )
 
 
 @pytest.mark.parametrize(("batch_size", "model"), [(1, "fashioncnn"), (256, "fashioncnn"), (4, "dummy")])
 def test_inference_times_rounds_and_keeps_them(sample: Dataset, batch_size: int, model: str) -> None:
-    record = measure_inference(case_of(batch_size, model=model), sample)
+    record = measure_inference(case_of(batch_size, model=model), sample, PROVENANCE)
 
     assert record.result is not None
     assert len(record.result.seconds) >= FEWEST_ROUNDS
     assert min(record.result.seconds) > 0
     assert record.batch_size == batch_size
     assert record.environment == make_environment()
+    assert (record.identity, record.code_sha256, record.model_sha256) == ("1" * 64, "2" * 64, "3" * 64)
 
 
 def test_inference_that_fails_becomes_a_failed_record(sample: Dataset) -> None:
-    record = measure_inference(case_of(device=Device(word="meta", name="no memory at all")), sample)
+    record = measure_inference(case_of(device=Device(word="meta", name="no memory at all")), sample, PROVENANCE)
 
     assert (record.status, record.result) == ("failed", None)
     assert "meta" in record.reason

@@ -1,0 +1,56 @@
+"""The manifest of a run: which records of an output folder belong to its last run."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from fashionbench.errors import SetupError
+from fashionbench.records.fields import Strict, TupleOf
+from fashionbench.records.files import write_atomically
+from fashionbench.records.record import SCHEMA, Identity
+
+__all__ = ["MANIFEST_NAME", "Manifest", "write_manifest"]
+
+MANIFEST_NAME: Final = "run.json"
+
+MOST_CASES: Final = 1_000_000
+
+Identities = Annotated[TupleOf[Identity], Field(max_length=MOST_CASES)]
+
+
+class Manifest(Strict):
+    """What a run planned when it began."""
+
+    schema_version: Literal[1] = SCHEMA
+    command: Annotated[str, Field(max_length=100_000)]
+    """The command, without absolute paths."""
+    started: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+    """UTC, ISO 8601, to the second."""
+    trainings: Identities
+    """Identities of the planned trainings."""
+    inferences: Identities
+    """Identities of the planned timings of the forward pass."""
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """Return the identities of everything that was planned."""
+        return frozenset(self.trainings + self.inferences)
+
+
+def write_manifest(out: Path, manifest: Manifest) -> None:
+    """Write the manifest of a run into its output folder, in place of the previous run's.
+
+    Raises:
+        SetupError: It cannot be written.
+
+    """
+    path = out / MANIFEST_NAME
+    try:
+        write_atomically(path, manifest.model_dump_json(indent=1).encode() + b"\n")
+    except OSError as error:
+        raise SetupError(
+            f"file {path} cannot be written ({error.strerror})",
+            expected="free disk space and write permission",
+            remedy="free some space, then repeat the command",
+        ) from error
