@@ -14,6 +14,7 @@ import torch
 
 from fashionbench.devices.device import Device, cpu_name
 from fashionbench.devices.runtime import driver_version, run_program
+from fashionbench.records.fields import without_control_characters
 from fashionbench.records.record import Environment
 
 __all__ = ["commit_of_checkout", "describe_environment", "library_versions"]
@@ -40,7 +41,7 @@ def describe_environment(device: Device, command: str) -> Environment:
         versions={"python": platform.python_version()} | library_versions(LIBRARIES),
         commit=commit,
         commit_clean=clean,
-        command=_without_folders(command),
+        command=without_control_characters(_without_folders(command)),
     )
 
 

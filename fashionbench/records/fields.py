@@ -2,23 +2,51 @@
 
 import base64
 import math
+import re
 from typing import Annotated, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, NonNegativeInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
-__all__ = ["Fraction", "Name", "Names", "Packed", "Rate", "Seconds", "Strict", "TupleOf"]
+__all__ = [
+    "Count",
+    "Fraction",
+    "Loss",
+    "Name",
+    "Names",
+    "Packed",
+    "Rate",
+    "Seconds",
+    "Strict",
+    "Text",
+    "TupleOf",
+    "without_control_characters",
+]
 
 MOST_NAMES: Final = 1_000
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+# a terminal obeys these; tabs and line breaks are harmless
+CONTROL_CHARACTERS: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(max_length=100_000, pattern=f"^[^{CONTROL_CHARACTERS}]*$")]
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+
+Count = Annotated[int, Field(ge=0, lt=2**64)]
+
+Loss = Annotated[float, Field(ge=-1, le=1e30, allow_inf_nan=False)]
+
+Rate = Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
+
+Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+
+
+def without_control_characters(text: str) -> str:
+    """Return a text from elsewhere, such as a library's message, as a record's field accepts it."""
+    return re.sub(f"[{CONTROL_CHARACTERS}]", "\N{REPLACEMENT CHARACTER}", text)
 
 
 def _limit_names(given: object) -> object:
@@ -33,7 +61,7 @@ T = TypeVar("T")
 TupleOf = Annotated[tuple[T, ...], Field(strict=False), FailFast()]
 """A tuple, read from a JSON list. Validation stops at the first error: an untrusted file may contain millions."""
 
-Names = Annotated[dict[str, str], BeforeValidator(_limit_names)]
+Names = Annotated[dict[Text, Text], BeforeValidator(_limit_names)]
 
 
 class Strict(BaseModel):
@@ -46,7 +74,7 @@ class Packed(Strict):
     """An array as base64 of its little-endian bytes: compact and exact."""
 
     dtype: Literal["u1", "<u2", "<f4"]
-    shape: TupleOf[NonNegativeInt]
+    shape: Annotated[TupleOf[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=4)]
     data: str
 
     @classmethod

@@ -2,12 +2,22 @@
 
 from typing import Annotated, Final, Literal, Self
 
-import numpy as np
-from pydantic import Field, FiniteFloat, NonNegativeFloat, NonNegativeInt, model_validator
+from pydantic import Field, model_validator
 
+from fashionbench.catalogue import is_baseline
 from fashionbench.options import Execution, Precision
 from fashionbench.recipe import Recipe
-from fashionbench.records.fields import Fraction, Name, Names, Packed, Rate, Seconds, Strict, TupleOf
+from fashionbench.records.fields import Count, Name, Names, Rate, Seconds, Strict, Text, TupleOf
+from fashionbench.records.result import (
+    DISTURBING_SHARE,
+    ClassScore,
+    InferenceResult,
+    Mistake,
+    Scores,
+    SelfCheck,
+    TrainingResult,
+    find_contradiction,
+)
 
 __all__ = [
     "DISTURBING_SHARE",
@@ -31,11 +41,12 @@ __all__ = [
     "TrainingResult",
 ]
 
+MOST_CLASSES: Final = 256
+"""Labels are stored as bytes."""
+
 SCHEMA: Final = 1
 """Version of the record's layout. A file of another version is rejected."""
 
-DISTURBING_SHARE: Final = 0.05
-"""An epoch in which other processes used a larger fraction of the CPUs does not show the model's own time."""
 
 Status = Literal["finished", "failed", "absent"]
 
@@ -45,41 +56,41 @@ Identity = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class Environment(Strict):
     """The hardware and software of a measurement, without the host's name, which is private."""
 
-    system: str
+    system: Text
     """Operating system, release and machine type."""
-    cpu: str
-    physical_cores: NonNegativeInt | None
-    logical_cores: NonNegativeInt
-    memory_bytes: NonNegativeInt
-    accelerator: str | None
+    cpu: Text
+    physical_cores: Count | None
+    logical_cores: Count
+    memory_bytes: Count
+    accelerator: Text | None
     """The accelerator's name as reported by its runtime; None on cpu."""
-    driver: str | None
-    threads: NonNegativeInt
+    driver: Text | None
+    threads: Count
     versions: Names
     """Versions of Python and of each library."""
-    commit: str | None
+    commit: Text | None
     """Commit of the FashionBench checkout; None for an installed wheel."""
     commit_clean: bool | None
     """Whether the checkout had no uncommitted changes; None for an installed wheel."""
-    command: str
+    command: Text
     """The command, without absolute paths."""
 
 
 class DataInfo(Strict):
     """The images of a training and its scoring."""
 
-    name: str
+    name: Text
     """For readers: ``Fashion-MNIST``."""
-    release: str
+    release: Text
     """``current (31 Aug 2017)`` or ``older draw (26 Aug 2017)``, detected from the digests or labels."""
-    source: str
+    source: Text
     """The origin of the files, without absolute paths."""
     digests: Names
     """SHA-256 of each decompressed file."""
-    classes: TupleOf[str]
-    train_images: NonNegativeInt
-    validation_images: NonNegativeInt
-    test_images: NonNegativeInt
+    classes: Annotated[TupleOf[Text], Field(max_length=MOST_CLASSES)]
+    train_images: Count
+    validation_images: Count
+    test_images: Count
     read_seconds: Seconds
     """Off the clock, once per run: fetching, verifying and decoding the files."""
 
@@ -87,20 +98,20 @@ class DataInfo(Strict):
 class ModelInfo(Strict):
     """Size and cost of a model."""
 
-    parameters: NonNegativeInt
-    reachable_parameters: NonNegativeInt
+    parameters: Count
+    reachable_parameters: Count
     """Parameters that are multiplied with data; the others are multiplied with zero padding only."""
-    forward_flops: NonNegativeInt
+    forward_flops: Count
     """Floating-point operations of the forward pass of one image; a multiplication and an addition count as two."""
-    training_flops: NonNegativeInt
+    training_flops: Count
     """The same for the forward and the backward pass."""
-    layers: NonNegativeInt | None = None
+    layers: Count | None = None
     """Number of convolutions and linear layers; None in records from before 0.2."""
-    useful_forward_flops: NonNegativeInt | None = None
+    useful_forward_flops: Count | None = None
     """The operations of the forward pass that are done on data, not on zero padding."""
-    useful_training_flops: NonNegativeInt | None = None
+    useful_training_flops: Count | None = None
     """The same for the forward and the backward pass."""
-    activations: NonNegativeInt | None = None
+    activations: Count | None = None
     """Number of output values of all layers for one image."""
 
 
@@ -113,124 +124,19 @@ class Peak(Strict):
     """Bytes read plus bytes written."""
 
 
-class ClassScore(Strict):
-    """Scores of one class, as scikit-learn's ``precision_recall_fscore_support`` defines them."""
-
-    name: str
-    precision: Fraction
-    recall: Fraction
-    f1: Fraction
-    support: NonNegativeInt
-
-
-class Scores(Strict):
-    """Scores on the test images; fractions in [0, 1]."""
-
-    accuracy: Fraction
-    loss: NonNegativeFloat
-    macro_precision: Fraction
-    macro_recall: Fraction
-    macro_f1: Fraction
-    classes: TupleOf[ClassScore]
-    confusion: TupleOf[TupleOf[NonNegativeInt]]
-    """Images by true class (row) and predicted class (column)."""
-
-
-class Mistake(Strict):
-    """A test image that the model gets wrong with high confidence, stored so that a report needs no data."""
-
-    index: NonNegativeInt
-    """Its index among the test images of this record."""
-    label: NonNegativeInt
-    prediction: NonNegativeInt
-    confidence: Fraction
-    image: Packed
-    """Grey levels or colours, (channels, height, width), u1."""
-
-
-class SelfCheck(Strict):
-    """How a second training of the same case differs: the noise of a measurement."""
-
-    train_seconds: Seconds
-    differing_losses: NonNegativeInt
-    """Number of steps whose training loss differs in any bit."""
-    differing_predictions: NonNegativeInt
-    """Number of test images with different predictions."""
-
-
-class TrainingResult(Strict):
-    """Times, losses, scores and predictions of one training."""
-
-    train_seconds: Seconds
-    """Time on the clock: shuffling, batches, copies, forward, backward, optimizer, schedule, device synchronisation."""
-    epoch_seconds: TupleOf[Seconds]
-    """Time on the clock of each epoch; the sum is ``train_seconds``."""
-    build_seconds: Seconds
-    """Off the clock: building the model and moving it to the device."""
-    warmup_seconds: Seconds
-    """Off the clock: training steps of a discarded copy of the model on random images."""
-    validation_seconds: Seconds
-    """Off the clock: all validations."""
-    test_seconds: Seconds
-    """Off the clock: scoring the test images, once."""
-    step_losses: Packed
-    """Training loss of each step, (epochs * steps,), <f4."""
-    validation_losses: TupleOf[FiniteFloat]
-    validation_accuracies: TupleOf[Fraction]
-    scores: Scores
-    test_labels: Packed
-    """True class of each test image, (test_images,), u1."""
-    test_predictions: Packed
-    """Predicted class of each test image, (test_images,), u1."""
-    test_confidences: Packed
-    """Softmax probability of the predicted class times 65,535, (test_images,), <u2."""
-    mistakes: TupleOf[Mistake]
-    """The most confident mistakes, most confident first."""
-    peak_host_bytes: NonNegativeInt
-    """Peak resident memory of the case's process."""
-    peak_device_bytes: NonNegativeInt | None
-    """Peak memory allocated on the accelerator; None on cpu."""
-    resumed: NonNegativeInt = 0
-    """How often the training continued from a checkpoint; the seconds are those of the steps that were kept."""
-    self_check: SelfCheck | None = None
-    paused_seconds: Seconds = 0.0
-    """Off the clock: how long the process stood still during the training, stopped or suspended."""
-    others_cpu_share: TupleOf[Fraction | None] = ()
-    """Of each epoch, the fraction of the CPUs that other processes used; None where it was too short to tell."""
-
-    def disturbed_epochs(self) -> tuple[int, ...]:
-        """Return the epochs, counted from 1, in which other processes used so much that the time is not reliable."""
-        return tuple(
-            number
-            for number, share in enumerate(self.others_cpu_share, start=1)
-            if share is not None and share > DISTURBING_SHARE
-        )
-
-
-class InferenceResult(Strict):
-    """Times of the forward pass."""
-
-    seconds: Annotated[TupleOf[Seconds], Field(min_length=1)]
-    """Seconds of each round, one batch per round."""
-
-    def median_seconds(self) -> float:
-        """Return the median seconds of a batch."""
-        return float(np.median(self.seconds))
-
-
 class _MeasuredCase(Strict):
     schema_version: Literal[1] = SCHEMA
     model: Name
     device: Name
     """The device word: cpu, cuda, cuda:1, mps, xpu."""
-    device_name: str
+    device_name: Text
     """The product name of the device; empty if the device is absent."""
     execution: Execution
     precision: Precision
     status: Status
-    reason: str = ""
+    reason: Text = ""
     """Why the case has no result; empty if it is finished."""
-    measured_at: str
+    measured_at: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
     """UTC, ISO 8601, to the second."""
     environment: Environment
     model_info: ModelInfo | None
@@ -247,8 +153,8 @@ class TrainingRecord(_MeasuredCase):
     kind: Literal["training"] = "training"
     identity: Identity
     """SHA-256 of everything that decides the numbers. A case is not measured again if this is the same."""
-    seed: NonNegativeInt
-    looks: TupleOf[NonNegativeInt] = ()
+    seed: Count
+    looks: TupleOf[Count] = ()
     """Numbers of seeds at which an interim analysis was planned; empty if the number of seeds was fixed."""
     recipe: Recipe
     data: DataInfo
@@ -257,6 +163,11 @@ class TrainingRecord(_MeasuredCase):
     @model_validator(mode="after")
     def _check_result(self) -> Self:
         _require_result_if_finished(self)
+        if self.result is not None:
+            epochs = 1 if is_baseline(self.model) else self.recipe.epochs_for(self.model)
+            message = find_contradiction(self.result, classes=len(self.data.classes), epochs=epochs)
+            if message is not None:
+                raise ValueError(message)
         return self
 
 
@@ -266,7 +177,7 @@ class InferenceRecord(_MeasuredCase):
     kind: Literal["inference"] = "inference"
     identity: Identity | None = None
     """SHA-256 of everything that decides the times, the data included; None in records from before 0.2."""
-    batch_size: NonNegativeInt
+    batch_size: Count
     result: InferenceResult | None
 
     @model_validator(mode="after")

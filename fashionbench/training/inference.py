@@ -14,6 +14,7 @@ from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model
+from fashionbench.records.fields import without_control_characters
 from fashionbench.records.record import InferenceRecord, InferenceResult
 from fashionbench.training.case import InferenceCase
 from fashionbench.training.identity import Provenance
@@ -65,6 +66,7 @@ def measure_inference(case: InferenceCase, dataset: Dataset, provenance: Provena
 
 def record_inference_failure(case: InferenceCase, provenance: Provenance, reason: str) -> InferenceRecord:
     """Return the record of a forward pass that gave no result."""
+    reason = without_control_characters(reason)
     return _record(case, provenance, {"status": "failed", "reason": reason, "result": None, "model_info": None})
 
 

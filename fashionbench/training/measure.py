@@ -18,7 +18,7 @@ from fashionbench.execution.step import TrainingStep, warm_up
 from fashionbench.models.baselines import Baseline
 from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model, find_builder
-from fashionbench.records.fields import Packed
+from fashionbench.records.fields import Packed, without_control_characters
 from fashionbench.records.record import DataInfo, SelfCheck, TrainingRecord, TrainingResult
 from fashionbench.training.case import Case
 from fashionbench.training.identity import Provenance, require_same_model
@@ -82,7 +82,7 @@ def compare_repeats(record: TrainingRecord, again: TrainingRecord) -> TrainingRe
 
 def record_failure(case: Case, dataset: Dataset, provenance: Provenance, reason: str) -> TrainingRecord:
     """Return the record of a case that gave no result."""
-    return _record(case, dataset, provenance, {"status": "failed", "reason": reason})
+    return _record(case, dataset, provenance, {"status": "failed", "reason": without_control_characters(reason)})
 
 
 def record_absence(case: Case, dataset: Dataset, provenance: Provenance) -> TrainingRecord:
@@ -188,11 +188,11 @@ def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mappi
         "looks": provenance.looks,
         "recipe": case.recipe,
         "data": DataInfo(
-            name=dataset.name,
+            name=without_control_characters(dataset.name),
             release=dataset.release,
-            source=dataset.source,
+            source=without_control_characters(dataset.source),
             digests=dict(dataset.digests),
-            classes=dataset.classes,
+            classes=tuple(map(without_control_characters, dataset.classes)),
             train_images=train_images - validation_images,
             validation_images=validation_images,
             test_images=case.recipe.test_images or len(dataset.test_images),

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from synthetic import make_inference, make_training
 
-from fashionbench.records.fields import Packed
+from fashionbench.records.fields import Packed, without_control_characters
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 
@@ -73,3 +73,70 @@ def test_a_record_has_a_limited_number_of_names() -> None:
 
     with pytest.raises(ValidationError, match="more than 1000 names"):
         TrainingRecord.model_validate_json(json.dumps(fields))
+
+
+def spoiled(change: dict[str, object]) -> str:
+    """Return a training's JSON with some fields of its result, or of its parts, replaced."""
+    fields = json.loads(make_training(images=50).model_dump_json())
+    for place, value in change.items():
+        part = fields
+        *path, last = place.split(".")
+        for name in path:
+            part = part[int(name) if name.isdigit() else name]
+        part[last] = value
+    return json.dumps(fields)
+
+
+def packed(values: object, dtype: Literal["u1", "<u2", "<f4"] = "u1") -> object:
+    return Packed.of(np.array(values), dtype).model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"result.test_predictions": packed([0] * 49)}, "are not lists of the same length"),
+        ({"result.test_confidences": packed([[0] * 50], "<u2")}, "are not lists of the same length"),
+        ({"result.test_confidences": packed([0] * 50)}, "are numbers of another type"),
+        (
+            {
+                f"result.test_{name}": packed([], "<u2" if name == "confidences" else "u1")
+                for name in ("labels", "predictions", "confidences")
+            },
+            "there is no test image",
+        ),
+        ({"result.test_predictions": packed([10] * 50)}, "is not one of the 10 classes"),
+        ({"result.mistakes.0.index": 50}, "an image or a class that does not exist"),
+        ({"result.mistakes.0.label": 10}, "an image or a class that does not exist"),
+        ({"result.mistakes.0.image": packed([1, 2])}, "has no channels, height and width"),
+        ({"result.scores.classes": []}, "the scores are not those of 10 classes"),
+        ({"result.scores.confusion": [[0] * 9] * 10}, "the scores are not those of 10 classes"),
+        ({"result.scores.confusion": [[1] * 10] * 10}, "does not count every test image once"),
+        ({"result.scores.accuracy": 0.5}, "the accuracy is not that of the predictions"),
+        ({"result.validation_losses": [0.5] * 9}, "are not those of 10 epochs"),
+        ({"result.train_seconds": 1.0}, "do not add up"),
+        ({"result.step_losses": packed([0.5] * 11, "<f4")}, "10 epochs of equal length"),
+        ({"result.step_losses": packed([float("nan")] * 10, "<f4")}, "not finite numbers"),
+        ({"result.scores.loss": 1e300}, "less than or equal to"),
+        ({"result.test_labels.shape": [10**12]}, "less than or equal to"),
+        ({"model_info.parameters": 2**64}, "less than"),
+        ({"data.classes": ["x"] * 257}, "at most 256 items"),
+        ({"measured_at": "yesterday"}, "measured_at"),
+        ({"model": "net\x1b[2J"}, "String should match pattern"),
+        ({"environment.versions": {"\x07": "1"}}, "String should match pattern"),
+    ],
+    ids=str,
+)
+def test_a_record_that_does_not_fit_together_is_rejected(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainingRecord.model_validate_json(spoiled(change))
+
+
+def test_a_baselines_single_epoch_fits_every_recipe() -> None:
+    change = {"model": "forest", "result.epoch_seconds": [240.0], "result.step_losses": packed([], "<f4")}
+    change |= {"result.validation_losses": [0.5], "result.validation_accuracies": [0.5]}
+
+    assert TrainingRecord.model_validate_json(spoiled(change)).result is not None
+
+
+def test_control_characters_of_a_message_are_replaced_before_it_is_recorded() -> None:
+    assert without_control_characters("a\tb\n\x1b[31mred") == "a\tb\n\N{REPLACEMENT CHARACTER}[31mred"
