@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-__all__ = ["CpuLoad", "CpuUse", "read_cpu_use"]
+__all__ = ["LEAST_SECONDS", "CpuLoad", "CpuUse", "read_cpu_use"]
 
 LEAST_SECONDS: Final = 0.5
 """The system counts in hundredths of a second, so a shorter time says little."""

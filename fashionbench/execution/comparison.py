@@ -1,6 +1,6 @@
 """The fast execution compared with plain, in turns on one machine, so that its drift affects both alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,8 +34,8 @@ class ExecutionComparison:
     """As torch writes it."""
     precision: Precision
     batch_size: int
-    call: Callable[..., tuple[float, int]]
-    """Calls a function with its arguments in a process of its own and returns what it returns."""
+    call: Mapping[Execution, Callable[..., tuple[float, int]]]
+    """Calls a function with its arguments in a process of its own, as an execution has it, and returns its value."""
     step_seconds: dict[Execution, list[float]] = field(default_factory=lambda: {"plain": [], "fast": []})
     """Mean seconds of a step, one entry per turn."""
     peak_bytes: dict[Execution, list[int]] = field(default_factory=lambda: {"plain": [], "fast": []})
@@ -51,7 +51,9 @@ class ExecutionComparison:
         order: tuple[Execution, ...] = ("plain", "fast")
         for execution in order if len(self.step_seconds["fast"]) % 2 == 0 else order[::-1]:
             options = StepOptions(execution=execution, precision=self.precision)
-            seconds, peak = self.call(take_turn, self.model, self.dataset, self.device, options, self.batch_size)
+            seconds, peak = self.call[execution](
+                take_turn, self.model, self.dataset, self.device, options, self.batch_size
+            )
             self.step_seconds[execution].append(seconds)
             self.peak_bytes[execution].append(peak)
         return self.step_seconds["fast"][-1]

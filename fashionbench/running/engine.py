@@ -195,6 +195,7 @@ def _job(run: Run, case: Case, checkpoint: Path | None) -> Job:
         provenance=run.provenance(case),
         checkpoint=checkpoint,
         seconds_between_checkpoints=SECONDS_BETWEEN_CHECKPOINTS,
+        traceback=run.out / "records" / f"{run.identity(case)}.traceback.txt",
     )
 
 

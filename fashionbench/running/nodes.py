@@ -165,7 +165,9 @@ def train_on_node(
         if checkpoint is not None:
             path.write_bytes(checkpoint)
         sent = _saved_at(path)
-        with closing(messages_of_process(replace(job, checkpoint=path), dataset, limit_seconds)) as messages:
+        with closing(
+            messages_of_process(replace(job, checkpoint=path, traceback=None), dataset, limit_seconds)
+        ) as messages:
             for message in messages:
                 yield message
                 saved, content = _saved_at(path), None

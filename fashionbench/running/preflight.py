@@ -1,11 +1,13 @@
 """What must be right before an hour of training, and how long the training will take."""
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 import torch
 
 from fashionbench.data.dataset import Dataset
+from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
 from fashionbench.errors import InputError, describe_error
 from fashionbench.execution.fast import try_rewriting
 from fashionbench.execution.step import time_steps
@@ -13,12 +15,27 @@ from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.registry import build_model
 from fashionbench.training.case import Case
 
-__all__ = ["check_fit", "estimate_seconds"]
-
+__all__ = ["check_fit", "estimate_seconds", "tell_load"]
 
 SECONDS_PER_ESTIMATE: Final = 1.0
 
 BASELINE_IMAGES: Final = 1_000
+
+BUSY_SHARE: Final = 0.1
+"""Others' fraction of the CPUs that is worth a line before the start; it was observed for a moment only."""
+
+
+def tell_load(load: CpuLoad | None, say: Callable[[str], None]) -> None:
+    """Say it in one line if other processes keep the CPUs busy; None: the trainings do not run on this machine."""
+    share = None if load is None else load.share()
+    if load is not None and share is None:
+        time.sleep(LEAST_SECONDS)
+        share = load.share()
+    if share is not None and share > BUSY_SHARE:
+        say(
+            f"The machine is busy: other processes use {share:.0%} of the CPUs. Training times will be too long, and "
+            "the slowdown is not reliable. Close other programs first"
+        )
 
 
 def estimate_seconds(case: Case, dataset: Dataset) -> float:

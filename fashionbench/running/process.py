@@ -6,9 +6,10 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,8 +18,8 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 import psutil
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.errors import FashionBenchError
-from fashionbench.records.record import TrainingRecord
+from fashionbench.errors import FashionBenchError, describe_error
+from fashionbench.records.record import Execution, TrainingRecord
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, Stopped
 from fashionbench.training.identity import Provenance
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Job",
     "Message",
+    "call_in_plain_process",
     "call_in_process",
     "measure_in_process",
     "messages_of_process",
@@ -45,6 +47,13 @@ Message = Tick | str | TrainingRecord
 """What a measuring process sends: its progress, a warning in one line, its record."""
 
 THREADS: Final = "OMP_NUM_THREADS"
+WAITING: Final = {"GOMP_SPINCOUNT": "1000", "OMP_WAIT_POLICY": None}
+"""How long GNU OpenMP's threads spin while they wait, unless the user has set one of these.
+
+By default they spin for milliseconds. Where another process is busy, they take the core that the thread they wait for
+needs (docs/dev/busy.md has the figures).
+"""
+
 SECONDS_TO_STOP: Final = 10.0
 """How long a process may take to save its state before it is killed."""
 
@@ -58,12 +67,18 @@ class Job:
     checkpoint: Path | None
     """Where the training resumes from and saves to."""
     seconds_between_checkpoints: float
+    traceback: Path | None = None
+    """Where to write the traceback of an error that is not the user's; None: standard error."""
 
 
-def _clean_context() -> "ForkServerContext | SpawnContext":
-    """Return how a process is made that shares nothing with this one: by the fork server, on Linux, or spawned."""
-    linux = sys.platform == "linux"
-    context = multiprocessing.get_context("forkserver") if linux else multiprocessing.get_context("spawn")
+def _clean_context(execution: Execution = "fast") -> "ForkServerContext | SpawnContext":
+    """Return how a process is made that shares nothing with this one: by the fork server, on Linux, or spawned.
+
+    OpenMP reads its settings once, when torch is imported. The fork server has imported it with those of the fast
+    execution, and plain is to be PyTorch's own: its processes are spawned.
+    """
+    forked = sys.platform == "linux" and execution == "fast"
+    context = multiprocessing.get_context("forkserver") if forked else multiprocessing.get_context("spawn")
     context.set_forkserver_preload(["fashionbench.running.process"])
     return context
 
@@ -79,9 +94,24 @@ def start_fork_server() -> None:
         _clean_context()  # says what to import
         unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it inherits that: Ctrl-C is this one's
         try:
-            ensure_running()
+            with _threads_that_wait_briefly():
+                ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+
+
+@contextmanager
+def _threads_that_wait_briefly() -> Iterator[None]:
+    """Let a process that is started in the block have OpenMP's threads give their core free soon."""
+    if any(name in os.environ for name in WAITING):
+        yield
+        return
+    os.environ |= {name: value for name, value in WAITING.items() if value}
+    try:
+        yield
+    finally:
+        for name in WAITING:
+            os.environ.pop(name, None)
 
 
 def start_fork_server_on_node() -> None:
@@ -93,7 +123,7 @@ def start_fork_server_on_node() -> None:
 
 
 def call_in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in a process of its own and return what it returns.
+    """Call a function in a process of its own, with the settings of the fast execution, and return what it returns.
 
     Raises:
         BrokenExecutor: The process was killed or crashed.
@@ -102,6 +132,12 @@ def call_in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     """
     start_fork_server()
     with ProcessPoolExecutor(1, mp_context=_clean_context(), initializer=_follow_parent) as pool:
+        return pool.submit(function, *args, **kwargs).result()
+
+
+def call_in_plain_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function as ``call_in_process`` does, but with PyTorch's own settings, as the plain execution has them."""
+    with ProcessPoolExecutor(1, mp_context=_clean_context("plain"), initializer=_follow_parent) as pool:
         return pool.submit(function, *args, **kwargs).result()
 
 
@@ -144,7 +180,8 @@ def messages_of_process(job: Job, dataset: Dataset, limit_seconds: float | None)
 
     Closed before its end, it lets the process save its state.
     """
-    context = _clean_context()
+    context = _clean_context(job.case.execution)
+    start_fork_server()  # with its settings, if it is not there
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(sender, job, dataset), name=job.case.name)
     process.start()
@@ -203,12 +240,26 @@ def _work(sender: "Connection[object, object]", job: Job, dataset: Dataset) -> N
         checkpoints = Checkpoints(
             job.checkpoint, stop=stop.is_set, seconds_between=job.seconds_between_checkpoints, warn=sender.send
         )
-    supervision = Supervision(watch=sender.send, checkpoints=checkpoints)
+    supervision = Supervision(watch=sender.send, warn=sender.send, checkpoints=checkpoints)
     with suppress(Stopped):
         try:
             sender.send(measure_training(job.case, dataset, job.provenance, supervision))
         except FashionBenchError as error:
             sender.send(error)
+        except Exception as error:  # noqa: BLE001 - a user's model may raise anything, and its case alone is lost
+            _keep_traceback(job, sender)
+            sender.send(record_failure(job.case, dataset, job.provenance, describe_error(error)))
+
+
+def _keep_traceback(job: Job, sender: "Connection[object, object]") -> None:
+    """Write the traceback of the error at hand where the job says, or to standard error."""
+    if job.traceback is not None:
+        with suppress(OSError):
+            job.traceback.parent.mkdir(parents=True, exist_ok=True)
+            job.traceback.write_text(traceback.format_exc(), encoding="utf-8")
+            sender.send(f"{job.case.name}: the traceback of its error is in {job.traceback}")
+            return
+    traceback.print_exc()
 
 
 def _follow_parent() -> None:

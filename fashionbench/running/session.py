@@ -2,16 +2,15 @@
 
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import ParamSpec, TypeVar
 
+import psutil
 from rich.console import Console
 
 from fashionbench.data.dataset import Dataset, draw_split
@@ -19,6 +18,7 @@ from fashionbench.data.fashion_mnist import cache_folder
 from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
+from fashionbench.devices.load import CpuLoad
 from fashionbench.errors import SetupError
 from fashionbench.execution.peak import measure_peak
 from fashionbench.records.files import check_output, lock_folder
@@ -29,9 +29,10 @@ from fashionbench.records.store import write_record
 from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
+from fashionbench.running.interrupt import Terminated, sigterm_raises
 from fashionbench.running.plan import Plan, require_same_looks
-from fashionbench.running.preflight import check_fit, estimate_seconds
-from fashionbench.running.process import call_in_process
+from fashionbench.running.preflight import check_fit, estimate_seconds, tell_load
+from fashionbench.running.process import call_in_plain_process, call_in_process
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
@@ -41,7 +42,6 @@ from fashionbench.training.measure import now, record_absence
 
 __all__ = [
     "Run",
-    "Terminated",
     "finish_run",
     "keep_record",
     "measure_peak_of",
@@ -51,14 +51,9 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-
 T = TypeVar("T")
 CaseKey = tuple[str, Device, int]
 """Model, device and seed, which distinguish the cases of one plan."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; like Ctrl-C, it ends the run with what is finished kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,6 +143,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    load = None if cluster is not None else CpuLoad([psutil.Process(), *psutil.Process().children()])
     check_pango()
     for device in plan.devices:
         plan.thresholds.money.minutes_per_pp(device.word)
@@ -155,13 +151,14 @@ def open_run(  # noqa: PLR0913 - the options of a run
         plan.dataset, data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
     )
     draw_split(dataset, plan.recipe, plan.seeds[0])  # refuses a recipe that asks for more images than there are
+    tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
         remark = call_in_process(check_fit, case, dataset)
         if remark:
             say(remark)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    with lock_folder(out, f"process {os.getpid()} since {since}: {command}"), _sigterm_raises():
+    with lock_folder(out, f"process {os.getpid()} since {since}: {command}"), sigterm_raises():
         say(f"Data: {dataset.described}")
         names = name_devices(plan.devices)
         for device in plan.devices:
@@ -209,22 +206,6 @@ def _environment(device: Device, command: str, cluster: Cluster | None) -> Envir
     return describe_environment(device, command) if found is None else found
 
 
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
-        yield
-        return
-
-    def stop(_: int, __: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def report_interruption(run: Run, interrupt: KeyboardInterrupt) -> int:
     """Say what is finished and how to resume, and return the exit status, 130 or 143 as shells have it."""
     finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
@@ -257,7 +238,11 @@ def run_inference(run: Run, model: str, device: Device, batch_size: int) -> Infe
     measure_peak_of(run, device)
     case, provenance = run.inference(model, device, batch_size)
     try:
-        record = _call(run.cluster, device, measure_inference, case, run.dataset, provenance)
+        record = (
+            call_in_plain_process(measure_inference, case, run.dataset, provenance)
+            if case.execution == "plain" and run.cluster is None
+            else _call(run.cluster, device, measure_inference, case, run.dataset, provenance)
+        )
     except BrokenExecutor as error:
         record = record_inference_failure(case, provenance, f"its process was ended ({error})")
     result = record.result

@@ -4,12 +4,17 @@ import pytest
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.execution.comparison import ExecutionComparison
-from fashionbench.running.process import call_in_process
+from fashionbench.running.process import call_in_plain_process, call_in_process
 
 
 def comparison_on(device: str, sample: Dataset) -> ExecutionComparison:
     return ExecutionComparison(
-        model="fashioncnn", dataset=sample, device=device, precision="fp32", batch_size=20, call=call_in_process
+        model="fashioncnn",
+        dataset=sample,
+        device=device,
+        precision="fp32",
+        batch_size=20,
+        call={"plain": call_in_plain_process, "fast": call_in_process},
     )
 
 

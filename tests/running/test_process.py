@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -30,8 +31,8 @@ LONG = Recipe(name="long", epochs=10_000, batch_size=50, is_result=False)
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
 
 
-def job(dataset: Dataset, recipe: Recipe = TINY, checkpoint: Path | None = None) -> Job:
-    case = Case(model="fashioncnn", device=Device(word="cpu", name="Some CPU"), recipe=recipe, seed=0)
+def job(dataset: Dataset, recipe: Recipe = TINY, checkpoint: Path | None = None, model: str = "fashioncnn") -> Job:
+    case = Case(model=model, device=Device(word="cpu", name="Some CPU"), recipe=recipe, seed=0)
     provenance = provenance_of(case, dataset)
     return Job(case=case, provenance=provenance, checkpoint=checkpoint, seconds_between_checkpoints=60.0)
 
@@ -43,9 +44,14 @@ def measure(
         given,
         dataset,
         watch=(ticks if ticks is not None else []).append,
-        warn=pytest.fail,
+        warn=refuse,
         limit_seconds=limit_seconds,
     )
+
+
+def refuse(line: str) -> None:
+    """Allow no warning but that others use the machine on which the tests run."""
+    assert "of the CPUs" in line, line
 
 
 def child_of_this_process() -> int:
@@ -138,6 +144,45 @@ def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
         measure(job(sample, Recipe(name="greedy", train_images=401)), sample)
 
 
+LATE = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.inside = nn.Sequential(nn.Flatten(), nn.Linear(784, classes))
+        self.seen = False
+    def forward(self, images):
+        if not self.training:
+            self.seen = True
+        elif self.seen:
+            raise ValueError("bad batch\\nmore")
+        return self.inside(images)
+"""
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_users_model_raises_is_the_records_reason_and_its_traceback_is_kept(
+    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    (tmp_path / "late_net.py").write_text(LATE)
+    monkeypatch.syspath_prepend(tmp_path)
+    path, told = tmp_path / "records" / "late.traceback.txt", list[str]()
+    given = job(sample, model="late_net:Net")
+
+    record = measure_in_process(
+        replace(given, traceback=path if kept else None),
+        sample,
+        watch=lambda _: None,
+        warn=told.append,
+        limit_seconds=None,
+    )
+
+    assert (record.status, record.reason) == ("failed", "ValueError: bad batch")
+    assert path.exists() == kept
+    assert not kept or path.read_text().splitlines()[-2:] == ["ValueError: bad batch", "more"]
+    assert any(str(path) in line for line in told) == kept
+
+
 @on_posix
 def test_an_interrupt_lets_the_child_save_its_state(sample: Dataset, tmp_path: Path) -> None:
     path = tmp_path / "case.pt"
@@ -147,7 +192,7 @@ def test_an_interrupt_lets_the_child_save_its_state(sample: Dataset, tmp_path: P
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure_in_process(job(sample, LONG, path), sample, watch=interrupt, warn=pytest.fail, limit_seconds=None)
+        measure_in_process(job(sample, LONG, path), sample, watch=interrupt, warn=refuse, limit_seconds=None)
 
     assert path.stat().st_size > 1_000_000
     assert not multiprocessing.active_children()
