@@ -10,7 +10,8 @@ function judge(device, margin, price) {
   const gain = device.gain_low - device.allowance;
   const affordable = price === null || device.extra_minutes <= price * 100 * gain;
   const overpriced = price !== null && device.extra_minutes > Math.max(0, price * 100 * device.gain_high);
-  if (gain >= margin && affordable) return "WORTH IT";
+  const dominates = device.slowdown_high <= 1 && gain >= 0 && (device.slowdown_high < 1 || gain > 0);
+  if ((gain >= margin && affordable) || dominates) return "WORTH IT";
   if (device.slowdown_low > 1 && (device.gain_high < margin || overpriced)) return "NOT WORTH IT";
   const within = -margin <= device.gain_low && device.gain_high <= margin;
   const alike = 1 / page.tie_slowdown <= device.slowdown_low && device.slowdown_high <= page.tie_slowdown;

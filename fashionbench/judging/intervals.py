@@ -166,6 +166,11 @@ def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
     if seeds == 1:
         return math.sqrt(image_part), math.inf
     parts = [float(each.mean(axis=1).var(ddof=1)) / seeds for each in (big, small)]
+    return _combine(parts, image_part, seeds, images)
+
+
+def _combine(parts: Sequence[float], image_part: float, seeds: int, images: int) -> tuple[float, float]:
+    """Return the standard error of variances over seeds and images, with Satterthwaite's degrees of freedom."""
     variance = sum(parts) + image_part
     if variance == 0:
         return 0.0, math.inf
@@ -267,7 +272,7 @@ def _welch_half_width(one: NDArray[np.float64], other: NDArray[np.float64], conf
 
 
 def seeds_needed(big: Correct, small: Correct, half_width: float, confidence: float = CONFIDENCE) -> int | None:
-    """Return how many seeds would narrow the gain's half-width to ``half_width``; None if no number would.
+    """Return how many seeds, more than at hand, would narrow the half-width to ``half_width``; None if no number would.
 
     With a single seed, the spread over seeds and the stable part of the variance over images are assumed.
 
@@ -281,12 +286,12 @@ def seeds_needed(big: Correct, small: Correct, half_width: float, confidence: fl
     seeds = len(big)
     image_part = _image_variance(big, small)
     if seeds == 1:
-        seed_variance = 2 * ASSUMED_SEED_SPREAD**2
+        seed_variances = [ASSUMED_SEED_SPREAD**2] * 2
         image_part *= ASSUMED_STABLE_SHARE
     else:
-        seed_variance = sum(float(each.mean(axis=1).var(ddof=1)) for each in (big, small))
-    for number in range(max(seeds, 2), MOST_SEEDS + 1):
-        freedom = 2 * (number - 1)
-        if _half_width(math.sqrt(seed_variance / number + image_part), freedom, confidence) <= half_width:
+        seed_variances = [float(each.mean(axis=1).var(ddof=1)) for each in (big, small)]
+    for number in range(seeds + 1, MOST_SEEDS + 1):
+        error, freedom = _combine([each / number for each in seed_variances], image_part, number, big.shape[1])
+        if _half_width(error, freedom, confidence) <= half_width:
             return number
     return None

@@ -20,10 +20,11 @@ __all__ = [
     "State",
     "Thresholds",
     "Verdict",
+    "dominates",
     "judge",
 ]
 
-RULE_VERSION: Final = 1
+RULE_VERSION: Final = 2
 """Changes with the rule, so that verdicts of different rules are never compared unnoticed."""
 
 DEFAULT_MARGIN_PP: Final = MARGIN.read({})
@@ -153,7 +154,7 @@ def judge(
     affordable = price is None or extra_minutes <= price * 100 * lowest_gain
     too_expensive = price is not None and extra_minutes > max(0.0, price * 100 * gain.high)
     slower = slowdown.low > 1
-    if lowest_gain >= thresholds.margin and affordable:
+    if (lowest_gain >= thresholds.margin and affordable) or dominates(gain, slowdown, allowance):
         return "WORTH IT"
     if slower and (gain.high < thresholds.margin or too_expensive):
         return "NOT WORTH IT"
@@ -161,3 +162,9 @@ def judge(
     if within_margin and 1 / thresholds.tie_slowdown <= slowdown.low and slowdown.high <= thresholds.tie_slowdown:
         return "TIE"
     return "CANNOT TELL"
+
+
+def dominates(gain: Interval, slowdown: Interval, allowance: float = 0.0) -> bool:
+    """Say whether the big model is no slower and no less accurate at 95 % confidence, and better in one of the two."""
+    lowest_gain = gain.low - allowance
+    return slowdown.high <= 1 and lowest_gain >= 0 and (slowdown.high < 1 or lowest_gain > 0)

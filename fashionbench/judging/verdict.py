@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from fashionbench.errors import InputError
 from fashionbench.judging.differences import mcnemar_exact, paired_outcomes
 from fashionbench.judging.intervals import (
@@ -106,8 +108,13 @@ def _smallest_and_biggest(finished: Sequence[TrainingRecord]) -> tuple[str, str]
     sizes = {model: info.parameters for model, info in (networks if len(networks) > 1 else infos).items()}
     if len(sizes) <= 1:
         return None
-    small, *_, big = sorted(sizes, key=lambda name: (sizes[name], name))
+    small, *_, big = sorted(sizes, key=lambda name: (sizes[name], _mean_seconds(finished, name), name))
     return small, big
+
+
+def _mean_seconds(finished: Sequence[TrainingRecord], model: str) -> float:
+    """Return a model's mean training time over all records: models of equal size are ordered by it."""
+    return float(np.mean([each.result.train_seconds for each in finished if each.model == model and each.result]))
 
 
 def _judge_device(
@@ -129,7 +136,7 @@ def _judge_device(
         thresholds = thresholds.model_copy(update={"price_minutes_per_pp": in_money})
     state = judge(gain, slowdown, big_minutes - small_minutes, thresholds, seed_allowance(gain, len(seeds)))
     needed = None
-    if state == "CANNOT TELL":
+    if state == "CANNOT TELL" and gain.low < thresholds.margin <= gain.high:
         needed = seeds_needed(big_correct, small_correct, abs(gain.estimate - thresholds.margin), confidence)
     return DeviceVerdict(
         device=label,
@@ -190,7 +197,7 @@ def _over_devices(
         provisional=any(device.provisional for device in devices),
         agreement=agreement,
         sentence=devices[0].sentence if len(states) == 1 else f"The verdict {agreement}.",
-        where_cost_matters=advise_on_cost(pair, thresholds, state),
+        where_cost_matters=advise_on_cost(pair, thresholds, state, devices),
         where_only_accuracy_counts=advise_on_accuracy(pair, devices),
         would_change=describe_changes(pair, thresholds, devices),
     )

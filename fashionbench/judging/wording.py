@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.intervals import Interval
-from fashionbench.judging.rule import TIE_SLOWDOWN, DeviceVerdict, Recommendation, State, Thresholds
+from fashionbench.judging.rule import TIE_SLOWDOWN, DeviceVerdict, Recommendation, State, Thresholds, dominates
 
 __all__ = ["advise_on_accuracy", "advise_on_cost", "describe_agreement", "describe_changes", "describe_finding"]
 
@@ -46,12 +46,21 @@ def describe_agreement(devices: Sequence[DeviceVerdict]) -> str:
     return f"depends on the device: {', '.join(f'{device.state} on {device.device}' for device in devices)}"
 
 
-def advise_on_cost(pair: tuple[str, str], thresholds: Thresholds, state: State) -> Recommendation:
-    """Return which model to choose if time or cost matters."""
+def advise_on_cost(
+    pair: tuple[str, str], thresholds: Thresholds, state: State, devices: Sequence[DeviceVerdict]
+) -> Recommendation:
+    """Return which model to choose if time or cost matters: the faster one, unless the other is worth its time."""
     small, big = pair
     margin = units.pp(thresholds.margin).removeprefix("+")
-    if state == "WORTH IT":
+    if state == "WORTH IT" and all(device.gain.low >= thresholds.margin for device in devices):
         return Recommendation(model=big, sentence=f"Its gain is at least {margin} at 95 % confidence.")
+    if state == "WORTH IT":
+        return Recommendation(model=big, sentence=f"It is no slower and no less accurate than {model_label(small)}.")
+    if all(device.slowdown.high < 1 for device in devices):
+        if all(device.gain.high <= -thresholds.margin for device in devices):
+            return Recommendation(model=small, sentence=f"Its gain is at least {margin} at 95 % confidence.")
+        sentence = f"It trains in less time, and {model_label(small)} is not shown to gain {margin} or more."
+        return Recommendation(model=big, sentence=sentence)
     has_price = thresholds.price_minutes_per_pp is not None or thresholds.money.per_pp is not None
     at_price = " at the stated price" if has_price else ""
     return Recommendation(model=small, sentence=f"{model_label(big)} is not shown to gain {margin} or more{at_price}.")
@@ -82,10 +91,14 @@ def describe_changes(
         at = f" (on {device.device})" if len(devices) > 1 else ""
         gain = device.gain
         lowest = units.pp(gain.low, 2).removeprefix("+")
-        if device.state == "WORTH IT":
+        if device.state == "WORTH IT" and dominates(gain, device.slowdown):
+            lines.append(f"No margin changes this: {big} is no slower and no less accurate than {small}{at}.")
+        elif device.state == "WORTH IT":
             lines.append(f"A margin above {lowest} would leave the verdict open{at}.")
         elif gain.low > 0:
             lines.append(f"A margin of {lowest} or less would make {big} worth it{at}.")
+        elif device.slowdown.high < 1:
+            lines.append(f"{big} takes less time, so a gain with an interval above zero would make it worth it{at}.")
         else:
             lines.append(f"No margin makes {big} worth it: its gain is not significantly above zero{at}.")
         if device.price_minutes_per_pp is not None:
@@ -93,7 +106,10 @@ def describe_changes(
             lines.append(
                 f"At a price of {price} or more, even the lower limit of the gain pays for the extra time{at}."
             )
-        if device.state == "CANNOT TELL":
+        if device.state == "CANNOT TELL" and gain.high < thresholds.margin and device.slowdown.high >= 1:
+            ratio = units.interval_ratio(device.slowdown.low, device.slowdown.high, 2)
+            lines.append(f"The training time is open: 95 % CI {ratio} of {small}'s{at}.")
+        if device.state == "CANNOT TELL" and gain.low < thresholds.margin <= gain.high:
             margin = units.pp(thresholds.margin).removeprefix("+")
             lines.append(
                 f"About {device.seeds_needed} seeds would decide, if the gain does not change{at}."

@@ -27,6 +27,10 @@ def interval(low: float, high: float) -> Interval:
         ((0.0, 0.005), (3.9, 4.1), None, "CANNOT TELL"),
         ((-0.03, -0.01), (3.9, 4.1), None, "NOT WORTH IT"),
         ((-0.03, -0.01), (0.9, 1.4), None, "CANNOT TELL"),  # not significantly slower
+        ((0.0, 0.004), (0.2, 0.3), None, "WORTH IT"),  # no less accurate, and faster
+        ((0.0, 0.004), (0.9, 1.0), None, "TIE"),  # no slower and no worse, but better in neither
+        ((0.001, 0.004), (0.9, 1.0), None, "WORTH IT"),
+        ((-0.001, 0.004), (0.2, 0.3), None, "CANNOT TELL"),
         ((-0.003, 0.003), (1.0, 1.2), None, "TIE"),
         ((-0.003, 0.003), (1.001, 1.2), None, "NOT WORTH IT"),  # within the margin, but significantly slower
         ((-0.005, 0.005), (0.8, 1.25), None, "TIE"),  # the boundaries are included
@@ -223,7 +227,7 @@ def test_same_records_give_the_same_json() -> None:
     first, second = (judged(make_study(2)).model_dump_json() for _ in range(2))
 
     assert first == second
-    assert json.loads(first)["rule_version"] == 1
+    assert json.loads(first)["rule_version"] == 2
 
 
 def test_a_ratio_of_times_that_is_not_significant_is_not_called_about_as_long() -> None:
@@ -239,3 +243,42 @@ def test_a_ratio_of_times_that_is_not_significant_is_not_called_about_as_long() 
 
     assert verdict is not None
     assert verdict.sentence.startswith("ResNet18 does not take significantly longer to train than FashionCNN (4.6")
+
+
+def test_a_big_model_that_is_as_good_in_less_time_is_recommended() -> None:
+    verdict = judged(
+        [
+            make_training(model, seed=seed, accuracy=0.926 + 0.0005 * seed, train_seconds=seconds * (1 + 0.01 * seed))
+            for seed in range(3)
+            for model, seconds in (("fashioncnn", 900), ("resnet18", 240))
+        ]
+    )
+
+    assert verdict.where_cost_matters.model == "resnet18"
+    assert verdict.where_cost_matters.sentence.startswith("It trains in less time, and FashionCNN is not shown to gain")
+    assert not any("seeds would decide" in line for line in verdict.would_change)
+    assert verdict.would_change[0].startswith("ResNet18 takes less time")
+
+
+def test_a_faster_and_better_big_model_is_worth_it_whatever_the_margin() -> None:
+    records: list[TrainingRecord | InferenceRecord] = [
+        make_training(model, seed=seed, accuracy=accuracy, train_seconds=seconds * (1 + 0.01 * seed))
+        for seed in range(3)
+        for model, accuracy, seconds in (("fashioncnn", 0.91, 900), ("resnet18", 0.93, 240))
+    ]
+
+    verdict = judged(records, margin_pp=50)
+
+    assert verdict.state == "WORTH IT"
+    assert verdict.where_cost_matters.sentence == "It is no slower and no less accurate than FashionCNN."
+    assert verdict.would_change[0].startswith("No margin changes this")
+
+
+def test_a_slower_small_model_that_is_better_by_the_margin_is_recommended() -> None:
+    records: list[TrainingRecord | InferenceRecord] = [
+        make_training(model, seed=seed, accuracy=accuracy, train_seconds=seconds * (1 + 0.01 * seed))
+        for seed in range(3)
+        for model, accuracy, seconds in (("fashioncnn", 0.93, 900), ("resnet18", 0.91, 240))
+    ]
+
+    assert judged(records).where_cost_matters.model == "fashioncnn"
