@@ -1,4 +1,4 @@
-"""The first page: title, verdict, advice, reasons, notes and the summary table."""
+"""The first page: title, verdict, advice, reasons, the summary table, and the controls of the HTML page."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,22 +8,19 @@ from typing import Final
 import numpy as np
 
 from fashionbench import units
-from fashionbench.catalogue import OLDER_RELEASE, STUDY_MODELS, model_label
-from fashionbench.judging.claims import check_accuracies
-from fashionbench.judging.intervals import accuracy_interval, mean_minutes
+from fashionbench.catalogue import STUDY_MODELS, model_label
+from fashionbench.judging.intervals import accuracy_interval, mean_minutes, seed_allowance
 from fashionbench.judging.rule import State
 from fashionbench.judging.verdict import DeviceVerdict
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import (
     Context,
     describe_seeds,
-    join_phrases,
     model_cell,
     number_cell,
     results_of,
 )
-from fashionbench.report.disturbances import describe_disturbances
-from fashionbench.report.view import Advice, Note, Table, Tone, VerdictCard
+from fashionbench.report.view import Advice, Explorer, Table, Tone, VerdictCard
 
 __all__ = [
     "NOT_APPLICABLE",
@@ -31,9 +28,9 @@ __all__ = [
     "describe_run",
     "introduce_study",
     "list_advice",
-    "list_notes",
     "list_reasons",
     "make_card",
+    "make_explorer",
     "make_summary",
     "make_title",
 ]
@@ -43,6 +40,7 @@ STATE_TONES: Final[Mapping[State, Tone]] = MappingProxyType(
 )
 
 NOT_APPLICABLE: Final = "n/a"
+PRICE_STEPS: Final = 200
 
 
 def make_title(context: Context) -> str:
@@ -182,55 +180,6 @@ def compare_outcomes(judged: DeviceVerdict, small: str, big: str) -> str:
     )
 
 
-def list_notes(context: Context) -> tuple[Note, ...]:
-    """Return warnings about the measurements, each with the command that helps, if there is one."""
-    found = []
-    once = [each.device for each in (context.verdict.devices if context.verdict else ()) if each.provisional]
-    if once:
-        found.append(
-            Note(
-                text=f"Each model was trained once on {join_phrases(once)}, so the intervals do not include the "
-                "variation over seeds. Train with more seeds:",
-                command="nox -s bench -- --seeds 3",
-            )
-        )
-    found.extend(Note(text=sentence) for sentence in context.left_out)
-    found.extend(Note(text=sentence) for sentence in check_accuracies(context.records))
-    if any(each.environment.commit_clean is False for each in context.records):
-        found.append(
-            Note(
-                text="The checkout had uncommitted changes, so the commit does not identify the code that ran. Commit "
-                "or stash the changes, then run again. List them with",
-                command="git status",
-            )
-        )
-    for library in ("torch", "fashionbench"):
-        versions = sorted({each.environment.versions.get(library, units.MISSING) for each in context.records})
-        if len(versions) > 1:
-            found.append(
-                Note(
-                    text=f"The records come from several versions of {library} ({', '.join(versions)}), so the devices "
-                    "differ in more than their hardware. Install one version, and run the other cases again:",
-                    command=f'python -m pip install "{library}=={versions[-1]}"',
-                )
-            )
-    if any(each.data.release == OLDER_RELEASE for each in context.trainings):
-        found.append(
-            Note(
-                text="The data are the older draw of Fashion-MNIST; published results use the current release. Find or "
-                "download the current release with",
-                command="fashionbench data",
-            )
-        )
-    found.extend(describe_disturbances(context))
-    failed = sum(each.status == "failed" for each in context.records)
-    if failed:
-        found.append(
-            Note(text=f"{failed} of {len(context.records)} cases failed. “Cases without a result” lists the reasons.")
-        )
-    return tuple(found)
-
-
 def make_summary(context: Context) -> tuple[Table, ...]:
     """Return one table for each device with cost and scores of each model; the last table has the note."""
     tables = [_summary_on(context, device) for device in context.devices]
@@ -275,3 +224,47 @@ def _summary_on(context: Context, device: str) -> Table:
         "± half the width of its 95 % confidence interval. Reachable parameters are those that an image of this size "
         "can change. MFLOP are for one image, forward and backward pass.",
     )
+
+
+def make_explorer(context: Context) -> Explorer | None:
+    """Return the controls and their data; None if there is no verdict to recompute."""
+    verdict = context.verdict
+    if verdict is None:
+        return None
+    step = _price_step(max(each.big_minutes - each.small_minutes for each in verdict.devices))
+    price = verdict.thresholds.price_minutes_per_pp
+    seeds = sorted({each.seed for each in context.trainings})
+    classes = context.trainings[0].data.classes
+    filters = (
+        ("device", "all devices", tuple((each, each) for each in context.devices)),
+        ("seed", "all seeds", tuple((str(each), f"seed {each}") for each in seeds)),
+        ("class", "all classes", tuple((each, each) for each in classes)),
+    )
+    return Explorer(
+        data={
+            "devices": [
+                {
+                    "device": each.device,
+                    "gain_low": each.gain.low,
+                    "gain_high": each.gain.high,
+                    "slowdown_low": each.slowdown.low,
+                    "slowdown_high": each.slowdown.high,
+                    "extra_minutes": each.big_minutes - each.small_minutes,
+                    "allowance": seed_allowance(each.gain, len(each.seeds)),
+                }
+                for each in verdict.devices
+            ],
+            "tie_slowdown": verdict.thresholds.tie_slowdown,
+            "price_step": step,
+            "classes": list(classes),
+        },
+        margin_pp=f"{100 * verdict.thresholds.margin:g}",
+        price_steps=PRICE_STEPS,
+        price_position=PRICE_STEPS if price is None else min(PRICE_STEPS - 1, round(price / step)),
+        filters=tuple(each for each in filters if len(each[2]) > 1),
+    )
+
+
+def _price_step(extra_minutes: float) -> float:
+    """Return the minutes per percentage point of one slider step: the slider ends at ten times the extra minutes."""
+    return max(extra_minutes, 0.1) * 10 / PRICE_STEPS

@@ -14,17 +14,17 @@ from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.chapters import claims, classes, cost, environment, images, learning, method, models
 from fashionbench.report.context import Context, make_context
-from fashionbench.report.explorer import make_explorer
 from fashionbench.report.front import (
     describe_run,
     introduce_study,
     list_advice,
-    list_notes,
     list_reasons,
     make_card,
+    make_explorer,
     make_summary,
     make_title,
 )
+from fashionbench.report.notes import list_notes
 from fashionbench.report.render import render_html, render_markdown, render_pdf
 from fashionbench.report.view import Block, Section, View
 

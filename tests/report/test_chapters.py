@@ -13,6 +13,7 @@ from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingReco
 from fashionbench.report import front
 from fashionbench.report.chapters import classes, cost, images, learning, method, models
 from fashionbench.report.context import Context, make_context
+from fashionbench.report.notes import list_notes
 from fashionbench.report.view import Block, CaptionedFigure, DeviceSubsection, Prose, Table
 
 Records = Sequence[TrainingRecord | InferenceRecord]
@@ -28,13 +29,13 @@ def captions(blocks: Sequence[Block]) -> list[str]:
 
 
 def test_one_training_of_each_model_gives_a_note_with_a_command() -> None:
-    notes = front.list_notes(context_of(make_study(1)))
+    notes = list_notes(context_of(make_study(1)))
 
     assert [note.command for note in notes] == ["nox -s bench -- --seeds 3"]
 
 
 def test_three_seeds_from_a_clean_commit_give_no_note() -> None:
-    assert front.list_notes(context_of(make_study(3))) == ()
+    assert list_notes(context_of(make_study(3))) == ()
 
 
 def _altered(**environment: object) -> TrainingRecord:
@@ -52,7 +53,7 @@ def _altered(**environment: object) -> TrainingRecord:
     ],
 )
 def test_what_makes_a_number_unreliable_gives_a_note(extra: TrainingRecord, warning: str) -> None:
-    notes = front.list_notes(context_of([*make_study(3), extra]))
+    notes = list_notes(context_of([*make_study(3), extra]))
 
     assert any(warning in note.text for note in notes)
 
@@ -61,7 +62,7 @@ def test_the_older_release_of_the_data_gives_a_note() -> None:
     older = make_training().data.model_copy(update={"release": OLDER_RELEASE})
     records = [make_training(model).model_copy(update={"data": older}) for model in ("fashioncnn", "resnet18")]
 
-    notes = front.list_notes(context_of(records))
+    notes = list_notes(context_of(records))
 
     assert any("older draw" in note.text for note in notes)
 
@@ -76,7 +77,7 @@ def test_what_disturbed_the_minutes_is_noted() -> None:
     }
     disturbed = record.model_copy(update={"result": record.result.model_copy(update=disturbances)})
 
-    notes = front.list_notes(context_of([disturbed, make_training("resnet18")]))
+    notes = list_notes(context_of([disturbed, make_training("resnet18")]))
 
     texts = [note.text.replace("\N{NO-BREAK SPACE}", " ") for note in notes]
     assert any(
@@ -92,7 +93,7 @@ def test_a_quiet_undisturbed_training_has_no_note_on_its_minutes() -> None:
     assert record.result is not None
     quiet = record.result.model_copy(update={"others_cpu_share": (0.04, None, 0.0)})
 
-    notes = front.list_notes(context_of([record.model_copy(update={"result": quiet})]))
+    notes = list_notes(context_of([record.model_copy(update={"result": quiet})]))
 
     assert not any("processes" in note.text for note in notes)
 

@@ -1,0 +1,95 @@
+"""Notes on what a reader must know before trusting the numbers."""
+
+from collections.abc import Iterator
+
+from fashionbench import units
+from fashionbench.catalogue import OLDER_RELEASE, model_label
+from fashionbench.judging.claims import check_accuracies
+from fashionbench.report.context import Context, join_phrases
+from fashionbench.report.view import Note
+
+__all__ = ["list_notes"]
+
+
+def list_notes(context: Context) -> tuple[Note, ...]:
+    """Return warnings about the measurements, each with the command that helps, if there is one."""
+    found = []
+    once = [each.device for each in (context.verdict.devices if context.verdict else ()) if each.provisional]
+    if once:
+        found.append(
+            Note(
+                text=f"Each model was trained once on {join_phrases(once)}, so the intervals do not include the "
+                "variation over seeds. Train with more seeds:",
+                command="nox -s bench -- --seeds 3",
+            )
+        )
+    found.extend(Note(text=sentence) for sentence in context.left_out)
+    found.extend(Note(text=sentence) for sentence in check_accuracies(context.records))
+    if any(each.environment.commit_clean is False for each in context.records):
+        found.append(
+            Note(
+                text="The checkout had uncommitted changes, so the commit does not identify the code that ran. Commit "
+                "or stash the changes, then run again. List them with",
+                command="git status",
+            )
+        )
+    for library in ("torch", "fashionbench"):
+        versions = sorted({each.environment.versions.get(library, units.MISSING) for each in context.records})
+        if len(versions) > 1:
+            found.append(
+                Note(
+                    text=f"The records come from several versions of {library} ({', '.join(versions)}), so the devices "
+                    "differ in more than their hardware. Install one version, and run the other cases again:",
+                    command=f'python -m pip install "{library}=={versions[-1]}"',
+                )
+            )
+    if any(each.data.release == OLDER_RELEASE for each in context.trainings):
+        found.append(
+            Note(
+                text="The data are the older draw of Fashion-MNIST; published results use the current release. Find or "
+                "download the current release with",
+                command="fashionbench data",
+            )
+        )
+    found.extend(_describe_disturbances(context))
+    failed = sum(each.status == "failed" for each in context.records)
+    if failed:
+        found.append(
+            Note(text=f"{failed} of {len(context.records)} cases failed. “Cases without a result” lists the reasons.")
+        )
+    return tuple(found)
+
+
+def _describe_disturbances(context: Context) -> Iterator[Note]:
+    """Yield a note on each kind of disturbance that the records show."""
+    results = [(each, each.result) for each in context.trainings if each.result is not None]
+    every = units.count(len(results))
+    disturbed = [(record, result) for record, result in results if result.disturbed_epochs()]
+    if disturbed:
+        epochs = sum(len(result.disturbed_epochs()) for _, result in disturbed)
+        most, worst = max(
+            (max(share or 0.0 for share in result.others_cpu_share), f"{model_label(record.model)}, seed {record.seed}")
+            for record, result in disturbed
+        )
+        yield Note(
+            text=f"Other processes used up to {units.percent(most, 0)} of the CPUs ({worst}), and over "
+            f"5{units.SPACE}% in {_number(epochs, 'epoch')} of {len(disturbed)} of {every} trainings. Those training "
+            "times are too long, so the slowdown is not reliable. Close other programs, then measure again:",
+            command="nox -s bench -- --fresh",
+        )
+    paused = [result.paused_seconds for _, result in results if result.paused_seconds]
+    if paused:
+        yield Note(
+            text=f"{len(paused)} of {every} trainings stood still for {_number(round(sum(paused)), 'second')} in all: "
+            "their process was stopped or suspended. This is not part of the training time."
+        )
+    resumed = sum(result.resumed > 0 for _, result in results)
+    if resumed:
+        yield Note(
+            text=f"{resumed} of {every} trainings were interrupted and resumed from a checkpoint. Their training time "
+            "is that of the steps that were kept."
+        )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{units.count(count)} {noun}{'' if count == 1 else 's'}"
