@@ -54,7 +54,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "short.toml").write_text(*blocks(ROOT / "docs" / "ci.md", "toml"))
     digits = load_digits()
     rows = np.column_stack([digits.target, digits.images.reshape(len(digits.images), -1)]).astype(int)
-    np.savetxt(folder / "own.csv", rows[:300], fmt="%d", delimiter=",", header="label", comments="")
+    header = ",".join(["label", *(f"pixel{number}" for number in range(64))])
+    np.savetxt(folder / "own.csv", rows[:300], fmt="%d", delimiter=",", header=header, comments="")
     for half in ("train", "test"):
         for label, name in enumerate(("cat", "dog")):
             for number in range(20):

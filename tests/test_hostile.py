@@ -26,11 +26,11 @@ from fashionbench.records.store import benchmark_section, seal, write_record
 
 IMAGES = encode_idx(np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28))
 CSV = (CSV_HEADER + "\n" + "\n".join(",".join(["7", *["255"] * 784]) for _ in range(2))).encode()
-OWN_CSV = ("label,pixels\n" + "\n".join(f"{row % 2},1,2,3,255" for row in range(20))).encode()
+OWN_CSV = ("label,p0,p1,p2,p3\n" + "\n".join(f"{row % 2},1,2,{row},255" for row in range(20))).encode()
 STREAM = io.BytesIO()
 np.savez_compressed(
     STREAM,
-    x_train=np.zeros((4, 2, 2), np.uint8),
+    x_train=np.arange(16, dtype=np.uint8).reshape(4, 2, 2),
     y_train=np.array([0, 1, 0, 1]),
     x_test=np.zeros((2, 2, 2), np.uint8),
     y_test=np.array([0, 1]),

@@ -15,7 +15,9 @@ from fashionbench.catalogue import DATASETS
 from fashionbench.data.arrays import draw_test_images, make_dataset
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fashion_mnist import find_dataset
-from fashionbench.data.own import load_csv, load_folder, load_npz
+from fashionbench.data.own.archive import load_npz
+from fashionbench.data.own.folder import load_folder
+from fashionbench.data.own.table import SUFFIXES, load_csv
 from fashionbench.data.torchvision_sets import NAMED, load_from_torchvision
 from fashionbench.errors import InputError
 
@@ -63,11 +65,11 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
         halves = draw_test_images(_scale_digits(digits), digits.target)
         found = make_dataset("Digits of scikit-learn", "scikit-learn's copy", None, *halves)
     elif path.is_dir():
-        found = load_folder(path)
-    elif path.suffix == ".npz" and path.is_file():
-        found = load_npz(path)
-    elif path.suffix == ".csv" and path.is_file():
-        found = load_csv(path)
+        found = load_folder(path, announce)
+    elif path.name.lower().endswith(".npz"):
+        found = load_npz(path, announce)
+    elif path.name.lower().endswith(SUFFIXES):
+        found = load_csv(path, announce)
     else:
         raise InputError(
             f"unknown dataset {word[:120]!r}",

@@ -1,6 +1,9 @@
 """Readers of IDX files, gzipped or not, and of Kaggle's CSV: strict, and with a limit on every size."""
 
+import errno
 import gzip
+import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -12,7 +15,17 @@ from numpy.typing import NDArray
 
 from fashionbench.errors import InputError
 
-__all__ = ["CSV_NAMES", "IDX_NAMES", "decode_idx", "encode_idx", "find_csv", "find_idx", "read_csv", "read_idx_bytes"]
+__all__ = [
+    "CSV_NAMES",
+    "IDX_NAMES",
+    "decode_idx",
+    "encode_idx",
+    "find_csv",
+    "find_idx",
+    "open_regular",
+    "read_csv",
+    "read_idx_bytes",
+]
 
 IDX_NAMES: Final = (
     "train-images-idx3-ubyte",
@@ -33,6 +46,21 @@ CSV_COLUMNS: Final = 785
 MAX_CSV_ROWS: Final = 60_000
 
 MAX_LINE_BYTES: Final = 16 * 1024
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read it; a pipe, a device or a folder, which could keep a reader waiting for ever, is refused.
+
+    Raises:
+        OSError: The path cannot be opened, or is none of a regular file.
+
+    """
+    # a pipe without a writer would block the open itself
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def find_idx(folder: Path) -> dict[str, Path]:
@@ -65,7 +93,7 @@ def read_idx_bytes(path: Path) -> bytes:
 
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with open_regular(path) as stream, gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream as file:
             content = file.read(MAX_IDX_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
@@ -127,7 +155,7 @@ def read_csv(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             _check_header(path, file)
             table = np.loadtxt(_bounded_lines(path, file), dtype=np.int32, delimiter=",", ndmin=2, comments=None)
     except OSError as error:

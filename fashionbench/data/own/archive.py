@@ -1,0 +1,202 @@
+"""Read the user's images from an ``.npz``: arrays of training and test images, or of all images."""
+
+import math
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from fashionbench.data.arrays import (
+    CHANNELS,
+    channels_first,
+    check_memory,
+    draw_test_images,
+    make_dataset,
+    name_labels,
+    scale_pixels,
+)
+from fashionbench.data.dataset import Dataset
+from fashionbench.data.readers import open_regular
+from fashionbench.errors import FashionBenchError, InputError
+
+__all__ = ["load_npz"]
+
+KINDS: Final = (("images", "x|images?|data"), ("labels", "y|labels?|targets?"))
+
+HALVES: Final = (
+    ("train", "train|training"),
+    ("test", "test|testing"),
+    ("validation", "val|valid|validation"),
+    ("", ""),
+)
+"""How arrays are named, in any letter case: ``x_train`` in Keras, ``train_images`` in MedMNIST."""
+
+EXPECTED_NAMES: Final = (
+    "x_train, y_train, x_test and y_test, or train_images, train_labels, test_images and test_labels"
+)
+
+AXES: Final = (3, 4)
+"""Of images without and with channels."""
+
+NUMBERS, TEXTS = "buif", "SU"
+"""NumPy's letters for their kinds."""
+
+MAX_LABEL: Final = 2**53
+"""Up to here a float holds each integer."""
+
+MESSAGE_CHARACTERS: Final = 200
+
+Role = tuple[str, str]
+"""What an array is for: train, test, validation or "" for all images; and images or labels."""
+
+
+def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
+    """Read an ``.npz`` with arrays as in Keras or in MedMNIST.
+
+    Images are (N, H, W), (N, H, W, channels) or (N, channels, H, W); labels are (N,), (N, 1) or one-hot. Where all
+    images are in one array, a fifth of each class is drawn for the test.
+
+    Args:
+        path: The file.
+        announce: Called with a line about arrays that are not used.
+
+    Raises:
+        InputError: The file is no archive of arrays, or an array is missing or has another form.
+
+    """
+    try:
+        with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
+            names, unused = _assign_roles(path, archive)
+            _check_headers(path, archive, names)
+            arrays = {role: _read_array(archive, name) for role, name in names.items()}
+    except FashionBenchError:
+        raise
+    except Exception as error:
+        # a damaged archive makes zipfile and numpy raise a dozen kinds of error, few of them OSError or ValueError
+        raise InputError(
+            f"{path} is not an .npz of arrays ({str(error).partition(chr(10))[0][:MESSAGE_CHARACTERS]})",
+            expected="a file that numpy.savez wrote",
+            remedy="write it again",
+        ) from error
+    if unused:
+        announce(f"{path.name}: not used: {', '.join(unused)[:MESSAGE_CHARACTERS]}")
+    images_of = [role for role in names if role[1] == "images"]
+    images = [_move_channels(path, names[role], arrays[role]) for role in images_of]
+    pixels = scale_pixels(
+        images, lambda place, index: f"{path}: {names[images_of[place]]}, image {index[0] + 1}: a pixel"
+    )
+    labels = [_flatten_labels(path, names[half, "labels"], arrays[half, "labels"]) for half, _ in images_of]
+    if len({label.dtype.kind for label in labels}) > 1:  # integers and names of integers
+        labels = [label.astype(str) for label in labels]
+    halves = [*zip(pixels, labels, strict=True)]
+    train, test = halves if len(halves) > 1 else draw_test_images(*halves[0])
+    return make_dataset(path.stem, "an .npz file", None, train, test)
+
+
+def _assign_roles(path: Path, archive: zipfile.ZipFile) -> tuple[dict[Role, str], list[str]]:
+    """Return the name of the array for each role that is needed, and the names of the other arrays."""
+    names: dict[Role, str] = {}
+    unused = []
+    for member in archive.namelist():
+        name = member.removesuffix(".npy")
+        role = _find_role(name)
+        if role in names:
+            raise InputError(
+                f"{path} has both {names[role]!r} and {name!r}",
+                expected=f"one array of each kind: {EXPECTED_NAMES}",
+                remedy="rename or remove one of them",
+            )
+        if role is None or role[0] == "validation":
+            unused.append(name)
+        else:
+            names[role] = name
+    halves = ("train", "test") if any(half for half, _ in names) else ("",)
+    needed = [(half, kind) for half in halves for kind, _ in KINDS]
+    if missing := [role for role in needed if role not in names]:
+        found = ", ".join([*names.values(), *unused])[:MESSAGE_CHARACTERS]
+        raise InputError(
+            f"{path} has no array of {' '.join(missing[0]).strip()}, only {found or 'none at all'}",
+            expected=EXPECTED_NAMES,
+            remedy="rename the arrays",
+        )
+    return {role: names[role] for role in needed}, unused + [names[role] for role in names if role not in needed]
+
+
+def _find_role(name: str) -> Role | None:
+    for half, half_pattern in HALVES:
+        for kind, kind_pattern in KINDS:
+            for first, second in ((half_pattern, kind_pattern), (kind_pattern, half_pattern)):
+                if re.fullmatch(f"(?:{first})[_. -]?(?:{second})", name, re.IGNORECASE):
+                    return half, kind
+    return None
+
+
+def _check_headers(path: Path, archive: zipfile.ZipFile, names: dict[Role, str]) -> None:
+    """Check kind and size of each array before any memory is allocated for it."""
+    count = 0
+    for (_, kind), name in names.items():
+        info = archive.getinfo(f"{name}.npy")
+        with archive.open(info) as member:
+            read_header = npy.read_array_header_1_0 if npy.read_magic(member) == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read_header(member)
+            stored = info.file_size - member.tell()
+        if dtype.kind not in (NUMBERS if kind == "images" else NUMBERS + TEXTS):
+            raise InputError(
+                f"{path}: {name} is {'of Python objects' if dtype.hasobject else dtype}",
+                expected="an array of numbers",
+                remedy="convert it, such as with numpy.stack and astype",
+            )
+        if math.prod(shape) * dtype.itemsize != stored:
+            raise InputError(
+                f"{path}: {name} contains {stored:,} bytes",
+                expected=f"{math.prod(shape) * dtype.itemsize:,}, as its header says",
+                remedy="write the file again",
+            )
+        count += stored
+    check_memory(str(path), count)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as member:
+        return np.asarray(npy.read_array(member, allow_pickle=False))
+
+
+def _move_channels(path: Path, name: str, images: NDArray[Any]) -> NDArray[Any]:
+    """Return images as (N, channels, H, W)."""
+    is_last, is_first = (images.ndim == AXES[1] and images.shape[axis] in CHANNELS for axis in (-1, 1))
+    if images.ndim not in AXES or (images.ndim == AXES[1] and is_last == is_first):
+        raise InputError(
+            f"{path}: {name} is of shape ({', '.join(map(str, images.shape))})",
+            expected="(N, height, width), (N, height, width, channels) or (N, channels, height, width), with 1 or 3 "
+            "channels",
+            remedy="reshape the images",
+        )
+    return images if is_first else channels_first(images)
+
+
+def _flatten_labels(path: Path, name: str, labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels as integers or names, (N,)."""
+    rows = labels.reshape(len(labels), -1) if labels.ndim and labels.size else labels.reshape(-1, 1)
+    if rows.dtype.kind in TEXTS and rows.shape[1] == 1:
+        texts = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in rows[:, 0].tolist()]
+        return name_labels(texts, lambda place: f"{path}: {name}, image {place + 1},")
+    if rows.dtype.kind in TEXTS:
+        wrong = np.ones(len(rows), bool)
+    elif rows.shape[1] > 1:  # one-hot
+        wrong = ((rows != 0) & (rows != 1)).any(axis=1) | ((rows == 1).sum(axis=1) != 1)
+    else:
+        wrong = ~(np.abs(rows[:, 0]) < MAX_LABEL) | (rows[:, 0] != np.floor(rows[:, 0]))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise InputError(
+            f"{path}: labels {name} of shape ({', '.join(map(str, labels.shape))}): image {first + 1} has "
+            f"{str(rows[first].tolist())[1:-1][:MESSAGE_CHARACTERS]}",
+            expected="an integer or a name for each image, or a row with a single 1",
+            remedy="convert the labels",
+        )
+    return np.asarray(rows.argmax(axis=1)) if rows.shape[1] > 1 else rows[:, 0].astype(np.int64)

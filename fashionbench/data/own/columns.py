@@ -1,0 +1,184 @@
+"""Which column of a table is the label, and which are the pixels of an image, in order."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from fashionbench.data.arrays import MISSING, NUMBER
+from fashionbench.errors import InputError
+
+__all__ = ["Columns", "LabelLikeness", "arrange_columns", "choose_label", "find_label", "is_header"]
+
+LABEL_NAMES: Final = frozenset({"label", "labels", "class", "target", "y"})
+
+INDEX_NAMES: Final = frozenset({"", "index", "id", "idx", "unnamed: 0"})
+"""Columns that number the rows; pandas writes one without a name."""
+
+FEWEST_COUNTED: Final = 10
+"""So many numbers that count 0, 1, 2 ... in the first row are a header: pandas writes it for columns without names."""
+
+CHANNEL: Final = re.compile(r"(?:^|(?<=[^a-z]))(r|g|b|red|green|blue)(?=[^a-z]|$)")
+
+LETTERS: Final = {"r": "0 red", "g": "1 green", "b": "2 blue"}
+"""By which the channels of a pixel are sorted."""
+
+LabelLikeness = Literal["yes", "maybe", "no"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """The places of the columns that matter."""
+
+    label: int
+    pixels: tuple[int, ...]
+    """Row by row, and the red, green and blue of a pixel next to each other."""
+    side: int
+    """Height and width of an image."""
+    channels: int
+    are_channels_named: bool
+    """Whether names say which column is red, green or blue; else their order does."""
+    passed_over: tuple[str, ...]
+    """The names of columns that number the rows."""
+
+
+def is_header(cells: Sequence[str]) -> bool:
+    """Return whether a table's first row names the columns; a row of numbers does not, unless they count them."""
+    words = {cell.strip().lower() for cell in cells}
+    numbers = [cell for cell in cells if NUMBER.fullmatch(cell.replace(",", "."))]
+    names = {word for word in words if not NUMBER.fullmatch(word.replace(",", "."))} - MISSING
+    if names & (LABEL_NAMES - {"y"}):  # "y" may be a class, as in "y" and "n"
+        return True
+    if not numbers:
+        return bool(names)
+    counts = all(number.strip().isdecimal() for number in numbers) and sorted(map(int, numbers)) in (
+        [*range(len(numbers))],
+        [*range(1, len(numbers) + 1)],
+    )
+    return counts and (len(numbers) >= FEWEST_COUNTED or bool(names & LABEL_NAMES))
+
+
+def find_label(where: str, names: Sequence[str] | None, width: int) -> tuple[int, ...]:
+    """Return the place of the label's column, or the places of the two columns that may be it: the first and the last.
+
+    Args:
+        where: The file, for messages.
+        names: What the header calls the columns; None: there is no header.
+        width: The number of columns.
+
+    Raises:
+        InputError: The header names no label, or several.
+
+    """
+    if names is None:
+        return (0, width - 1)
+    lower = [name.lower() for name in names]
+    named = [place for place, name in enumerate(lower) if name in LABEL_NAMES]
+    if len(named) == 1:
+        return (named[0],)
+    rest = [place for place, name in enumerate(lower) if name not in INDEX_NAMES]
+    if not named and rest and all(name.isdecimal() for name in (lower[place] for place in rest)):
+        return (rest[0], rest[-1])
+    if not named and rest and not re.search(r"\d", lower[rest[0]]):
+        return (rest[0],)
+    found = " and ".join(repr(names[place]) for place in named)
+    raise InputError(
+        f"{where}: {f'columns {found}' if found else f'no column among {width:,}'} could be the label",
+        expected=f"one column with the name {', '.join(sorted(LABEL_NAMES - {'labels'}))}",
+        remedy="rename the column of the labels to label",
+    )
+
+
+def choose_label(where: str, candidates: tuple[int, ...], is_label: Callable[[int], LabelLikeness]) -> int:
+    """Return which of two columns without a telling name is the label.
+
+    Raises:
+        InputError: Both could be it, or none.
+
+    """
+    first, last = candidates[0], candidates[-1]
+    if first == last:
+        return first
+    match is_label(first), is_label(last):
+        case ("yes", "maybe" | "no") | ("maybe", "no"):
+            return first
+        case "no", "yes" | "maybe":
+            return last
+        case _:
+            raise InputError(
+                f"{where} has no header that names the label, and its first column and its last could both be it",
+                expected="a header row with a column of the name label",
+                remedy="add a header row: label, pixel0, pixel1 and so on",
+            )
+
+
+def arrange_columns(where: str, names: Sequence[str] | None, width: int, label: int) -> Columns:
+    """Return the places of a table's columns.
+
+    Pixels are in the order of the numbers in their names. Three channels are told from one by their count; their
+    names say which is which (``r0``, ``pixel0_g``), or else red, green and blue of a pixel stand next to each other.
+
+    Args:
+        where: The file, for messages.
+        names: What the header calls the columns; None: there is no header.
+        width: The number of columns.
+        label: The place of the label's column.
+
+    Raises:
+        InputError: A column is neither the label nor a pixel, or the pixels are not those of a square image.
+
+    """
+    shown = names if names is not None else [str(place) for place in range(width)]
+    is_index = [names is not None and name.lower() in INDEX_NAMES for name in shown]
+    places = [place for place in range(width) if place != label and not is_index[place]]
+    keys = _order(where, {place: shown[place].lower() for place in places})
+    pixels = tuple(sorted(places, key=keys.__getitem__))
+    are_channels_named = any(key[1] for key in keys.values())
+    side, channels = math.isqrt(len(pixels)), 1
+    if are_channels_named or side * side != len(pixels):
+        side, channels = math.isqrt(len(pixels) // 3), 3
+    if not pixels or side * side * channels != len(pixels):
+        raise InputError(
+            f"{where} has {len(pixels):,} columns of pixels in {width:,} columns",
+            expected="the pixels of a square image, in one channel or in three",
+            remedy="check the separator and the columns",
+        )
+    return Columns(
+        label=label,
+        pixels=pixels,
+        side=side,
+        channels=channels,
+        are_channels_named=are_channels_named,
+        passed_over=tuple(shown[place] for place in range(width) if is_index[place] and place != label),
+    )
+
+
+def _order(where: str, names: dict[int, str]) -> dict[int, tuple[tuple[int, ...], str]]:
+    """Return the numbers in the name of each column of pixels, and the letter of its channel where names have one."""
+    shapes = {place: re.sub(r"\d+", "#", name) for place, name in names.items()}
+    letters = {place: found[1][0] for place, shape in shapes.items() if (found := CHANNEL.search(shape))}
+    if len(letters) == len(names) and {*letters.values()} == {*LETTERS}:
+        shapes = {place: CHANNEL.sub("?", shape, count=1) for place, shape in shapes.items()}
+    else:
+        letters = {}
+    usual = Counter(shapes.values()).most_common(1)
+    keys: dict[int, tuple[tuple[int, ...], str]] = {}
+    for place, name in names.items():
+        if shapes[place] != usual[0][0] or "#" not in shapes[place]:
+            raise InputError(
+                f"{where}: column {name[:40]!r} is neither the label nor a pixel",
+                expected="a label and pixels whose names end in their number, such as pixel0, pixel1 and so on",
+                remedy="remove or rename the column",
+            )
+        numbers = tuple(int(number) for number in re.findall(r"\d+", name))
+        keys[place] = (numbers, LETTERS[letters[place]] if place in letters else "")
+    if len({*keys.values()}) < len(keys):
+        twice, _ = Counter(names.values()).most_common(1)[0]
+        raise InputError(
+            f"{where}: two columns are pixel {twice[:40]!r}",
+            expected="a name of its own for each column",
+            remedy="rename or remove one of them",
+        )
+    return keys

@@ -1,0 +1,124 @@
+"""The label and the pixels of a CSV are found wherever they stand, or a column is named that is neither."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tables import LABELS, NAMES, PIXELS, expected, read, refusal, write
+
+
+@pytest.mark.parametrize("name", ["label", "Label", "CLASS", "target", " y "])
+@pytest.mark.parametrize("place", [0, 20, 64])
+def test_the_label_is_found_by_its_name_wherever_it_stands(tmp_path: Path, name: str, place: int) -> None:
+    names = [*NAMES[:place], name, *NAMES[place:]]
+    columns = [PIXELS[:, :place], LABELS, PIXELS[:, place:]]
+
+    assert read(write(tmp_path / "own.csv", columns, names)) == (expected(), [])
+
+
+def test_the_first_column_is_the_label_where_the_others_are_pixels(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "own.csv", [LABELS, PIXELS], ["digit", *NAMES])) == (expected(), [])
+
+
+def test_pixels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    by_letters = sorted(range(64), key=lambda number: f"pixel{number}")  # pixel0, pixel1, pixel10, pixel11
+    grid = [f"{row}x{column}" for row in range(1, 9) for column in range(1, 9)]
+
+    names = ["label", *(f"pixel{number}" for number in by_letters)]
+    assert read(write(tmp_path / "a.csv", [LABELS, PIXELS[:, by_letters]], names))[0] == expected()
+    assert read(write(tmp_path / "b.csv", [LABELS, PIXELS], ["label", *grid]))[0] == expected()
+
+
+def test_numbers_that_only_count_are_a_header(tmp_path: Path) -> None:
+    names = [str(number) for number in range(65)]  # as pandas writes a frame without names
+
+    found, said = read(write(tmp_path / "own.csv", [LABELS, PIXELS], names))
+
+    assert found == expected()
+    assert said == []
+
+
+def test_a_column_that_numbers_the_rows_is_no_pixel(tmp_path: Path) -> None:
+    rows = np.arange(100)
+
+    for name in ("", "Unnamed: 0", "id", "index"):
+        found, said = read(write(tmp_path / "own.csv", [rows, LABELS, PIXELS], [name, "label", *NAMES]))
+
+        assert found == expected()
+        assert said == [f"own.csv: column {name!r} not used"]
+
+
+def test_a_label_in_the_last_column_is_found_without_a_header(tmp_path: Path) -> None:
+    pixels = PIXELS.copy()
+    pixels[:, 0] = 0  # as in many sets of digits: the corner is empty
+
+    found, said = read(write(tmp_path / "own.csv", [pixels, LABELS], None))
+
+    assert found == expected(pixels)
+    assert said == ["own.csv: no header row; the last column is the label"]
+
+
+def test_without_a_header_either_end_may_not_be_the_label(tmp_path: Path) -> None:
+    pixels = PIXELS.copy()
+    pixels[:, 0] = LABELS
+
+    for names in (None, [str(number) for number in range(65)]):
+        assert "its first column and its last could both be it. Expected a header row" in refusal(
+            write(tmp_path / "own.csv", [pixels, LABELS], names)
+        )
+
+
+SMOOTH = np.stack([np.add.outer(np.arange(8), np.arange(8) * 3) + 5 * channel for channel in (0, 1, 20)])
+COLOUR = (SMOOTH[None] + np.arange(100)[:, None, None, None]).astype(np.uint8)  # (100, 3, 8, 8)
+ONES_AND_TWOS = np.arange(100) % 2 + 1
+
+
+def test_three_channels_stand_next_to_each_other(tmp_path: Path) -> None:
+    pixels = COLOUR.transpose(0, 2, 3, 1).reshape(100, -1)
+    names = ["label", *(f"pixel{number:04}" for number in range(192))]
+
+    found, said = read(write(tmp_path / "own.csv", [ONES_AND_TWOS, pixels], names))
+
+    assert found == expected(COLOUR, ONES_AND_TWOS)
+    assert said == ["own.csv: 8 x 8 pixels in colour, red, green and blue next to each other for each pixel"]
+
+
+@pytest.mark.parametrize("form", ["{0}{1}", "{2}_{1}", "pixel{1}_{0}", "{0}_{3}_{4}"])
+def test_names_say_which_column_is_which_channel(tmp_path: Path, form: str) -> None:
+    names = [
+        form.format("RGB"[channel], number, ("red", "green", "blue")[channel], number // 8, number % 8)
+        for channel in range(3)
+        for number in range(64)
+    ]
+
+    found, said = read(write(tmp_path / "own.csv", [ONES_AND_TWOS, COLOUR.reshape(100, -1)], ["label", *names]))
+
+    assert found == expected(COLOUR, ONES_AND_TWOS)
+    assert said == ["own.csv: 8 x 8 pixels in colour, red, green and blue by the names of the columns"]
+
+
+def test_channels_that_follow_each_other_without_names_are_refused(tmp_path: Path) -> None:
+    names = ["label", *(f"pixel{number}" for number in range(192))]
+
+    found = refusal(write(tmp_path / "own.csv", [ONES_AND_TWOS, COLOUR.reshape(100, -1)], names))
+
+    assert "seems to have all red pixels of an image first" in found
+    assert "Name the columns r0, r1 ... g0, g1 ... b0, b1 ..." in found
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["class", "label", *NAMES[:63]], "columns 'class' and 'label' could be the label. Expected one column"),
+        (["pixel64", *NAMES], "no column among 65 could be the label. Expected one column with the name class, label"),
+        (["label", *NAMES[:63], "usage"], "column 'usage' is neither the label nor a pixel. Expected"),
+        (["label", *NAMES[:63], "width9"], "column 'width9' is neither the label nor a pixel"),
+        (["label", *NAMES[:63], "Pixel3"], "two columns are pixel 'pixel3'. Expected a name of its own"),
+        (["label", *NAMES[:63], "id"], "has 63 columns of pixels in 65 columns. Expected the pixels of a square image"),
+        (["label", *NAMES[:40]], "has 41 cells in its first row and 65 in the next"),
+    ],
+)
+def test_columns_that_do_not_make_an_image_are_refused(tmp_path: Path, names: list[str], words: str) -> None:
+    found = refusal(write(tmp_path / "own.csv", [LABELS, PIXELS], names))
+
+    assert words in found

@@ -1,0 +1,175 @@
+"""A CSV gives each row's image and label, whatever its form; or row and column of what is wrong are named."""
+
+import gzip
+import os
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+from tables import LABELS, NAMES, PIXELS, expected, read, refusal, write
+
+from fashionbench.data.own.table import load_csv
+
+
+def test_images_are_square_and_of_one_channel_and_a_fifth_is_for_the_test(tmp_path: Path) -> None:
+    found = load_csv(write(tmp_path / "own.csv", [LABELS, PIXELS], ["label", *NAMES]), lambda _: None)
+
+    assert (found.name, found.source, found.classes) == ("own", "a CSV file", tuple("0123456789"))
+    assert found.train_images.shape == (80, 1, 8, 8)
+    assert found.test_images.shape == (20, 1, 8, 8)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("names", [["label", *NAMES], ["label", *map(str, range(64))], None])
+def test_each_separator_is_read_with_a_header_and_without(
+    tmp_path: Path, separator: str, names: list[str] | None
+) -> None:
+    found, said = read(write(tmp_path / "own.csv", [LABELS, PIXELS], names, separator))
+
+    assert found == expected()
+    assert said == ([] if names else ["own.csv: no header row; the first column is the label"])
+
+
+@pytest.mark.parametrize("end", [".CSV", ".csv.gz", ".csv.zip", ".zip", ".tsv"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_compressed_files_and_byte_order_marks_are_read(tmp_path: Path, end: str, encoding: str) -> None:
+    plain = write(tmp_path / "plain.txt", [LABELS, PIXELS], ["label", *NAMES]).read_text().encode(encoding)
+    path = tmp_path / f"own{end}"
+    if end.endswith("gz"):
+        path.write_bytes(gzip.compress(plain, 1))
+    elif end.endswith("zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("own.csv", plain)
+            archive.writestr("__MACOSX/._own.csv", b"foreign")
+    else:
+        path.write_bytes(plain)
+
+    assert read(path) == (expected(), [])
+
+
+def test_quotes_blank_lines_and_old_line_ends_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.csv", [LABELS, PIXELS], ["label", *NAMES], form='"{}"')
+    lines = path.read_text().splitlines()
+    path.write_bytes("\r\n".join(["", *lines[:50], "", *lines[50:], ""]).encode())
+
+    assert read(path) == (expected(), [])
+
+
+def test_names_and_numbers_with_a_point_are_labels(tmp_path: Path) -> None:
+    names = np.array([f"digit {label}" for label in LABELS])
+    padded = np.array([f"{label:02}" for label in LABELS])
+
+    assert read(write(tmp_path / "a.csv", [names, PIXELS], ["label", *NAMES]))[0] == expected(labels=names)
+    assert read(write(tmp_path / "b.csv", [names, PIXELS], None))[0] == expected(labels=names)
+    assert read(write(tmp_path / "c.csv", [padded, PIXELS], ["label", *NAMES]))[0] == expected(labels=padded)
+    assert read(write(tmp_path / "d.csv", [LABELS * 1.0, PIXELS], ["label", *NAMES]))[0] == expected()
+    yes = np.where(LABELS > 4, "y", "n")
+    assert read(write(tmp_path / "e.csv", [yes, PIXELS], None))[0] == expected(labels=yes)
+
+
+@pytest.mark.parametrize(("separator", "point"), [(",", "."), (";", "."), (";", ",")])
+def test_pixels_from_zero_to_one_are_scaled(tmp_path: Path, separator: str, point: str) -> None:
+    path = write(tmp_path / "own.csv", [LABELS, PIXELS / 255], ["label", *NAMES], separator)
+    path.write_text(path.read_text().replace(".", point))
+
+    assert read(path) == (expected(), [])
+
+
+def test_black_and_white_are_scaled_and_whole_numbers_may_have_a_point(tmp_path: Path) -> None:
+    is_white = (PIXELS > 99).astype(int)
+
+    assert read(write(tmp_path / "a.csv", [LABELS, is_white], ["label", *NAMES]))[0] == expected(
+        (is_white * 255).astype(np.uint8)
+    )
+    assert read(write(tmp_path / "b.csv", [LABELS, PIXELS * 1.0], ["label", *NAMES]))[0] == expected()
+
+
+def changed(row: int, column: int, cell: object) -> NDArray[Any]:
+    pixels: NDArray[Any] = PIXELS.astype(object)
+    pixels[row, column] = cell
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        (256, "is 256. Expected pixels that are integers from 0 to 255, or all of them numbers from 0 to 1."),
+        (-1, "is -1. Expected pixels"),
+        (12.5, "is 12.5. Expected pixels"),
+        ("", "is empty. Expected a number in each column of pixels."),
+        ("x", "is 'x'. Expected a number"),
+        ("nan", "is empty. Expected a number"),
+        ("True", "is 'True'. Expected a number"),
+        ("1e999", "is inf. Expected pixels"),
+        (10**30, "is 1e+30. Expected pixels"),
+    ],
+)
+def test_a_pixel_that_is_none_is_refused_with_its_row_and_column(tmp_path: Path, cell: object, words: str) -> None:
+    with_names = write(tmp_path / "a.csv", [LABELS, changed(5, 17, cell)], ["label", *NAMES])
+    without = write(tmp_path / "b.csv", [LABELS, changed(5, 17, cell)], None)
+
+    assert f"a.csv, row 7, column 'pixel17' {words}" in refusal(with_names)
+    assert f"b.csv, row 6, column 19 {words}" in refusal(without)
+
+
+@pytest.mark.parametrize("label", ["", "nan", "NULL", "0.5", "1e-3"])
+def test_a_label_that_is_missing_or_a_fraction_is_refused_with_its_row(tmp_path: Path, label: str) -> None:
+    labels = LABELS.astype(object)
+    labels[5] = label
+
+    found = refusal(write(tmp_path / "own.csv", [labels, PIXELS], ["label", *NAMES]))
+
+    assert f"own.csv, row 7, has the label {label!r}. Expected an integer or a name" in found
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "has 0 columns. Expected 2 to 1,000,000, separated by commas"),
+        (b"label,pixel0\n", "own.csv: no rows. Expected rows"),
+        (b"label pixel0\n1 2\n", "has 1 columns. Expected 2 to 1,000,000, separated by commas"),
+        (b'"label,pixel0\n1,2\n', "has 1 columns. Expected 2 to 1,000,000, separated by commas"),
+        (b"label,pixel0\n1,2,3\n4,5\n", "has 2 cells in its first row and 3 in the next"),
+        (b"label,pixel0\ncaf\xe9,2\nb,3\n", "codec can't decode byte 0xe9"),
+        (b"label,pixel0\n1,25\n2,7\n", "Expected at least two images of each class"),
+        (gzip.compress(b"label")[:-5], "cannot be read (Compressed file ended"),
+        (b"PK\3\4 and no more", "cannot be read (File is not a zip file)"),
+        (b"\xff\xfe1", "cannot be read ('utf-16"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "own.csv").write_bytes(content)
+
+    found = refusal(tmp_path / "own.csv")
+
+    assert words in found
+
+
+def test_a_zip_of_several_tables_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
+        archive.writestr("train.csv", "")
+        archive.writestr("test.csv", "")
+
+    assert "contains 2 CSV files. Expected one. Unpack it" in refusal(tmp_path / "own.zip")
+
+
+def test_a_pipe_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+
+    assert "pipe.csv cannot be read (not a regular file)" in refusal(tmp_path / "pipe.csv")
+    assert "none.csv cannot be read (No such file or directory)" in refusal(tmp_path / "none.csv")
+
+
+def test_more_text_than_memory_allows_and_countless_columns_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wide.csv").write_bytes(b"label" + b",p" * 1_000_001)
+    assert "has 1,000,002 columns. Expected 2 to 1,000,000" in refusal(tmp_path / "wide.csv")
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16_000))
+    assert "of text. Expected at most that" in refusal(tmp_path / "wide.csv")
