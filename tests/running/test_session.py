@@ -21,13 +21,14 @@ from fashionbench.errors import InputError, SetupError
 from fashionbench.records.manifest import Manifest
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import Environment, TrainingRecord
+from fashionbench.report.page import write_report
 from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import open_engine, run_inferences, run_trainings
 from fashionbench.running.nodes import Node
 from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.process import Job
-from fashionbench.running.session import Run, finish_run, measure_peak_of, open_run, run_inference
+from fashionbench.running.session import Run, measure_peak_of, open_run, run_inference
 from fashionbench.training.identity import identify
 from fashionbench.training.inference import measure_inference
 from fashionbench.training.loop import Tick
@@ -178,7 +179,7 @@ def test_seeds_are_added_until_the_verdict_is_decided(
     plan = plan_for(sample_folder, until_decided="5")
     with opening(plan, plan.cases()) as opened:
         run_trainings(opened)
-        report = finish_run(opened)
+        report = write_report(opened.records, tmp_path, thresholds=plan.thresholds, formats=["html"])
 
     assert plan.looks == (3, 5)
     assert len(measured) == 2 * trained
