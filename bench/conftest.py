@@ -50,12 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=2)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the cases marked ``execution`` unless ``-m`` names them."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, object, object]:
+    """Keep the plan's order if a plugin shuffles; deselect the cases marked ``execution`` unless ``-m`` names them."""
+    planned = {item: position for position, item in enumerate(items)}
+    returned = yield
+    items.sort(key=planned.__getitem__)
     if "execution" not in config.option.markexpr:
         asked_for = [item for item in items if item.get_closest_marker("execution")]
         config.hook.pytest_deselected(items=asked_for)
         items[:] = [item for item in items if item not in asked_for]
+    return returned
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

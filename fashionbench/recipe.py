@@ -17,6 +17,10 @@ MAX_TOML_BYTES: Final = 64 * 1024
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
+BatchSize = Annotated[int, Field(ge=2)]
+"""Batch normalisation cannot train on a single image."""
+
+
 class Recipe(BaseModel):
     """Everything that decides a training besides model, device and seed.
 
@@ -31,8 +35,8 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(min_length=1, max_length=80)]
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     epochs_by_model: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(default_factory=dict)
-    batch_size: PositiveInt = 100
-    batch_size_by_model: dict[str, PositiveInt] = Field(default_factory=dict)
+    batch_size: BatchSize = 100
+    batch_size_by_model: dict[str, BatchSize] = Field(default_factory=dict)
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     schedule: Literal["step", "one-cycle"] = "step"
     step_epochs: PositiveInt = 5

@@ -72,6 +72,7 @@ def test_every_field_of_a_recipe_is_in_the_docs() -> None:
         ("epocs = 3", r"has the unknown field 'epocs'\. Expected only the fields name, epochs, .*\. Correct or"),
         ("schedule = 'linear'", r"field 'schedule' is 'linear'\. Expected 'step' or 'one-cycle'\."),
         ("name = ''", r"field 'name' is ''\. Expected at least 1 character\."),
+        ("batch_size = 1", r"field 'batch_size' is 1\. Expected a number greater than or equal to 2"),
         ("batch_size_by_model = 3", r"field 'batch_size_by_model' is 3"),
         ("gamma = nan", r"field 'gamma' is nan"),
         ("[batch_size_by_model]\nresnet18 = -1", r"field 'batch_size_by_model.resnet18' is -1"),

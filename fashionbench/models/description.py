@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fashionbench.data.dataset import Task
 from fashionbench.models.baselines import Baseline
+from fashionbench.models.inspection import count_trained, gives_probabilities
 from fashionbench.models.registry import build_model
 from fashionbench.models.taps import crop_convolutions
 from fashionbench.records.record import ModelInfo
@@ -28,7 +29,9 @@ def describe(name: str, task: Task, model: nn.Module) -> ModelInfo:
     if isinstance(model, Baseline):
         size = model.size
         return ModelInfo(parameters=size, reachable_parameters=size, forward_flops=0, training_flops=0, layers=0)
-    return describe_network(build_model(name, task, seed=0), task.shape)
+    network = build_model(name, task, seed=0)
+    odd = {"trained_parameters": count_trained(network), "gives_probabilities": gives_probabilities(network, task)}
+    return describe_network(build_model(name, task, seed=0), task.shape).model_copy(update=odd)
 
 
 def describe_network(network: nn.Module, shape: tuple[int, int, int]) -> ModelInfo:

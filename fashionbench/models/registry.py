@@ -26,6 +26,7 @@ from fashionbench.models.networks import (
     build_resnet18,
     classifier_names,
 )
+from fashionbench.models.randomness import seeded_generators
 
 __all__ = ["ENTRY_POINTS", "MODELS", "build_model", "find_builder", "source_of"]
 
@@ -76,15 +77,14 @@ def find_builder(name: str) -> Builder:
 def build_model(name: str, task: Task, seed: int) -> nn.Module:
     """Build a model on the CPU, in training mode, with weights drawn from ``seed``.
 
-    PyTorch's global generator is left unchanged.
+    The global generators of PyTorch, Python and NumPy are left unchanged.
 
     Raises:
         InputError: There is no model of that name.
 
     """
     build = find_builder(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded_generators(seed):
         model = build(task.shape, task.classes)
         if any(is_lazy(parameter) for parameter in model.parameters()):
             with torch.no_grad():

@@ -113,6 +113,10 @@ class ModelInfo(Strict):
     """The same for the forward and the backward pass."""
     activations: Count | None = None
     """Number of output values of all layers for one image."""
+    trained_parameters: Count | None = None
+    """Parameters that are not frozen; None in records from before 0.2."""
+    gives_probabilities: bool = False
+    """Whether it ends as in a softmax or sigmoid, where the loss expects logits."""
 
 
 class Peak(Strict):

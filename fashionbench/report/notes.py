@@ -52,6 +52,14 @@ def list_notes(context: Context) -> tuple[Note, ...]:
             )
         )
     found.extend(_describe_disturbances(context))
+    odd = {each.model for each in context.trainings if each.model_info and each.model_info.gives_probabilities}
+    found.extend(
+        Note(
+            text=f"The outputs of {model_label(model)} are probabilities, but the loss expects logits, so it trains "
+            "worse than it could. Remove its last softmax or sigmoid."
+        )
+        for model in sorted(odd)
+    )
     failed = sum(each.status == "failed" for each in context.records)
     if failed:
         found.append(

@@ -1,18 +1,19 @@
 """What must be right before an hour of training, and how long the training will take."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
-import torch
+from torch import Tensor
 
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Dataset, Task
 from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
 from fashionbench.errors import InputError, describe_error
 from fashionbench.execution.fast import try_rewriting
 from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, evenly_spaced
-from fashionbench.models.registry import build_model
+from fashionbench.models.inspection import count_trained, find_unsaved_state, gives_probabilities, random_images
+from fashionbench.models.registry import build_model, find_builder
 from fashionbench.training.case import Case
 
 __all__ = ["check_fit", "estimate_seconds", "tell_load"]
@@ -20,6 +21,8 @@ __all__ = ["check_fit", "estimate_seconds", "tell_load"]
 SECONDS_PER_ESTIMATE: Final = 1.0
 
 BASELINE_IMAGES: Final = 1_000
+
+MODES: Final = ("training", "evaluation")
 
 BUSY_SHARE: Final = 0.1
 """Others' fraction of the CPUs that is worth a line before the start; it was observed for a moment only."""
@@ -58,41 +61,64 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     return seconds * train_images / min(case.batch_size, len(images)) * case.epochs
 
 
-def check_fit(case: Case, dataset: Dataset) -> str:
-    """Require that a model maps the data's images to one logit per class.
+def check_fit(case: Case, dataset: Dataset) -> tuple[str, ...]:
+    """Require that a model maps the data's images to one logit per class, and that it has weights to train.
 
     Returns:
-        One line on how the fast execution treats it otherwise than usual; empty where it does not.
+        One line on each of its peculiarities, for the user to judge; usually none.
 
     Raises:
         InputError: It does not; its own error is in the message.
 
     """
-    shape, classes = dataset.task.shape, dataset.task.classes
-    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
-    size = " x ".join(map(str, shape))
-    wanted = f"a network that takes images (N, {size}) to logits (N, {classes})"
+    task = dataset.task
+    size = " x ".join(map(str, task.shape))
+    wanted = f"a network that takes images (N, {size}) to logits (N, {task.classes}), in training and in evaluation"
     try:
-        model = build_model(case.model, dataset.task, 0)
+        model = build_model(case.model, task, 0)
         if isinstance(model, Baseline):
-            return ""
-        found = model.train()(images)
+            return ()
+        found = {name: model.train(mode=name == "training")(random_images(task, 2)) for name in MODES}
     except Exception as error:
         raise InputError(
             f"model {case.model!r} fails on images of {size} ({describe_error(error)})",
             expected=wanted,
             remedy="correct the model, or choose another with --models",
         ) from error
-    if not isinstance(found, torch.Tensor) or found.shape != (2, classes):
-        what = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+    for mode, logits in found.items():
+        if not isinstance(logits, Tensor) or logits.shape != (2, task.classes) or not logits.is_floating_point():
+            what = f"{tuple(logits.shape)}, {logits.dtype}" if isinstance(logits, Tensor) else type(logits).__name__
+            raise InputError(
+                f"model {case.model!r} gives {what} for 2 images of {size} in {mode}",
+                expected=wanted,
+                remedy="correct the model, or choose another with --models",
+            )
+    if not count_trained(model):
         raise InputError(
-            f"model {case.model!r} gives {what} for 2 images of {size}",
-            expected=wanted,
+            f"all weights of model {case.model!r} are frozen",
+            expected="at least one parameter with requires_grad",
             remedy="correct the model, or choose another with --models",
         )
-    if case.execution == "plain":
-        return ""
-    model = build_model(case.model, dataset.task, seed=case.seed)
-    _, reason = try_rewriting(model, dataset.task.shape)
-    remark = f"{case.model}: its layers stay as they are, as rewritten ones would train otherwise ({reason})"
-    return remark if reason else ""
+    return tuple(f"{case.model}: {each}" for each in _peculiarities(case, task))
+
+
+def _peculiarities(case: Case, task: Task) -> Iterator[str]:
+    if gives_probabilities(build_model(case.model, task, 0), task):
+        yield (
+            "its outputs are probabilities, as after a softmax or sigmoid, but the loss (cross-entropy) expects "
+            "logits. It will train badly; remove the last softmax or sigmoid"
+        )
+    unsaved = find_unsaved_state(build_model(case.model, task, 0), task)
+    if unsaved:
+        yield (
+            f"{unsaved[0]}{' and others' if unsaved[1:] else ''} changes in training and is not part of state_dict(); "
+            "an interrupted training cannot be promised to resume to the same bits"
+        )
+    as_built = find_builder(case.model)(task.shape, task.classes).named_modules()
+    evaluating = [name or "the whole model" for name, module in as_built if not module.training]
+    if evaluating:
+        yield f"its builder leaves {evaluating[0]} in evaluation mode; FashionBench trains all layers in training mode"
+    if case.execution != "plain":
+        _, reason = try_rewriting(build_model(case.model, task, seed=case.seed), task.shape)
+        if reason:
+            yield f"its layers stay as they are, as rewritten ones would train otherwise ({reason})"

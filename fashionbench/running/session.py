@@ -153,8 +153,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     draw_split(dataset, plan.recipe, plan.seeds[0])  # refuses a recipe that asks for more images than there are
     tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
-        remark = call_in_process(check_fit, case, dataset)
-        if remark:
+        for remark in call_in_process(check_fit, case, dataset):
             say(remark)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler
 
+from fashionbench.models.randomness import load_generators, save_generators
 from fashionbench.records.files import write_atomically
 
 __all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "State", "Stopped", "keep_checkpoint", "remove_checkpoints"]
@@ -71,6 +72,7 @@ class State:
             "schedule": self.schedule.state_dict(),
             "generator": self.epoch_began,
             "cpu_generator": torch.get_rng_state(),
+            "other_generators": save_generators(),
             "device_generator": None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device),
             "epoch": self.epoch,
             "step_losses": torch.stack(self.step_losses).cpu(),
@@ -101,6 +103,7 @@ class State:
         self.schedule.load_state_dict(saved["schedule"])
         self.generator.set_state(saved["generator"])
         torch.set_rng_state(saved["cpu_generator"])
+        load_generators(saved["other_generators"])
         if saved["device_generator"] is not None:
             torch.get_device_module(device).set_rng_state(saved["device_generator"], device)
         self.epoch = saved["epoch"]

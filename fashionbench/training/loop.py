@@ -18,6 +18,7 @@ from fashionbench.devices.load import CpuLoad
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import TrainingStep, iterate_batches
+from fashionbench.models.randomness import seeded_generators
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import DISTURBING_SHARE
 from fashionbench.training.case import Case
@@ -98,8 +99,7 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
     clock, checkpoints, device = supervision.clock, supervision.checkpoints, step.device
     steps = len(range(0, len(split.train_images) - 1, case.batch_size))  # as iterate_batches yields them
     base, stood_still = clock(), clock.standstill_seconds
-    with torch.random.fork_rng(devices=[device] if device.type != "cpu" else [], device_type=device.type):
-        torch.manual_seed(case.seed)
+    with seeded_generators(case.seed, device):
         with clock.running():
             images, labels = step.place(split.train_images, split.train_labels)
         schedule = _make_schedule(step.optimizer, case.recipe, case.epochs, steps)

@@ -134,6 +134,24 @@ def test_executions_are_compared_only_on_request(
     assert "bench_training" not in said
 
 
+def test_the_plans_order_holds_under_a_plugin_that_shuffles(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "shuffling.py").write_text(
+        "import pytest\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    print('shuffled')\n"
+        "    items.reverse()\n"
+    )
+    asked = ("pytest", ROOT / "bench", "--collect-only", "-q", "--devices", "cpu", "--seeds", "2")
+
+    shuffled, usual = (call(environ, *asked, *more, folder=tmp_path).stdout for more in (("-p", "shuffling"), ()))
+
+    assert "shuffled" in shuffled
+    cases = [[line for line in said.splitlines() if "::" in line] for said in (shuffled, usual)]
+    assert len(cases[1]) > 4
+    assert cases[0] == cases[1]
+
+
 @pytest.mark.usefixtures("measured")
 def test_pytest_benchmark_compares_the_json(environ: dict[str, str], out: Path) -> None:
     compared = call(environ, "pytest_benchmark", "compare", out / "benchmark.json", folder=out)

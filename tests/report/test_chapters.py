@@ -88,6 +88,21 @@ def test_what_disturbed_the_minutes_is_noted() -> None:
     assert any("1 of 2 trainings were interrupted and resumed" in text for text in texts)
 
 
+def test_a_network_that_ends_in_a_softmax_is_noted() -> None:
+    record = make_training()
+    assert record.model_info is not None
+    odd = record.model_info.model_copy(update={"gives_probabilities": True})
+
+    noted = list_notes(context_of([record.model_copy(update={"model_info": odd}), make_training("resnet18")]))
+
+    assert [note.text for note in noted if "probabilities" in note.text] == [
+        (
+            "The outputs of FashionCNN are probabilities, but the loss expects logits, so it trains worse than it "
+            "could. Remove its last softmax or sigmoid."
+        )
+    ]
+
+
 def test_a_quiet_undisturbed_training_has_no_note_on_its_minutes() -> None:
     record = make_training()
     assert record.result is not None

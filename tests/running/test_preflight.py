@@ -1,12 +1,15 @@
 """What would fail after an hour fails in the first seconds."""
 
+from pathlib import Path
+
 import pytest
 from cases import CPU
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.load import CpuLoad
+from fashionbench.errors import InputError
 from fashionbench.recipe import Recipe
-from fashionbench.running.preflight import estimate_seconds, tell_load
+from fashionbench.running.preflight import check_fit, estimate_seconds, tell_load
 from fashionbench.training.case import Case
 
 
@@ -30,6 +33,86 @@ def test_a_busy_machine_is_told_in_one_line(load: CpuLoad | None, lines: int) ->
 
     assert len(told) == lines
     assert all(line.startswith("The machine is busy: other processes use 52% of the CPUs.") for line in told)
+
+
+NETS = """
+import torch
+from torch import nn
+from torch.nn import functional
+
+class Net(nn.Module):
+    def __init__(self, shape, classes, end=lambda logits: logits, in_training=lambda logits: logits):
+        super().__init__()
+        self.inside = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, classes))
+        self.end, self.in_training = end, in_training
+    def forward(self, images):
+        return (self.in_training if self.training else self.end)(self.inside(images))
+
+def dictionary(shape, classes): return Net(shape, classes, lambda logits: {"logits": logits})
+def classes_only(shape, classes): return Net(shape, classes, lambda logits: logits.argmax(1))
+def one_hot(shape, classes): return Net(shape, classes, lambda logits: functional.one_hot(logits.argmax(1), 10))
+def fails(shape, classes): return Net(shape, classes, lambda logits: logits[0, 0, 0])
+def softmax(shape, classes): return Net(shape, classes, *[lambda logits: logits.softmax(1)] * 2)
+def frozen(shape, classes): return Net(shape, classes).requires_grad_(False)
+def frozen_norm(shape, classes):
+    net = Net(shape, classes)
+    net.inside[1].eval()
+    return net
+class Counting(Net):
+    calls = 0
+    def forward(self, images):
+        self.calls += 1
+        return super().forward(images)
+"""
+
+
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"nets_{abs(hash(tmp_path))}"
+    (tmp_path / f"{name}.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    return name
+
+
+def plain_case(model: str) -> Case:
+    return Case(model=model, device=CPU, recipe=Recipe(name="x"), seed=0, execution="plain")
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        ("dictionary", r"gives dict for 2 images of 1 x 28 x 28 in evaluation\. Expected .*in evaluation\. Correct"),
+        ("classes_only", r"gives \(2,\), torch\.int64 for 2 images of 1 x 28 x 28 in evaluation"),
+        ("one_hot", r"gives \(2, 10\), torch\.int64 for 2 images"),
+        ("fails", r"fails on images of 1 x 28 x 28 \(IndexError: "),
+        ("frozen", r"All weights of model 'nets_\d+:frozen' are frozen\. Expected at least one parameter"),
+    ],
+)
+def test_a_network_that_cannot_be_scored_or_trained_is_refused_before_it_trains(
+    sample: Dataset, nets: str, net: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check_fit(plain_case(f"{nets}:{net}"), sample)
+
+
+@pytest.mark.parametrize(
+    ("net", "remark"),
+    [
+        ("Net", ""),
+        ("softmax", "its outputs are probabilities"),
+        ("Counting", "calls changes in training and is not part of state_dict()"),
+        ("frozen_norm", "its builder leaves inside.1 in evaluation mode"),
+    ],
+)
+def test_a_peculiar_network_is_told_in_one_line(sample: Dataset, nets: str, net: str, remark: str) -> None:
+    remarks = check_fit(plain_case(f"{nets}:{net}"), sample)
+
+    assert [each.partition(f":{net}: ")[2][: len(remark)] for each in remarks] == ([remark] if remark else [])
+    assert all("\n" not in each for each in remarks)
+
+
+def test_a_baseline_fits_any_images(sample: Dataset) -> None:
+    assert check_fit(plain_case("dummy"), sample) == ()
 
 
 @pytest.mark.parametrize("execution", ["fast", "plain"])

@@ -1,11 +1,13 @@
 """A training that was stopped anywhere goes on to the same bits; a damaged checkpoint is passed over."""
 
 import io
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from cases import CPU
@@ -106,6 +108,34 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
     assert curves.validation_accuracies == expected.validation_accuracies
     for name, value in undisturbed.model.state_dict().items():
         assert torch.equal(disturbed.model.state_dict()[name], value), name
+
+
+class Noisy(nn.Module):
+    """Draws from Python's and NumPy's generators in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        noise = random.random() + float(np.random.rand()) if self.training else 1.0  # noqa: NPY002, S311 - as users do
+        logits: Tensor = self.inside(images * noise)
+        return logits
+
+
+def test_a_network_that_draws_from_other_generators_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    def noisy() -> TrainingStep:
+        torch.manual_seed(0)
+        options = StepOptions(execution="plain")
+        return prepare_step(Noisy(), TASK, device=torch.device("cpu"), learning_rate=0.001, options=options)
+
+    expected, again = run(noisy()), run(noisy())
+    with pytest.raises(Stopped):
+        run(noisy(), keeper(tmp_path / "case.pt", StopAt(8)))
+    resumed = run(noisy(), keeper(tmp_path / "case.pt"))
+
+    assert torch.equal(again.step_losses, expected.step_losses)
+    assert torch.equal(resumed.step_losses, expected.step_losses)
 
 
 def test_the_clock_is_the_sum_of_what_was_kept(tmp_path: Path) -> None:
