@@ -1,8 +1,7 @@
 """Every option of the command line and of the benchmark, once: name, default, help, and how its text is read.
 
-The commands and pytest's options are made from this module, and README's table is tested against it. Here an option is
-read as far as its text goes; whether a recipe, model, device or data set of that name exists is checked where these
-are. Nothing that is slow to import belongs here, since ``--help`` needs this module: no torch, pydantic or NumPy.
+The commands and pytest's options are made from this module, and README's table is tested against it. Whether a recipe,
+model or data set of a name exists is checked elsewhere: ``--help`` must not wait for torch, pydantic or NumPy.
 """
 
 from collections.abc import Callable, Mapping

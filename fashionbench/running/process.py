@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import psutil
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Job",
     "Message",
+    "Terminated",
     "call_in_plain_process",
     "call_in_process",
     "measure_in_process",
     "messages_of_process",
+    "sigterm_raises",
     "start_fork_server",
     "start_fork_server_on_node",
 ]
@@ -272,3 +275,24 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; like Ctrl-C, it ends the run with what is finished kept."""
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise ``Terminated`` in the block."""
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+        yield
+        return
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -29,10 +29,9 @@ from fashionbench.records.store import write_record
 from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
-from fashionbench.running.interrupt import Terminated, sigterm_raises
 from fashionbench.running.plan import Plan, require_same_looks
 from fashionbench.running.preflight import check_fit, estimate_seconds, tell_load
-from fashionbench.running.process import call_in_plain_process, call_in_process
+from fashionbench.running.process import Terminated, call_in_plain_process, call_in_process, sigterm_raises
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
