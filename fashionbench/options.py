@@ -288,7 +288,6 @@ RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
     *(SELF_CHECK, LIMIT, FRESH, DATA, OUT),
 )
 """Of ``fashionbench run``, and of the benchmark under pytest."""
-
 CLUSTER_OPTIONS: Final[tuple[Option[Any], ...]] = (ENGINE, ADDRESS)
 """Of ``fashionbench run`` only."""
 
