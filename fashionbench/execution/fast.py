@@ -35,7 +35,7 @@ def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """Return a model rewritten for speed, or as it is where the rewritten one would train another function.
 
     Args:
-        model: The model, on the CPU; it is changed in place.
+        model: The model, on the CPU; left as it is.
         shape: Channels, height and width of its images.
 
     """
@@ -47,16 +47,23 @@ def try_rewriting(model: nn.Module, shape: tuple[int, int, int]) -> tuple[nn.Mod
 
     Both train for three steps on random images, and their losses and outputs are compared (``guard.py``).
     """
+    if _has_hooks(model):
+        return model, "somebody has hooked on to it"
     try:
-        original = copy.deepcopy(model)
-    except RuntimeError:  # weights that are computed from others, as by weight_norm
-        return model, "it cannot be copied"
-    try:
-        rewritten = rewrite(model, shape)
+        rewritten = rewrite(copy.deepcopy(model), shape)
+        difference = find_difference(model, rewritten, shape)
     except Exception as error:
-        return original, describe_error(error)
-    difference = find_difference(original, rewritten, shape)
-    return (original, difference) if difference else (rewritten, "")
+        return model, describe_error(error)
+    return (model, difference) if difference else (rewritten, "")
+
+
+def _has_hooks(model: nn.Module) -> bool:
+    """Whether somebody has hooked on to a model or a parameter: a copy loses such hooks, or calls the original's."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    kept = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return any(getattr(each, name, None) for each in model.modules() for name in hooks) or any(
+        getattr(each, name, None) for each in model.parameters() for name in kept
+    )
 
 
 def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
@@ -79,7 +86,7 @@ def speed_up_inference(model: nn.Module, shape: tuple[int, int, int]) -> nn.Modu
     """Return a model, in evaluation mode, rewritten for speed, or as it is where its outputs would be others."""
     try:
         difference = find_inference_difference(model, partial(_rewrite_for_inference, shape=shape), shape)
-    except RuntimeError:  # it cannot be copied, as above
+    except Exception:
         return model.eval()
     return model.eval() if difference else _rewrite_for_inference(model, shape)
 

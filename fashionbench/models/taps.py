@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeGuard, TypeVar, cast
 
 import torch
@@ -124,24 +125,26 @@ def is_exactly(layer: nn.Module | None, kind: type[_Layer]) -> TypeGuard[_Layer]
 def _sizes_met(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, set[tuple[int, int]]]:
     """Return for each convolution, by name, the heights and widths of the maps that it is given.
 
-    A copy runs, in training and in evaluation: a model may change with what it sees.
+    A copy runs, in training and in evaluation: a model may change with what it sees. Empty for a model that cannot be
+    copied (weight_norm) or that takes no random images of the shape.
     """
     met: dict[str, set[tuple[int, int]]] = {}
-    probe = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # the order in which nothing crashes
-    for name, layer in probe.named_modules():
-        if is_exactly(layer, nn.Conv2d):
-            sizes = met[name] = set[tuple[int, int]]()
-
-            def note(_: nn.Module, given: tuple[Tensor, ...], sizes: set[tuple[int, int]] = sizes) -> None:
-                sizes.update((images.shape[-2], images.shape[-1]) for images in given)  # none where it comes by name
-
-            layer.register_forward_pre_hook(note)
-    if met:
-        dtype = next(probe.parameters()).dtype
+    try:
+        probe = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # the order in which nothing crashes
+        for name, layer in probe.named_modules():
+            if is_exactly(layer, nn.Conv2d):
+                layer.register_forward_pre_hook(partial(_note_size, met.setdefault(name, set())))
+        dtype = next((each.dtype for each in probe.parameters() if each.is_floating_point()), torch.float32)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for training in (True, False):
                 probe.train(training)(torch.rand(2, *shape).to(dtype))
+    except Exception:  # noqa: BLE001 - whatever a model's own code raises
+        return {}
     return met
+
+
+def _note_size(sizes: set[tuple[int, int]], _: nn.Module, given: tuple[Tensor, ...]) -> None:
+    sizes.update((images.shape[-2], images.shape[-1]) for images in given)  # none where it comes by name
 
 
 def _count_owners(model: nn.Module) -> Counter[int]:

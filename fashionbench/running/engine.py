@@ -10,6 +10,7 @@ from fashionbench.judging.verdict import Verdict, decide_by
 from fashionbench.options import Engine
 from fashionbench.records.grouping import machine
 from fashionbench.records.record import TrainingRecord
+from fashionbench.records.store import write_record
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node
 from fashionbench.running.plan import FIRST_LOOK, Plan
@@ -104,11 +105,10 @@ def run_training(run: Run, case: Case) -> TrainingRecord:
     kept = _find_kept(run, case)
     if kept is None:
         measure_peak_of(run, case.device)
-    checked = kept is not None and kept.result is not None and kept.result.self_check is not None
-    # first, so that the record is written once and whole; without a checkpoint, as nothing is kept of it
-    repeat = _measure(run, case, None) if run.plan.repeated(case) and not checked else None
     record = _measure(run, case, _checkpoint(run, case)) if kept is None else kept
-    record = record if repeat is None else compare_repeats(record, repeat)
+    if run.plan.repeated(case) and record.result is not None and record.result.self_check is None:
+        write_record(run.out / "records", record)  # whatever becomes of its repetition
+        record = compare_repeats(record, _measure(run, case, None))
     _keep(run, case, record, from_earlier=kept is not None)
     return record
 

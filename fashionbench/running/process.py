@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import psutil
@@ -33,12 +32,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Job",
     "Message",
-    "Terminated",
     "call_in_plain_process",
     "call_in_process",
     "measure_in_process",
     "messages_of_process",
-    "sigterm_raises",
     "start_fork_server",
     "start_fork_server_on_node",
 ]
@@ -128,20 +125,34 @@ def start_fork_server_on_node() -> None:
 def call_in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function in a process of its own, with the settings of the fast execution, and return what it returns.
 
+    An interrupt here ends the process at once.
+
     Raises:
         BrokenExecutor: The process was killed or crashed.
         Exception: What the function raises.
 
     """
     start_fork_server()
-    with ProcessPoolExecutor(1, mp_context=_clean_context(), initializer=_follow_parent) as pool:
-        return pool.submit(function, *args, **kwargs).result()
+    return _call(_clean_context(), function, *args, **kwargs)
 
 
 def call_in_plain_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function as ``call_in_process`` does, but with PyTorch's own settings, as the plain execution has them."""
-    with ProcessPoolExecutor(1, mp_context=_clean_context("plain"), initializer=_follow_parent) as pool:
+    return _call(_clean_context("plain"), function, *args, **kwargs)
+
+
+def _call(
+    context: "ForkServerContext | SpawnContext", function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    pool = ProcessPoolExecutor(1, mp_context=context, initializer=_follow_parent)
+    try:
         return pool.submit(function, *args, **kwargs).result()
+    except KeyboardInterrupt:  # nobody waits for the answer any more
+        for child in multiprocessing.active_children():
+            child.kill()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def measure_in_process(
@@ -249,6 +260,8 @@ def _work(sender: "Connection[object, object]", job: Job, dataset: Dataset) -> N
             sender.send(measure_training(job.case, dataset, job.provenance, supervision))
         except FashionBenchError as error:
             sender.send(error)
+        except Stopped:
+            raise
         except Exception as error:  # noqa: BLE001 - a user's model may raise anything, and its case alone is lost
             _keep_traceback(job, sender)
             sender.send(record_failure(job.case, dataset, job.provenance, describe_error(error)))
@@ -275,24 +288,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; like Ctrl-C, it ends the run with what is finished kept."""
-
-
-@contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise ``Terminated`` in the block."""
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
-        yield
-        return
-
-    def stop(_: int, __: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -19,7 +19,7 @@ from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.load import CpuLoad
-from fashionbench.errors import SetupError
+from fashionbench.errors import InputError, SetupError, Terminated, sigterm_raises
 from fashionbench.execution.peak import measure_peak
 from fashionbench.records.files import check_output, lock_folder
 from fashionbench.records.manifest import Manifest, write_manifest
@@ -31,7 +31,7 @@ from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan, require_same_looks
 from fashionbench.running.preflight import check_fit, estimate_seconds, tell_load
-from fashionbench.running.process import Terminated, call_in_plain_process, call_in_process, sigterm_raises
+from fashionbench.running.process import call_in_plain_process, call_in_process
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
@@ -152,7 +152,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     draw_split(dataset, plan.recipe, plan.seeds[0])  # refuses a recipe that asks for more images than there are
     tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
-        for remark in call_in_process(check_fit, case, dataset):
+        for remark in _check(case, dataset):
             say(remark)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
@@ -250,6 +250,17 @@ def run_inference(run: Run, model: str, device: Device, batch_size: int) -> Infe
     )
     keep_record(run, record)
     return record
+
+
+def _check(case: Case, dataset: Dataset) -> tuple[str, ...]:
+    try:
+        return call_in_process(check_fit, case, dataset)
+    except BrokenExecutor as error:
+        raise InputError(
+            f"model {case.model!r} ended the process that tried it ({error})",
+            expected="a model that takes the images",
+            remedy="correct the model, or choose another with --models",
+        ) from None
 
 
 def finish_run(run: Run) -> Report:

@@ -9,6 +9,7 @@ import torch
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import synchronize
+from fashionbench.errors import describe_error
 from fashionbench.execution.fast import keep_memory, speed_up_inference
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, evenly_spaced
@@ -36,6 +37,13 @@ def measure_inference(case: InferenceCase, dataset: Dataset, provenance: Provena
     A classical baseline is fitted to 6,000 training images before. Where there are fewer test images than the batch
     needs, they repeat.
     """
+    try:
+        return _time_forward(case, dataset, provenance)
+    except Exception as error:  # noqa: BLE001 - whatever a user's model raises; its timing alone is lost
+        return record_inference_failure(case, provenance, describe_error(error))
+
+
+def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance) -> InferenceRecord:
     target = torch.device(case.device.word)
     model = build_model(case.model, dataset.task, seed=0).eval()
     if isinstance(model, Baseline):

@@ -19,7 +19,7 @@ from fashionbench.models.baselines import Baseline
 from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model, find_builder
 from fashionbench.records.fields import Packed, without_control_characters
-from fashionbench.records.record import DataInfo, SelfCheck, TrainingRecord, TrainingResult
+from fashionbench.records.record import DataInfo, ModelInfo, SelfCheck, TrainingRecord, TrainingResult
 from fashionbench.training.case import Case
 from fashionbench.training.identity import Provenance, require_same_model
 from fashionbench.training.loop import Curves, Supervision, train
@@ -31,6 +31,7 @@ __all__ = ["compare_repeats", "measure_training", "now", "record_absence", "reco
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Trained:
     model: nn.Module
+    info: ModelInfo
     curves: Curves
     build_seconds: float
     warmup_seconds: float
@@ -101,20 +102,24 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     if isinstance(model, Baseline):
         built = time.perf_counter()
         curves = _fit(case, model, split, supervision)
-        return _Trained(model=model, curves=curves, build_seconds=built - started, warmup_seconds=0.0)
+        info = describe(case.model, dataset.task, model)
+        return _Trained(model=model, info=info, curves=curves, build_seconds=built - started, warmup_seconds=0.0)
     step = case.prepare(model, dataset.task)
     synchronize(step.device)
     built = time.perf_counter()
     warm_up(_throw_away(case, dataset, step), dataset.task, case.batch_size)
-    warm = time.perf_counter()
+    warmup_seconds = time.perf_counter() - built
+    info = describe(case.model, dataset.task, model)  # before the training: where it fails, nothing is lost
     curves = train(case, step, split, supervision)
-    return _Trained(model=step.model, curves=curves, build_seconds=built - started, warmup_seconds=warm - built)
+    return _Trained(
+        model=step.model, info=info, curves=curves, build_seconds=built - started, warmup_seconds=warmup_seconds
+    )
 
 
 def _throw_away(case: Case, dataset: Dataset, step: TrainingStep) -> TrainingStep:
     try:
         return step.copy()
-    except RuntimeError:  # weights that are computed from others, as by weight_norm, cannot be copied
+    except Exception:  # noqa: BLE001 - computed weights (weight_norm), modules, locks: what cannot be copied
         return case.prepare(build_model(case.model, dataset.task, seed=case.seed), dataset.task)
 
 
@@ -163,8 +168,7 @@ def _finish(case: Case, dataset: Dataset, provenance: Provenance, split: Split, 
         paused_seconds=curves.paused_seconds,
         others_cpu_share=curves.others_cpu_share,
     )
-    info = describe(case.model, dataset.task, trained.model)
-    return _record(case, dataset, provenance, {"status": "finished", "result": result, "model_info": info})
+    return _record(case, dataset, provenance, {"status": "finished", "result": result, "model_info": trained.info})
 
 
 def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mapping[str, Any]) -> TrainingRecord:
