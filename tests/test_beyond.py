@@ -139,7 +139,10 @@ def test_the_classical_baselines_alone_make_a_report() -> None:
     ("options", "words"),
     [
         (["--models", "mynets:make_wrong"], "Model 'mynets:make_wrong' fails on images of 1 x 8 x 8 (RuntimeError: "),
-        (["--models", "mynets:make_tuple"], "gives tuple for 2 images of 1 x 8 x 8. Expected a network that takes"),
+        (
+            ["--models", "mynets:make_tuple"],
+            "gives tuple for 2 images of 1 x 8 x 8 in training. Expected a network that",
+        ),
         (["--models", "mynets:nothing"], "Model 'mynets:nothing' cannot be loaded (AttributeError: "),
         (["--models", "nowhere:make_net"], "Model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),
         (["--models", "broken"], "Model 'broken' cannot be loaded (AttributeError: "),
