@@ -141,7 +141,7 @@ def test_the_classical_baselines_alone_make_a_report() -> None:
         (["--models", "mynets:make_wrong"], "Model 'mynets:make_wrong' fails on images of 1 x 8 x 8 (RuntimeError: "),
         (
             ["--models", "mynets:make_tuple"],
-            "gives tuple for 2 images of 1 x 8 x 8 in training. Expected a network that",
+            "gives tuple for 2 images of 1 x 8 x 8 in training. Expected a net",
         ),
         (["--models", "mynets:nothing"], "Model 'mynets:nothing' cannot be loaded (AttributeError: "),
         (["--models", "nowhere:make_net"], "Model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),
