@@ -12,7 +12,7 @@ import typer
 
 from fashionbench import cli, options
 from fashionbench.catalogue import CATALOGUE, DATASETS, STUDY_MODELS
-from fashionbench.data.torchvision_sets import NAMED
+from fashionbench.data.published import NAMED
 from fashionbench.errors import InputError
 from fashionbench.models import registry
 from fashionbench.models.baselines import BASELINES

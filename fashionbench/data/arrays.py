@@ -212,7 +212,7 @@ def make_dataset(
         "test images": test[0],
         "test labels": np.searchsorted(present, test[1]),
     }
-    tensors = {key: torch.from_numpy(np.ascontiguousarray(array)) for key, array in arrays.items()}
+    tensors = {key: torch.from_numpy(np.require(array, requirements=["C", "W"])) for key, array in arrays.items()}
     return Dataset(
         name=name,
         release="",

@@ -4,7 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,15 @@ from torchvision.datasets import FashionMNIST
 
 from fashionbench.errors import SetupError
 
-__all__ = ["PACKAGE", "SOURCES", "Source", "download_from_mirror", "download_package", "find_installed_package"]
+__all__ = [
+    "PACKAGE",
+    "SOURCES",
+    "Source",
+    "download_from_mirror",
+    "download_package",
+    "find_installed_package",
+    "short_timeout",
+]
 
 PACKAGE: Final = "dataset-fashion-mnist"
 
@@ -57,15 +66,23 @@ def download_from_mirror(
 
     """
     announce("Downloading Fashion-MNIST from torchvision's mirror (30 MB)")
+    try:
+        with short_timeout():
+            dataset(folder, train=False, download=True)  # fetches all four files, and decodes the small ones
+    except (OSError, RuntimeError) as error:
+        raise SetupError(" ".join(str(error).split()), expected="the four files", remedy="check the network") from error
+    return folder
+
+
+@contextmanager
+def short_timeout() -> Iterator[None]:
+    """Let connections that are made in the block fail after some seconds without an answer."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(MIRROR_TIMEOUT_SECONDS)
     try:
-        dataset(folder, train=False, download=True)  # fetches all four files, and decodes the small ones
-    except (OSError, RuntimeError) as error:
-        raise SetupError(" ".join(str(error).split()), expected="the four files", remedy="check the network") from error
+        yield
     finally:
         socket.setdefaulttimeout(before)
-    return folder
 
 
 def download_package(

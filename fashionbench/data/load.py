@@ -18,7 +18,7 @@ from fashionbench.data.fashion_mnist import find_dataset
 from fashionbench.data.own.archive import load_npz
 from fashionbench.data.own.folder import load_folder
 from fashionbench.data.own.table import SUFFIXES, load_csv
-from fashionbench.data.torchvision_sets import NAMED, load_from_torchvision
+from fashionbench.data.published import NAMED, load_published
 from fashionbench.errors import InputError
 
 __all__ = ["load_dataset"]
@@ -38,11 +38,10 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     """Find, read and check a data set.
 
     Args:
-        word: A name or a path. Names: ``fashion-mnist``; ``mnist``, ``kmnist``, ``emnist`` or ``cifar10``, which
-            torchvision fetches; ``digits`` of scikit-learn. Paths: a folder with ``train`` and ``test``, each with one
-            folder of images per class; an ``.npz`` of ``x_train``, ``y_train``, ``x_test`` and ``y_test``; a ``.csv``
-            whose rows are a label and the pixels of a square image. ``digits`` and a CSV have no test split: a fifth
-            of each class is drawn, the same each time.
+        word: A name or a path. Names: ``fashion-mnist``; ``mnist``, ``kmnist``, ``emnist`` or ``cifar10``;
+            ``digits`` of scikit-learn. Paths: a folder with ``train`` and ``test``, each with one folder of images per
+            class; an ``.npz``; a ``.csv``, see ``data/own``. Where there is no test split, a fifth of each class is
+            drawn, the same each time.
         data: The folder of a data set that is given by name; None: the cache, where it is fetched if necessary.
         environ: The environment variables.
         cache: The folder where fetched files are kept.
@@ -59,7 +58,7 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     started = time.perf_counter()
     path = Path(word)
     if word in NAMED:
-        found = load_from_torchvision(word, data or cache / word, announce, download=data is None)
+        found = load_published(NAMED[word], data or cache / word, announce, download=data is None)
     elif word == "digits":
         digits = load_digits()
         halves = draw_test_images(_scale_digits(digits), digits.target)

@@ -4,12 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
 from fashionbench.data.dataset import Dataset, Task
 from fashionbench.data.load import load_dataset
-from fashionbench.data.readers import IDX_NAMES
-from fashionbench.errors import InputError, SetupError
+from fashionbench.data.published import NAMED
+from fashionbench.errors import InputError
 
 
 def load(word: str | Path, tmp_path: Path, data: Path | None = None) -> Dataset:
@@ -40,20 +39,7 @@ def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
         load("imagenet", tmp_path)
 
 
-def test_a_set_of_torchvision_is_read_from_its_own_layout(tmp_path: Path, sample_folder: Path) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in IDX_NAMES:
-        (raw / name).write_bytes((sample_folder / name).read_bytes())
-
-    found = load("mnist", tmp_path, data=tmp_path)
-
-    assert found.name == "MNIST"
-    assert found.train_images.shape == (400, 1, 28, 28)
-    assert found.train_images.dtype == torch.uint8
-    assert found.classes[0] == "0 - zero"
-
-
-def test_a_set_that_torchvision_does_not_find_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"No CIFAR-10 \(Dataset not found.*\. Expected torchvision to find"):
-        load("cifar10", tmp_path, data=tmp_path)
+@pytest.mark.parametrize("name", NAMED)
+def test_a_published_data_set_is_looked_for_in_the_folder_given(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"does not contain .*, whose digests are known"):
+        load(name, tmp_path, data=tmp_path)

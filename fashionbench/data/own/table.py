@@ -77,7 +77,7 @@ def load_csv(path: Path, announce: Callable[[str], None]) -> Dataset:
     """
     content = _read_content(path)
     text = content.lstrip(b"\r\n")
-    first = re.split(rb"[\r\n]", text, maxsplit=1)[0].decode(errors="replace")
+    first = io.BytesIO(text).readline().rstrip(b"\n").partition(b"\r")[0].decode(errors="replace")
     separator = max(SEPARATORS, key=first.count)
     cells = [cell.strip() for cell in _split(path, first, separator)]
     names = cells if is_header(cells) else None
