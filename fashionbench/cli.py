@@ -213,9 +213,10 @@ def report(
 @app.command()
 @_with(*options.DATA_OPTIONS)
 def data(given: Given) -> None:
-    """Find or download a data set, verify it, and say which one it is."""
+    """Find or download a data set, verify it, and show its classes, equal images and digests."""
     from fashionbench.data.fashion_mnist import cache_folder
     from fashionbench.data.load import load_dataset
+    from fashionbench.data.overview import describe, write_preview
 
     found = load_dataset(
         options.DATASET.read(given),
@@ -224,10 +225,12 @@ def data(given: Given) -> None:
         cache=cache_folder(),
         announce=typer.echo,
     )
-    typer.echo(found.described)
-    typer.echo(f"{len(found.train_images):,} training and {len(found.test_images):,} test images")
-    for name, digest in found.digests.items():
-        typer.echo(f"{name}  sha256 {digest}")
+    for line in describe(found):
+        typer.echo(line)
+    preview = options.PREVIEW.read(given)
+    if preview is not None:
+        write_preview(found, preview)
+        typer.echo(f"Wrote {preview}")
 
 
 @app.command()

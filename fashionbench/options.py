@@ -36,6 +36,7 @@ __all__ = [
     "OUT",
     "PEAK",
     "PRECISION",
+    "PREVIEW",
     "PRICE",
     "PRICE_MONEY",
     "PRICE_PER_HOUR",
@@ -273,6 +274,13 @@ ALL: Final = Option(
     is_flag=True,
     parse=bool,
 )
+PREVIEW: Final = Option(
+    name="preview",
+    group="Files",
+    help="write a contact sheet to this .png file: some training images of each class",
+    unset="no file",
+    parse=parsing.optional(parsing.png),
+)
 PEAK: Final = Option(
     name="peak",
     group="Run",
@@ -295,6 +303,6 @@ REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR,
 
 COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, COMPARE_OUT)
 
-DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, DATA)
+DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, DATA, PREVIEW)
 
 DEVICES_OPTIONS: Final[tuple[Option[Any], ...]] = (PEAK,)

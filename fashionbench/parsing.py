@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, TypeVar
 
 from fashionbench.errors import InputError
@@ -18,6 +19,7 @@ __all__ = [
     "number",
     "one_of",
     "optional",
+    "png",
     "prices",
     "seeds",
     "some_of",
@@ -56,6 +58,22 @@ class Gate:
 def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
     """Return a parser that reads an empty text as None."""
     return lambda text: parse(text) if text else None
+
+
+def png(text: str) -> Path:
+    """Return the path of a PNG file.
+
+    Raises:
+        InputError: Its name has another ending.
+
+    """
+    if not text.lower().endswith(".png"):
+        raise InputError(
+            f"invalid preview {text[:SHOWN]!r}",
+            expected="a file whose name ends in .png",
+            remedy="give --preview a path such as sheet.png",
+        )
+    return Path(text)
 
 
 def one_of(option: str, known: tuple[Word, ...]) -> Callable[[str], Word]:

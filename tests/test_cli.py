@@ -206,6 +206,24 @@ def test_data_says_what_was_found_with_its_digests(capsys: pytest.CaptureFixture
     assert all(f"{name}  sha256 {digest}\n" in said for name, digest in digests.items())
 
 
+def test_data_shows_the_classes_and_writes_a_contact_sheet(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.png"
+
+    assert call("data", "--dataset", "digits", "--preview", sheet) == 0
+
+    said = capsys.readouterr().out
+    assert "8 x 8 pixels in grey, values from 0 to 255\n" in said
+    assert "\n9           144        36\nall       1,437       360\nNo two images are equal.\n" in said
+    assert said.endswith(f"Wrote {sheet}\n")
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_contact_sheet_is_a_png(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("data", "--dataset", "digits", "--preview", "sheet.jpg") == 2
+
+    assert "Invalid preview 'sheet.jpg'. Expected a file whose name ends in .png." in capsys.readouterr().err
+
+
 def test_data_is_no_sample(capsys: pytest.CaptureFixture[str], tmp_path: Path, sample_folder: Path) -> None:
     assert call("data", "--data", sample_folder) == 2
 

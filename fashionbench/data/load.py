@@ -15,6 +15,7 @@ from fashionbench.catalogue import DATASETS
 from fashionbench.data.arrays import draw_test_images, make_dataset
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fashion_mnist import find_dataset
+from fashionbench.data.overview import find_equal
 from fashionbench.data.own.archive import load_npz
 from fashionbench.data.own.folder import load_folder
 from fashionbench.data.own.table import SUFFIXES, load_csv
@@ -74,6 +75,12 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
             f"unknown dataset {word[:120]!r}",
             expected=f"one of {', '.join(DATASETS)}, or the path of a folder of images, an .npz or a .csv file",
             remedy="give --dataset one of those",
+        )
+    in_both = int(find_equal(found).in_both.sum())
+    if in_both:
+        announce(
+            f"{in_both:,} of {len(found.test_labels):,} test images are training images, too: accuracies on them say "
+            "nothing of new images"
         )
     return replace(found, read_seconds=time.perf_counter() - started)
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fashionbench.data.dataset import Dataset, Task
@@ -43,3 +44,14 @@ def test_an_unknown_data_set_is_refused(tmp_path: Path) -> None:
 def test_a_published_data_set_is_looked_for_in_the_folder_given(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"does not contain .*, whose digests are known"):
         load(name, tmp_path, data=tmp_path)
+
+
+def test_a_run_says_how_many_test_images_are_training_images_too(tmp_path: Path) -> None:
+    images = np.arange(48, dtype=np.uint8).reshape(12, 2, 2)
+    labels = np.arange(12) % 2
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images[3:7], y_test=labels[3:7])
+    said: list[str] = []
+
+    load_dataset(str(tmp_path / "own.npz"), None, environ={}, cache=tmp_path, announce=said.append)
+
+    assert said == ["4 of 4 test images are training images, too: accuracies on them say nothing of new images"]
