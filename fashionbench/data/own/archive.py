@@ -91,8 +91,6 @@ def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
         images, lambda place, index: f"{path}: {names[images_of[place]]}, image {index[0] + 1}: a pixel"
     )
     labels = [_flatten_labels(path, names[half, "labels"], arrays[half, "labels"]) for half, _ in images_of]
-    if len({label.dtype.kind for label in labels}) > 1:  # integers and names of integers
-        labels = [label.astype(str) for label in labels]
     halves = [*zip(pixels, labels, strict=True)]
     train, test = halves if len(halves) > 1 else draw_test_images(*halves[0])
     return make_dataset(path.stem, "an .npz file", None, train, test)

@@ -196,7 +196,7 @@ def _read_halves(
             if pixels.shape == images.shape[1:]:
                 images[number] = pixels
             else:
-                listing.refused[image] = "damaged: it decodes to another size than its header says"
+                listing.refused[image] = "not of the size that its header said"
         halves.append((images, np.array([listing.files[image][1] for image in files], np.int64)))
     _refuse(path, listing)
     return halves

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from fashionbench.data.dataset import Dataset
+from fashionbench.data.own import folder
 from fashionbench.data.own.folder import load_folder
+from fashionbench.data.own.picture import read_pixels
 from fashionbench.errors import InputError
 
 DIGITS = np.rint(load_digits().images[:12] * 255 / 16).astype(np.uint8)  # (12, 8, 8)
@@ -28,15 +31,15 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
-def read(folder: Path) -> tuple[Dataset, list[str]]:
+def read(path: Path) -> tuple[Dataset, list[str]]:
     """Return the data set, and what was said about it."""
     said: list[str] = []
-    return load_folder(folder, said.append), said
+    return load_folder(path, said.append), said
 
 
-def refusal(folder: Path) -> str:
+def refusal(path: Path) -> str:
     with pytest.raises(InputError) as refused:
-        read(folder)
+        read(path)
     return str(refused.value)
 
 
@@ -177,6 +180,17 @@ def test_images_that_need_too_much_memory_are_refused_before_they_are_decoded(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=1000))
 
     assert "with 12 images needs 0.0 GB of memory. Expected at most half" in refusal(pets)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_after_a_change(path: Path, *, grey: bool) -> NDArray[np.uint8]:
+        if path.name == "3.png":
+            Image.new("L", (9, 9)).save(path)
+        return read_pixels(path, grey=grey)
+
+    monkeypatch.setattr(folder, "read_pixels", read_after_a_change)
+
+    assert "1 files cannot be used: test/dog/3.png (not of the size that its header said)" in refusal(pets)
 
 
 def test_a_folder_of_another_layout_is_refused(pets: Path) -> None:

@@ -20,7 +20,7 @@ COLOUR = np.stack([GREY, GREY.T.reshape(8, 6), 255 - GREY], axis=-1)  # (8, 6, 3
 RAMP = np.arange(48, dtype=np.uint8).reshape(8, 6)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning", "ignore:Corrupt EXIF data")
 
 
 def save(image: NDArray[Any] | Image.Image, path: Path, **how: Any) -> Path:
@@ -277,3 +277,13 @@ def test_an_image_that_is_cut_short_is_refused(tmp_path: Path, end: str) -> None
 
     with pytest.raises(PictureError, match="damaged"):
         read_pixels(path, grey=False)
+
+
+def test_a_file_whose_header_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = save(GREY, tmp_path / "x.tif")
+    content = bytearray(path.read_bytes())
+    content[8] -= 1  # one tag fewer than there are
+    path.write_bytes(content)
+
+    with pytest.raises(PictureError, match="damaged: "):
+        read_header(path)

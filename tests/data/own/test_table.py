@@ -131,6 +131,7 @@ def test_a_label_that_is_missing_or_a_fraction_is_refused_with_its_row(tmp_path:
     ("content", "words"),
     [
         (b"", "has 0 columns. Expected 2 to 1,000,000, separated by commas"),
+        (b"x" * 200_000 + b",pixel0\n1,2\n", "begins with 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'. Expected cells"),
         (b"label,pixel0\n", "own.csv: no rows. Expected rows"),
         (b"label pixel0\n1 2\n", "has 1 columns. Expected 2 to 1,000,000, separated by commas"),
         (b'"label,pixel0\n1,2\n', "has 1 columns. Expected 2 to 1,000,000, separated by commas"),
