@@ -4,7 +4,7 @@ import pytest
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.execution.comparison import ExecutionComparison
-from fashionbench.running.process import call_in_plain_process, call_in_process
+from fashionbench.running.process import call_in_process
 
 
 def comparison_on(device: str, sample: Dataset) -> ExecutionComparison:
@@ -14,7 +14,7 @@ def comparison_on(device: str, sample: Dataset) -> ExecutionComparison:
         device=device,
         precision="fp32",
         batch_size=20,
-        call={"plain": call_in_plain_process, "fast": call_in_process},
+        call={"plain": call_in_process, "fast": call_in_process},
     )
 
 

@@ -396,3 +396,12 @@ def test_of_many_classes_twelve_are_drawn_and_the_table_has_all(models: tuple[st
     assert words in page
     assert "Drawn are the 12 of 47 classes with most mistakes." in page
     assert all(f">{name}<" in page for name in names)
+
+
+def test_analyses_that_were_planned_before_the_run_are_stated() -> None:
+    looked = [each.model_copy(update={"looks": (3, 5)}) for each in make_study(3)]
+
+    page = render_html(view_of(looked, "method"))
+
+    assert "with analyses planned at 3 and 5 seeds" in page
+    assert "seeds added until the verdict was decided, at most 5" in page

@@ -18,10 +18,10 @@ from synthetic import make_environment, make_training
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
+from fashionbench.judging.verdict import decide_by
 from fashionbench.records.manifest import Manifest
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import Environment, TrainingRecord
-from fashionbench.report.page import write_report
 from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import open_engine, run_inferences, run_trainings
@@ -161,7 +161,6 @@ def test_seeds_are_added_until_the_verdict_is_decided(
     state: str,
     said: io.StringIO,
     sample_folder: Path,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The trainings here are synthetic records whose true gain is known; the rest of the run is real."""
@@ -179,18 +178,16 @@ def test_seeds_are_added_until_the_verdict_is_decided(
     plan = plan_for(sample_folder, until_decided="5")
     with opening(plan, plan.cases()) as opened:
         run_trainings(opened)
-        report = write_report(opened.records, tmp_path, thresholds=plan.thresholds, formats=["html"])
+        verdict = decide_by(opened.records, plan.thresholds)
 
     assert plan.looks == (3, 5)
     assert len(measured) == 2 * trained
     assert f"So far, {trained} of 5 seeds on cpu: {state}. " in said.getvalue()
     assert "Expected: about" in said.getvalue()
     assert " at most for 10 trainings" in said.getvalue()
-    assert report.verdict is not None
-    assert report.verdict.state == state
-    assert report.verdict.devices[0].confidence == pytest.approx(1 - 0.05 * (3 if trained == 3 else 2) / 5)
-    assert "with analyses planned at 3 and 5 seeds" in (tmp_path / "report.html").read_text()
-    assert "seeds added until the verdict was decided, at most 5" in (tmp_path / "report.html").read_text()
+    assert verdict is not None
+    assert verdict.state == state
+    assert verdict.devices[0].confidence == pytest.approx(1 - 0.05 * (3 if trained == 3 else 2) / 5)
 
 
 def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(

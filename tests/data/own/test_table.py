@@ -138,7 +138,7 @@ def test_a_label_that_is_missing_or_a_fraction_is_refused_with_its_row(tmp_path:
         (b"label,pixel0\n1,2,3\n4,5\n", "has 2 cells in its first row and 3 in the next"),
         (b"label,pixel0\ncaf\xe9,2\nb,3\n", "codec can't decode byte 0xe9"),
         (b"label,pixel0\n1,25\n2,7\n", "Expected at least two images of each class"),
-        (gzip.compress(b"label")[:-5], "cannot be read (Compressed file ended"),
+        (gzip.compress(b"label", mtime=0)[:-5], "cannot be read (Compressed file ended"),
         (b"PK\3\4 and no more", "cannot be read (File is not a zip file)"),
         (b"\xff\xfe1", "cannot be read ('utf-16"),
     ],
