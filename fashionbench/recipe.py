@@ -2,27 +2,40 @@
 
 import re
 import tomllib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from fashionbench.errors import InputError
 
-__all__ = ["RECIPES", "Recipe", "load_recipe"]
+__all__ = ["RECIPES", "Hyperparameters", "Recipe", "load_recipe"]
 
 MAX_TOML_BYTES: Final = 64 * 1024
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
+BY_MODEL: Final = MappingProxyType({"epochs_by_model": "epochs", "batch_size_by_model": "batch_size"})
+"""What records and recipe files had before the table ``model``, and the field of that table that says it now."""
 
-BatchSize = Annotated[int, Field(ge=2)]
-"""Batch normalisation cannot train on a single image."""
+LEADING: Final = ("name", "epochs", "epochs_by_model", "batch_size", "batch_size_by_model")
+"""The fields of a record's recipe that come first; the digest of a record depends on their order."""
 
 
-class Recipe(BaseModel):
-    """Everything that decides a training besides model, device and seed.
+class Hyperparameters(BaseModel):
+    """How one model is trained.
 
     The loss is cross entropy. The optimizer is Adam (Kingma and Ba, 2015) with PyTorch's other defaults. The schedule
     ``step`` multiplies the learning rate by ``gamma`` after every ``step_epochs`` epochs. ``one-cycle`` raises it to
@@ -32,17 +45,25 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
-    epochs_by_model: dict[str, Annotated[int, Field(ge=1, le=10_000)]] = Field(default_factory=dict)
-    batch_size: BatchSize = 100
-    batch_size_by_model: dict[str, BatchSize] = Field(default_factory=dict)
+    batch_size: Annotated[int, Field(ge=2)] = 100
+    """Batch normalisation cannot train on a single image."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     schedule: Literal["step", "one-cycle"] = "step"
     step_epochs: PositiveInt = 5
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of each label that is distributed evenly over all classes (Szegedy et al., 2016)."""
+
+
+def _given(fields: Hyperparameters) -> dict[str, Any]:
+    return fields.model_dump(mode="json", exclude_unset=True)
+
+
+class Recipe(Hyperparameters):
+    """Everything that decides a training besides model, device and seed."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
     validation_fraction: Fraction = 0.25
     train_images: Annotated[int, Field(ge=100)] | None = None
     """Number of images drawn before the validation split, stratified, by seed; None: all."""
@@ -50,49 +71,81 @@ class Recipe(BaseModel):
     """Number of test images drawn, stratified, the same for every seed; None: all."""
     is_result: bool = True
     """False for a recipe that only checks an installation; its report states this on every page."""
+    model: dict[str, Annotated[Hyperparameters, PlainSerializer(_given)]] = Field(default_factory=dict)
+    """What differs for single models, by their names: only the fields that were given count."""
 
-    def epochs_for(self, model: str) -> int:
-        """Return the number of epochs of a model."""
-        return self.epochs_by_model.get(model, self.epochs)
+    def for_model(self, model: str) -> Hyperparameters:
+        """Return how a model is trained: the recipe's fields, and in their place those of the model's own table."""
+        own = self.model.get(model, Hyperparameters())
+        sources = ((name, own if name in own.model_fields_set else self) for name in Hyperparameters.model_fields)
+        return Hyperparameters.model_validate({name: getattr(source, name) for name, source in sources})
 
-    def batch_size_for(self, model: str) -> int:
-        """Return the training batch size of a model."""
-        return self.batch_size_by_model.get(model, self.batch_size)
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_layout(cls, fields: object) -> object:
+        """Accept what records and files had before the table ``model``."""
+        return _with_table(fields) if isinstance(fields, dict) else fields
+
+    @model_serializer(mode="wrap")
+    def _write_earlier_layout(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write what the earlier layout could say as it did, in its order, so that digests of earlier records match."""
+        fields: dict[str, Any] = write(self)
+        if all({*own} <= {*BY_MODEL.values()} for own in fields.get("model", {}).values()):
+            table = fields.pop("model", {})
+            for earlier, field in BY_MODEL.items():
+                fields[earlier] = {name: own[field] for name, own in table.items() if field in own}
+        return {name: fields[name] for name in dict.fromkeys([*LEADING, *fields]) if fields.get(name, {}) != {}}
+
+
+def _with_table(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's fields with a table ``model`` in place of a mapping for each field; leave what is no table."""
+    found = dict(fields)
+    for earlier, field in BY_MODEL.items():
+        table = found.get("model", {})
+        if isinstance(found.get(earlier), dict) and isinstance(table, dict):
+            for name, value in found.pop(earlier).items():
+                table = {**table, name: {field: value, **table.get(name, {})}}
+            found["model"] = table
+    return found
 
 
 RECIPES: Final = MappingProxyType(
     {
-        "study": Recipe(name="study", batch_size_by_model={"resnet18": 20}),
+        "study": Recipe(name="study", model={"resnet18": Hyperparameters(batch_size=20)}),
         "swift": Recipe(
             name="swift",
             epochs=4,
-            epochs_by_model={"resnet18": 6},
             batch_size=128,
-            batch_size_by_model={"resnet18": 64},
             learning_rate=0.006,
             schedule="one-cycle",
             label_smoothing=0.1,
+            model={"resnet18": Hyperparameters(epochs=6, batch_size=64)},
         ),
         "smoke": Recipe(
             name="smoke",
             epochs=1,
-            batch_size_by_model={"resnet18": 20},
             train_images=6_000,
             test_images=1_000,
             is_result=False,
+            model={"resnet18": Hyperparameters(batch_size=20)},
         ),
     }
 )
 
 
-def load_recipe(name_or_path: str) -> Recipe:
+def load_recipe(name_or_path: str, trained: Collection[str] | None = None) -> Recipe:
     """Return a built-in recipe by name, or the recipe in a ``.toml`` file.
 
     Fields that a file leaves out are those of ``study``, and its name is the file's stem. If the file has a
     ``batch_size``, it applies to all models that the file does not name.
 
+    Args:
+        name_or_path: ``study``, ``swift``, ``smoke``, or a path.
+        trained: The models that the run trains, for which a file may have tables; None: any.
+
     Raises:
-        InputError: The recipe is unknown, its file cannot be read, or a field is invalid.
+        InputError: The recipe is unknown, its file cannot be read, a field is invalid, or a table is of no model that
+            the run trains.
 
     """
     if name_or_path in RECIPES:
@@ -111,7 +164,7 @@ def load_recipe(name_or_path: str) -> Recipe:
                 expected=f"at most {MAX_TOML_BYTES:,} bytes",
                 remedy="check that it is a recipe",
             )
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields = _with_table(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(
             f"recipe file {path} cannot be read ({error.strerror})",
@@ -125,26 +178,40 @@ def load_recipe(name_or_path: str) -> Recipe:
             remedy="correct that line",
         ) from error
     try:
-        return Recipe.model_validate({"name": path.stem, **_with_study_batch_sizes(fields)})
+        recipe = Recipe.model_validate({"name": path.stem, **_with_study_batch_sizes(fields)})
     except ValidationError as error:
         raise _invalid_field(path, error) from error
+    for name in fields.get("model", {}):
+        if trained is not None and name not in trained:
+            raise InputError(
+                f"recipe file {path} has a table [model.{name}]",
+                expected=f"tables of models that this run trains: {', '.join(trained) or 'none'}",
+                remedy="correct the name or remove the table, or add the model to --models",
+            )
+    return recipe
 
 
-def _with_study_batch_sizes(fields: dict[str, object]) -> dict[str, object]:
+def _with_study_batch_sizes(fields: dict[str, Any]) -> dict[str, Any]:
     """Add the batch sizes of single models in ``study``, unless the file has a batch size for them."""
-    given = fields.get("batch_size_by_model", {})
-    if "batch_size" in fields or not isinstance(given, dict):
+    table = fields.get("model", {})
+    if "batch_size" in fields or not isinstance(table, dict):
         return fields
-    return {**fields, "batch_size_by_model": {**RECIPES["study"].batch_size_by_model, **given}}
+    study = {name: {"batch_size": own.batch_size} for name, own in RECIPES["study"].model.items()}
+    merged = {
+        name: {**study.get(name, {}), **own} if isinstance(own, dict) else own
+        for name, own in {**study, **table}.items()
+    }
+    return {**fields, "model": merged}
 
 
 def _invalid_field(path: Path, error: ValidationError) -> InputError:
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
+        known = Recipe if len(first["loc"]) == 1 else Hyperparameters
         return InputError(
             f"recipe file {path} has the unknown field {field!r}",
-            expected=f"only the fields {', '.join(Recipe.model_fields)}",
+            expected=f"only the fields {', '.join(known.model_fields)}",
             remedy=f"correct or remove {field!r}",
         )
     expected = re.sub(r"^\w+ should (be|have) ", "", first["msg"])  # "Input should be greater than 0"

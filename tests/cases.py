@@ -8,7 +8,7 @@ from synthetic import make_environment
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, list_devices
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import Hyperparameters, Recipe
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.process import Job
@@ -19,7 +19,7 @@ from fashionbench.training.loop import Supervision
 from fashionbench.training.measure import measure_training
 
 CPU = Device(word="cpu", name="Some CPU")
-TINY = Recipe(name="tiny", epochs=2, batch_size=50, batch_size_by_model={"resnet18": 25}, is_result=False)
+TINY = Recipe(name="tiny", epochs=2, batch_size=50, model={"resnet18": Hyperparameters(batch_size=25)}, is_result=False)
 
 
 def tiny_case(model: str = "fashioncnn", recipe: Recipe = TINY, seed: int = 0) -> Case:

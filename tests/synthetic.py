@@ -119,7 +119,7 @@ def make_training(
     predictions = labels.copy()
     predictions[wrong] = (labels[wrong] + generator.integers(1, len(classes), wrong.size)) % len(classes)
     confidences = np.clip(1 - 0.5 * difficulty**3 * generator.random(images), 0.2, 1)
-    epochs = recipe.epochs_for(model)
+    epochs = recipe.for_model(model).epochs
     steps = 45
     losses = 0.2 + 2.1 * np.exp(-np.arange(epochs * steps) / 60) + generator.gamma(2, 0.02, epochs * steps)
     order = wrong[np.argsort(-confidences[wrong])][:24]

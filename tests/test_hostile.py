@@ -39,8 +39,8 @@ NPZ = STREAM.getvalue()
 TOML = b"""epochs = 5
 learning_rate = 0.001
 is_result = false
-[batch_size_by_model]
-resnet18 = 20
+[model.resnet18]
+batch_size = 20
 """
 RECORD = make_training(images=20)
 BENCHMARK = json.dumps(

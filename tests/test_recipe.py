@@ -1,18 +1,30 @@
 """Recipes have the defaults of the study, are validated, and errors name the field."""
 
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from fashionbench.errors import InputError
-from fashionbench.recipe import RECIPES, Recipe, load_recipe
+from fashionbench.recipe import RECIPES, Hyperparameters, Recipe, load_recipe
+
+OTHERS: Final[dict[str, Any]] = {
+    "epochs": 7,
+    "batch_size": 7,
+    "learning_rate": 0.7,
+    "schedule": "one-cycle",
+    "step_epochs": 7,
+    "gamma": 0.7,
+    "label_smoothing": 0.7,
+}
+"""Of each training field a value that is not the default."""
 
 
 def test_the_study_recipe_has_the_values_of_the_study() -> None:
     study = load_recipe("study")
 
-    assert study.batch_size_for("resnet18") == 20
-    assert study.batch_size_for("fashioncnn") == 100
+    assert study.for_model("resnet18").batch_size == 20
+    assert study.for_model("fashioncnn").batch_size == 100
     assert (study.learning_rate, study.step_epochs, study.gamma, study.epochs) == (0.001, 5, 0.1, 10)
     assert study.validation_fraction == 0.25
     assert study.is_result
@@ -27,12 +39,68 @@ def test_the_smoke_recipe_is_not_a_result() -> None:
 
 def test_a_recipe_file_is_read_and_named_after_the_file(tmp_path: Path) -> None:
     path = tmp_path / "short.toml"
-    path.write_text("epochs = 2\n[batch_size_by_model]\nresnet18 = 64\n[epochs_by_model]\nresnet18 = 3\n")
+    path.write_text("epochs = 2\n[model.resnet18]\nbatch_size = 64\nepochs = 3\n")
 
     recipe = load_recipe(str(path))
 
-    assert (recipe.name, recipe.epochs, recipe.batch_size_for("resnet18")) == ("short", 2, 64)
-    assert (recipe.epochs_for("resnet18"), recipe.epochs_for("fashioncnn")) == (3, 2)
+    assert (recipe.name, recipe.epochs, recipe.for_model("resnet18").batch_size) == ("short", 2, 64)
+    assert (recipe.for_model("resnet18").epochs, recipe.for_model("fashioncnn").epochs) == (3, 2)
+
+
+@pytest.mark.parametrize("field", Hyperparameters.model_fields)
+def test_every_training_field_may_differ_by_model(field: str) -> None:
+    values = Hyperparameters(**OTHERS)
+    own = Hyperparameters.model_validate({field: getattr(values, field)})
+
+    recipe = Recipe(name="x", model={"resnet18": own})
+
+    assert getattr(recipe.for_model("resnet18"), field) == getattr(values, field) != getattr(recipe, field)
+    assert recipe.for_model("fashioncnn") == Hyperparameters()
+
+
+def test_a_table_may_say_for_a_model_what_the_default_is() -> None:
+    recipe = Recipe(name="x", epochs=4, model={"resnet18": Hyperparameters(epochs=10)})
+
+    assert Recipe.model_validate_json(recipe.model_dump_json()).for_model("resnet18").epochs == 10
+    assert Recipe.model_validate_json(recipe.model_dump_json(exclude_defaults=True)) == recipe
+
+
+def test_what_a_run_does_not_train_may_have_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("[model.resnet81]\nepochs = 3\n")
+
+    with pytest.raises(
+        InputError, match=r"own\.toml has a table \[model\.resnet81\]\. Expected tables of models that .*"
+    ):
+        load_recipe(str(path), ["fashioncnn", "resnet18"])
+    assert load_recipe(str(path)).for_model("resnet81").epochs == 3
+
+
+def test_a_run_without_a_model_of_the_study_needs_no_table_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("epochs = 3\n")
+
+    assert load_recipe(str(path), ["fashioncnn"]).for_model("resnet18").batch_size == 20
+
+
+def test_files_and_records_from_before_the_tables_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text("[epochs_by_model]\nresnet18 = 3\na = 2\n[batch_size_by_model]\nresnet18 = 64\n")
+
+    recipe = load_recipe(str(path), ["a", "resnet18"])
+
+    assert [recipe.for_model(name).epochs for name in ("resnet18", "a", "b")] == [3, 2, 10]
+    assert recipe.for_model("resnet18").batch_size == 64
+    assert recipe == Recipe(
+        name="own", model={"resnet18": Hyperparameters(batch_size=64, epochs=3), "a": Hyperparameters(epochs=2)}
+    )
+
+
+def test_the_digest_of_an_earlier_record_is_that_of_its_layout() -> None:
+    assert RECIPES["swift"].model_dump_json(exclude_defaults=True) == (
+        '{"name":"swift","epochs":4,"epochs_by_model":{"resnet18":6},"batch_size":128,'
+        '"batch_size_by_model":{"resnet18":64},"learning_rate":0.006,"schedule":"one-cycle","label_smoothing":0.1}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,8 +108,9 @@ def test_a_recipe_file_is_read_and_named_after_the_file(tmp_path: Path) -> None:
     [
         ("epochs = 2", (100, 20)),
         ("batch_size = 64", (64, 64)),
-        ("[batch_size_by_model]\nfashioncnn = 50", (50, 20)),
-        ("batch_size = 64\n[batch_size_by_model]\nresnet18 = 32", (64, 32)),
+        ("[model.fashioncnn]\nbatch_size = 50", (50, 20)),
+        ("[model.resnet18]\nepochs = 3", (100, 20)),
+        ("batch_size = 64\n[model.resnet18]\nbatch_size = 32", (64, 32)),
     ],
 )
 def test_fields_that_a_recipe_file_leaves_out_are_those_of_the_study(
@@ -52,7 +121,7 @@ def test_fields_that_a_recipe_file_leaves_out_are_those_of_the_study(
 
     recipe = load_recipe(str(path))
 
-    assert (recipe.batch_size_for("fashioncnn"), recipe.batch_size_for("resnet18")) == sizes
+    assert (recipe.for_model("fashioncnn").batch_size, recipe.for_model("resnet18").batch_size) == sizes
 
 
 def test_every_field_of_a_recipe_is_in_the_docs() -> None:
@@ -69,13 +138,20 @@ def test_every_field_of_a_recipe_is_in_the_docs() -> None:
             r"field 'epochs' is 0\. Expected a number greater than or equal to 1\. Correct or remove 'epochs'\.",
         ),
         ("epochs = 'ten'", r"field 'epochs' is 'ten'\. Expected a valid integer\."),
-        ("epocs = 3", r"has the unknown field 'epocs'\. Expected only the fields name, epochs, .*\. Correct or"),
+        ("epocs = 3", r"has the unknown field 'epocs'\. Expected only the fields epochs, .*\. Correct or"),
         ("schedule = 'linear'", r"field 'schedule' is 'linear'\. Expected 'step' or 'one-cycle'\."),
         ("name = ''", r"field 'name' is ''\. Expected at least 1 character\."),
         ("batch_size = 1", r"field 'batch_size' is 1\. Expected a number greater than or equal to 2"),
-        ("batch_size_by_model = 3", r"field 'batch_size_by_model' is 3"),
+        ("model = 3", r"field 'model' is 3"),
+        ("[model]\nresnet18 = 3", r"field 'model\.resnet18' is 3"),
+        ("[model.resnet18]\nbatch_size = 1", r"field 'model\.resnet18\.batch_size' is 1\. Expected a number greater"),
+        (
+            "[model.resnet18]\ntest_images = 9",
+            r"unknown field 'model\.resnet18\.test_images'\. .* epochs, batch_size, l",
+        ),
         ("gamma = nan", r"field 'gamma' is nan"),
-        ("[batch_size_by_model]\nresnet18 = -1", r"field 'batch_size_by_model.resnet18' is -1"),
+        ("batch_size_by_model = 3", r"has the unknown field 'batch_size_by_model'"),
+        ("[batch_size_by_model]\nresnet18 = -1", r"field 'model\.resnet18\.batch_size' is -1"),
         ("epochs = ", r"is not valid TOML \(Invalid value .*\)\. Expected lines such as epochs = 10"),
         ("a = " + "[" * 5_000, r"is not valid TOML"),
         ("#" * 70_000, r"has 70,000 bytes\. Expected at most 65,536 bytes"),

@@ -168,7 +168,7 @@ class TrainingRecord(_MeasuredCase):
     def _check_result(self) -> Self:
         _require_result_if_finished(self)
         if self.result is not None:
-            epochs = 1 if is_baseline(self.model) else self.recipe.epochs_for(self.model)
+            epochs = 1 if is_baseline(self.model) else self.recipe.for_model(self.model).epochs
             message = find_contradiction(self.result, classes=len(self.data.classes), epochs=epochs)
             if message is not None:
                 raise ValueError(message)

@@ -179,7 +179,7 @@ def epochs(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
             for record, key in _trainings(records)
             if record.result is not None
             for epoch, minutes, accuracy, loss in zip(
-                range(1, record.recipe.epochs_for(record.model) + 1),
+                range(1, record.recipe.for_model(record.model).epochs + 1),
                 np.cumsum(record.result.epoch_seconds) / 60,
                 record.result.validation_accuracies,
                 record.result.validation_losses,

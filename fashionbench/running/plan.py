@@ -164,7 +164,7 @@ def make_plan(asked: RunOptions) -> Plan:
         )
     more = (seed for seed in count() if seed not in asked.seeds)
     return Plan(
-        recipe=load_recipe(asked.recipe),
+        recipe=load_recipe(asked.recipe, [model for model in asked.models if not is_baseline(model)]),
         models=asked.models,
         dataset=asked.dataset,
         devices=devices,

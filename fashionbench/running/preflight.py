@@ -55,10 +55,11 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
         started = time.perf_counter()
         model.fit(dataset.train_images[few], dataset.train_labels[few], case.seed)
         return (time.perf_counter() - started) / len(few) * train_images
-    images, labels = (each[: 64 * case.batch_size] for each in (dataset.train_images, dataset.train_labels))
+    how = case.hyperparameters
+    images, labels = (each[: 64 * how.batch_size] for each in (dataset.train_images, dataset.train_labels))
     step = case.prepare(model, dataset.task)
-    seconds = time_steps(step, images, labels, batch_size=case.batch_size, seconds=SECONDS_PER_ESTIMATE)
-    return seconds * train_images / min(case.batch_size, len(images)) * case.epochs
+    seconds = time_steps(step, images, labels, batch_size=how.batch_size, seconds=SECONDS_PER_ESTIMATE)
+    return seconds * train_images / min(how.batch_size, len(images)) * how.epochs
 
 
 def check_fit(case: Case, dataset: Dataset) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ class Display:
         ahead = max(left, still / self._places)
         accuracy = "" if tick.validation_accuracy is None else f", validation accuracy {tick.validation_accuracy:.1%}"
         return (
-            f"epoch {tick.epoch}/{case.recipe.epochs_for(case.model)}, loss {tick.loss:.3f}{accuracy}, "
+            f"epoch {tick.epoch}/{case.hyperparameters.epochs}, loss {tick.loss:.3f}{accuracy}, "
             f"{format_duration(left)} left, {format_duration(ahead)} for the whole run"
         )
 

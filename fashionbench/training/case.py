@@ -8,7 +8,7 @@ from torch import nn
 from fashionbench.data.dataset import Task
 from fashionbench.devices.device import Device
 from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import Hyperparameters, Recipe
 from fashionbench.records.record import Execution, Precision
 
 __all__ = ["Case", "InferenceCase"]
@@ -31,14 +31,9 @@ class Case:
         return f"{self.model}-{self.device.word}-{self.seed}"
 
     @property
-    def epochs(self) -> int:
-        """How many epochs it trains."""
-        return self.recipe.epochs_for(self.model)
-
-    @property
-    def batch_size(self) -> int:
-        """Images per batch."""
-        return self.recipe.batch_size_for(self.model)
+    def hyperparameters(self) -> Hyperparameters:
+        """How its model is trained: the recipe, with what it says of this model."""
+        return self.recipe.for_model(self.model)
 
     @property
     def torch_device(self) -> torch.device:
@@ -47,10 +42,9 @@ class Case:
 
     def prepare(self, model: nn.Module, task: Task) -> TrainingStep:
         """Make a model ready to train as this case does; it is changed in place."""
-        options = StepOptions(
-            execution=self.execution, precision=self.precision, label_smoothing=self.recipe.label_smoothing
-        )
-        rate = self.recipe.learning_rate
+        how = self.hyperparameters
+        options = StepOptions(execution=self.execution, precision=self.precision, label_smoothing=how.label_smoothing)
+        rate = how.learning_rate
         return prepare_step(model, task, device=self.torch_device, learning_rate=rate, options=options)
 
 

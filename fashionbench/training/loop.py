@@ -19,7 +19,7 @@ from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import TrainingStep, iterate_batches
 from fashionbench.models.randomness import seeded_generators
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import Hyperparameters
 from fashionbench.records.record import DISTURBING_SHARE
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State
@@ -97,12 +97,13 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
 
     """
     clock, checkpoints, device = supervision.clock, supervision.checkpoints, step.device
-    steps = len(range(0, len(split.train_images) - 1, case.batch_size))  # as iterate_batches yields them
+    how = case.hyperparameters
+    steps = len(range(0, len(split.train_images) - 1, how.batch_size))  # as iterate_batches yields them
     base, stood_still = clock(), clock.standstill_seconds
     with seeded_generators(case.seed, device):
         with clock.running():
             images, labels = step.place(split.train_images, split.train_labels)
-        schedule = _make_schedule(step.optimizer, case.recipe, case.epochs, steps)
+        schedule = _make_schedule(step.optimizer, how, steps)
         state = State(
             model=step.model,
             optimizer=step.optimizer,
@@ -127,18 +128,18 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
                 Tick(
                     epoch=state.epoch + 1,
                     step=state.epoch * steps + len(state.step_losses),
-                    steps=case.epochs * steps,
+                    steps=how.epochs * steps,
                     loss=loss,
                     train_seconds=clock() - base,
                     validation_accuracy=accuracy,
                 )
             )
 
-        while state.epoch < case.epochs:
+        while state.epoch < how.epochs:
             with clock.running():
                 state.epoch_began = state.generator.get_state()
                 seen = len(state.step_losses)
-                batches = iterate_batches(images, labels, case.batch_size, state.generator, case.execution, seen)
+                batches = iterate_batches(images, labels, how.batch_size, state.generator, case.execution, seen)
                 if seen:  # passing over them is no training
                     with clock.off():
                         batches = chain([*islice(batches, 1)], batches)
@@ -184,11 +185,11 @@ def _own_processes() -> list[psutil.Process]:
     return own
 
 
-def _make_schedule(optimizer: Adam, recipe: Recipe, epochs: int, steps: int) -> LRScheduler:
+def _make_schedule(optimizer: Adam, how: Hyperparameters, steps: int) -> LRScheduler:
     """Return the recipe's schedule; a ``StepLR`` counts epochs, a ``OneCycleLR`` steps, of ``steps`` an epoch."""
-    if recipe.schedule == "one-cycle":
-        return OneCycleLR(optimizer, recipe.learning_rate, total_steps=epochs * steps)
-    return StepLR(optimizer, recipe.step_epochs, recipe.gamma)
+    if how.schedule == "one-cycle":
+        return OneCycleLR(optimizer, how.learning_rate, total_steps=how.epochs * steps)
+    return StepLR(optimizer, how.step_epochs, how.gamma)
 
 
 def _train_epoch(

@@ -107,7 +107,7 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     step = case.prepare(model, dataset.task)
     synchronize(step.device)
     built = time.perf_counter()
-    warm_up(_throw_away(case, dataset, step), dataset.task, case.batch_size)
+    warm_up(_throw_away(case, dataset, step), dataset.task, case.hyperparameters.batch_size)
     warmup_seconds = time.perf_counter() - built
     info = describe(case.model, dataset.task, model)  # before the training: where it fails, nothing is lost
     curves = train(case, step, split, supervision)

@@ -65,12 +65,10 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
     last_losses, iterations = [], []
     for model in selected:
         arrays = [each.step_losses.array() for each in results_of(trainings, model)]
-        recipe = next(each.recipe for each in trainings if each.model == model)
-        last = np.concatenate([each[-max(1, len(each) // recipe.epochs_for(model)) :] for each in arrays])
+        recipe = next(each.recipe for each in trainings if each.model == model).for_model(model)
+        last = np.concatenate([each[-max(1, len(each) // recipe.epochs) :] for each in arrays])
         last_losses.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
-        iterations.append(
-            f"{names[model]}: {units.count(len(arrays[0]))} iterations of {recipe.batch_size_for(model)} images"
-        )
+        iterations.append(f"{names[model]}: {units.count(len(arrays[0]))} iterations of {recipe.batch_size} images")
     drawings = tuple(
         draw(
             curves.training_loss(losses[losses[MODEL] == model], context.styles[model], limits=limits),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fashionbench import units
 from fashionbench.catalogue import is_baseline, model_label
 from fashionbench.judging.intervals import ASSUMED_SEED_SPREAD
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import Hyperparameters, Recipe
 from fashionbench.records.grouping import machine
 from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, text_cell
 from fashionbench.report.frames import (
@@ -93,28 +93,34 @@ def method(context: Context) -> tuple[Block, ...]:
 
 def _describe_recipe(context: Context, recipe: Recipe) -> str:
     stepwise = {each.model for each in context.trainings if each.result and each.result.step_losses.shape[0]}
-    names = {model: style.name for model, style in context.styles.items() if model in stepwise}
-    epochs = {name: recipe.epochs_for(model) for model, name in names.items()}
-    length = (
-        ", ".join(f"{_epochs(number)} for {name}" for name, number in epochs.items())
-        if len({*epochs.values()}) > 1
-        else _epochs(max(epochs.values(), default=recipe.epochs))
-    )
-    schedule = (
-        f"one-cycle schedule with a maximum learning rate of {recipe.learning_rate:g}"
-        if recipe.schedule == "one-cycle"
-        else f"learning rate {recipe.learning_rate:g}, multiplied by {recipe.gamma:g} every "
-        f"{units.count(recipe.step_epochs)} epochs"
-    )
-    batches = ", ".join(f"{recipe.batch_size_for(model)} for {name}" for model, name in names.items())
-    smoothing = f"; label smoothing {recipe.label_smoothing:g}" if recipe.label_smoothing else ""
+    by_name = {style.name: recipe.for_model(model) for model, style in context.styles.items() if model in stepwise}
+    descriptions = [_describe_training(each) for each in by_name.values()] or [_describe_training(recipe)]
+    parts = []
+    for phrases in zip(*descriptions, strict=True):
+        named = zip(phrases, by_name, strict=False)
+        several = ", ".join(f"{phrase} for {name}" for (_, phrase), name in named if phrase)
+        lead, phrase = phrases[0]
+        parts.append(f"{lead}{phrase if len({*phrases}) == 1 else several}")
     baselines = [style.name for model, style in context.styles.items() if is_baseline(model)]
     fitted = f" {join_phrases(baselines)}: scikit-learn with its defaults, on the same images." if baselines else ""
-    return f"Recipe {recipe.name}: Adam; {length}; {schedule}; batch size {batches}{smoothing}.{fitted}"
+    return f"Recipe {recipe.name}: {'; '.join(filter(None, parts))}.{fitted}"
 
 
-def _epochs(number: int) -> str:
-    return f"{units.count(number)} epoch{'s' if number > 1 else ''}"
+def _describe_training(how: Hyperparameters) -> tuple[tuple[str, str], ...]:
+    """Return what to say of each aspect of a training: its name, said once, and a phrase that may differ by model."""
+    schedule = (
+        f"one-cycle schedule with a maximum learning rate of {how.learning_rate:g}"
+        if how.schedule == "one-cycle"
+        else f"learning rate {how.learning_rate:g}, multiplied by {how.gamma:g} every "
+        f"{units.count(how.step_epochs)} epochs"
+    )
+    return (
+        ("", "Adam"),
+        ("", f"{units.count(how.epochs)} epoch{'s' if how.epochs > 1 else ''}"),
+        ("", schedule),
+        ("batch size ", units.count(how.batch_size)),
+        ("", f"label smoothing {how.label_smoothing:g}" if how.label_smoothing else ""),
+    )
 
 
 def glossary(_: Context) -> tuple[Block, ...]:

@@ -24,7 +24,7 @@ def model_sizes(context: Context) -> tuple[Block, ...]:
     rows = []
     for model in (each for each in context.styles if each in known):
         info = known[model].model_info
-        batches = sorted({each.recipe.batch_size_for(model) for each in context.trainings})
+        batches = sorted({each.recipe.for_model(model).batch_size for each in context.trainings})
         rows.append(
             (
                 model_cell(context.styles[model]),
@@ -166,15 +166,14 @@ def _training_workload(record: TrainingRecord, device: str) -> _Workload | None:
     info, peak, result = record.model_info, record.peak, record.result
     if result is None or peak is None or info is None or not info.training_flops or not result.train_seconds:
         return None
-    epochs = record.recipe.epochs_for(record.model)
-    images = record.data.train_images * epochs
-    batch = record.recipe.batch_size_for(record.model)
-    steps = math.ceil(record.data.train_images / batch) * epochs
+    recipe = record.recipe.for_model(record.model)
+    images = record.data.train_images * recipe.epochs
+    steps = math.ceil(record.data.train_images / recipe.batch_size) * recipe.epochs
     numbers = STEP_PASSES * info.reachable_parameters * steps + TRAINING_PASSES * (info.activations or 0) * images
     return _Workload(
         model=record.model,
         device=device,
-        description=f"training, batch {batch}",
+        description=f"training, batch {recipe.batch_size}",
         flops_per_second=(info.useful_training_flops or info.training_flops) * images / result.train_seconds,
         bytes_per_second=BYTES * numbers / result.train_seconds,
         peak=peak,
