@@ -214,6 +214,7 @@ def report(
 @_with(*options.DATA_OPTIONS)
 def data(given: Given) -> None:
     """Find or download a data set, verify it, and show its classes, equal images and digests."""
+    from fashionbench.data.dataset import Reading
     from fashionbench.data.fashion_mnist import cache_folder
     from fashionbench.data.load import load_dataset
     from fashionbench.data.overview import describe, write_preview
@@ -224,6 +225,7 @@ def data(given: Given) -> None:
         environ=os.environ,
         cache=cache_folder(),
         announce=typer.echo,
+        reading=Reading.read(given),
     )
     for line in describe(found):
         typer.echo(line)

@@ -27,9 +27,12 @@ __all__ = [
     "ENGINE",
     "EXECUTION",
     "FAIL_IF",
+    "FIT",
     "FORMAT",
     "FORMATS",
     "FRESH",
+    "IMAGE_SIZE",
+    "LABEL_COLUMN",
     "LIMIT",
     "MARGIN",
     "MODELS",
@@ -45,9 +48,11 @@ __all__ = [
     "RUN_OPTIONS",
     "SEEDS",
     "SELF_CHECK",
+    "TEST",
     "UNTIL_DECIDED",
     "Engine",
     "Execution",
+    "Fit",
     "Given",
     "Option",
     "Precision",
@@ -60,6 +65,9 @@ Precision = Literal["fp32", "bf16", "tf32"]
 """The arithmetic: IEEE single, autocast to bfloat16, or NVIDIA's tensor cores on single."""
 
 Engine = Literal["local", "ray"]
+
+Fit = Literal["crop", "pad", "stretch"]
+"""How an image of another shape is brought to a size."""
 
 FORMATS: Final = MappingProxyType(
     {"html": "report.html", "pdf": "report.pdf", "md": "report.md", "json": "verdict.json"}
@@ -78,7 +86,7 @@ class Option(Generic[T]):
 
     name: str
     """As Python spells it: ``price_per_hour``."""
-    group: Literal["Trainings", "Verdict", "Run", "Files"]
+    group: Literal["Trainings", "Data", "Verdict", "Run", "Files"]
     """What it determines; ``--help`` has a heading for each."""
     help: str
     default: str = ""
@@ -129,6 +137,34 @@ DATASET: Final = Option(
     help=f"{', '.join(DATASETS)}, or your own: a folder of images, an .npz or a .csv file",
     default=DATASETS[0],
     parse=str,
+)
+IMAGE_SIZE: Final = Option(
+    name="image_size",
+    group="Data",
+    help="resize all images to this side, such as 64, or to this height and width, such as 64x48",
+    unset="as stored",
+    parse=parsing.optional(parsing.image_size),
+)
+FIT: Final[Option[Fit]] = Option(
+    name="fit",
+    group="Data",
+    help="how images of another shape are resized: crop (shorter side, then the centre), pad or stretch",
+    default="crop",
+    parse=parsing.one_of("fit", get_args(Fit)),
+)
+LABEL_COLUMN: Final = Option(
+    name="label_column",
+    group="Data",
+    help="the column of the labels in a table: its name, or its number from 1",
+    unset="found by its name",
+    parse=parsing.optional(str),
+)
+TEST: Final = Option(
+    name="test",
+    group="Data",
+    help="a table of the test images, if --dataset is a table of the training images",
+    unset="found or drawn",
+    parse=parsing.optional(Path),
 )
 DEVICES: Final = Option(
     name="devices",
@@ -290,8 +326,11 @@ PEAK: Final = Option(
     parse=bool,
 )
 
+READING_OPTIONS: Final[tuple[Option[Any], ...]] = (IMAGE_SIZE, FIT, LABEL_COLUMN, TEST)
+
 RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
     *(RECIPE, MODELS, DATASET, DEVICES, SEEDS, UNTIL_DECIDED, EXECUTION, PRECISION),
+    *READING_OPTIONS,
     *(MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY),
     *(SELF_CHECK, LIMIT, FRESH, DATA, OUT),
 )
@@ -303,6 +342,6 @@ REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR,
 
 COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, COMPARE_OUT)
 
-DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, DATA, PREVIEW)
+DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, *READING_OPTIONS, DATA, PREVIEW)
 
 DEVICES_OPTIONS: Final[tuple[Option[Any], ...]] = (PEAK,)

@@ -15,6 +15,7 @@ __all__ = [
     "Gate",
     "devices",
     "gate",
+    "image_size",
     "most_seeds",
     "number",
     "one_of",
@@ -29,6 +30,9 @@ __all__ = [
 MOST_SEEDS: Final = 1_000
 
 MOST_PRICES: Final = 100
+
+LARGEST_SIDE: Final = 4096
+"""Pixels."""
 
 EVERY_DEVICE: Final = ("all",)
 """What ``--devices all`` is read as."""
@@ -74,6 +78,24 @@ def png(text: str) -> Path:
             remedy="give --preview a path such as sheet.png",
         )
     return Path(text)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Return a height and width: ``64`` is both, ``64x48`` one each.
+
+    Raises:
+        InputError: No such size.
+
+    """
+    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text.strip().lower(), re.ASCII)
+    height, width = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
+        raise InputError(
+            f"invalid image-size {text[:SHOWN]!r}",
+            expected=f"a number of pixels up to {LARGEST_SIDE:,} such as 64, or height and width such as 64x48",
+            remedy="give --image-size such a size",
+        )
+    return height, width
 
 
 def one_of(option: str, known: tuple[Word, ...]) -> Callable[[str], Word]:

@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from fashionbench.data.dataset import Dataset
-from fashionbench.data.own.table import load_csv
+from fashionbench.data.arrays import DRAWN
+from fashionbench.data.dataset import AS_STORED, Dataset, Reading
+from fashionbench.data.own.tables.table import load_table
 from fashionbench.errors import InputError
 
 DIGITS = load_digits()
@@ -35,10 +36,10 @@ def write(
     return path
 
 
-def read(path: Path) -> tuple[dict[tuple[str, bytes], int], list[str]]:
-    """Return how often each image and label was read, whichever half it is in, and what was said."""
+def read(path: Path, reading: Reading = AS_STORED) -> tuple[dict[tuple[str, bytes], int], list[str]]:
+    """Return how often each image and label was read, whichever half it is in, and what was said but of the draw."""
     said: list[str] = []
-    return count(load_csv(path, said.append)), said
+    return count(load_table(path, said.append, reading)), [line for line in said if not line.endswith(DRAWN)]
 
 
 def count(found: Dataset) -> dict[tuple[str, bytes], int]:
@@ -58,7 +59,7 @@ def expected(images: NDArray[np.uint8] = IMAGES, labels: Sequence[object] | NDAr
     return counts
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, reading: Reading = AS_STORED) -> str:
     with pytest.raises(InputError) as refused:
-        read(path)
+        read(path, reading)
     return str(refused.value)

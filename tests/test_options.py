@@ -89,15 +89,22 @@ def plain(cell: str) -> str:
     return re.sub(r"\[(.*?)\]\(.*?\)", r"\1", cell).replace("`", "").strip()
 
 
-def test_readme_describes_each_option_of_a_run_with_its_default() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = [
+def options_in(path: Path) -> list[tuple[str, ...]]:
+    """Return the rows of the table below the heading Options: option, meaning and default."""
+    section = path.read_text(encoding="utf-8").partition("## Options\n")[2].partition("\n#")[0]
+    return [
         tuple(plain(cell) for cell in line.strip("|").split(" | "))
-        for line in readme.partition("## Options\n")[2].partition("\n### ")[0].splitlines()
+        for line in section.splitlines()
         if line.startswith("| `--")
     ]
 
-    assert rows == [(option.flag, option.help, option.shown_default) for option in COMMANDS["run"]]
+
+def test_the_texts_describe_each_option_of_a_run_with_its_default() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    described = {each: (each.flag, each.help, each.shown_default) for each in COMMANDS["run"]}
+
+    assert options_in(ROOT / "README.md") == [described[each] for each in described if each.group != "Data"]
+    assert options_in(ROOT / "docs" / "own-data.md") == [described[each] for each in described if each.group == "Data"]
     assert f"{options.MARGIN.default} percentage points unless `--margin` changes it" in readme.replace("\n", " ")
 
 

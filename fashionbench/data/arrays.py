@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,17 +11,21 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Dataset, name_small_classes
 from fashionbench.errors import InputError
 
 __all__ = [
     "CHANNELS",
+    "DRAWN",
     "MISSING",
     "MOST_CLASSES",
     "NUMBER",
+    "LabelledImages",
     "channels_first",
+    "check_class_count",
     "check_memory",
     "draw_test_images",
+    "draw_test_places",
     "make_dataset",
     "name_labels",
     "scale_pixels",
@@ -34,7 +38,15 @@ MOST_CLASSES: Final = 256
 
 TEST_FRACTION: Final = 0.2
 
+DRAWN: Final = "a fifth of each class was drawn for the test"
+"""For readers, where the data have no test images."""
+
 SPLIT_SEED: Final = 0
+
+FEWEST_OF_A_CLASS: Final = 5
+"""From so many, a fifth can be drawn."""
+
+NAMES_SHOWN: Final = 5
 
 CHANNELS: Final = (1, 3)
 
@@ -49,8 +61,8 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "#n/a", "null"})
 
 MEMORY_SHARE: Final = 0.5
 
-Half = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Images (N, C, H, W) and labels (N,)."""
+LabelledImages = tuple[NDArray[np.uint8], NDArray[Any]]
+"""Images (N, C, H, W) and labels (N,), which may be any integers or names."""
 
 
 def check_memory(where: str, count: int) -> None:
@@ -65,7 +77,7 @@ def check_memory(where: str, count: int) -> None:
         raise InputError(
             f"{where} needs {count / 1e9:,.1f} GB of memory",
             expected=f"at most half of this machine's {memory / 1e9:,.1f} GB",
-            remedy="use fewer or smaller images",
+            remedy="use fewer images, or make those of a folder smaller with --image-size",
         )
 
 
@@ -75,13 +87,14 @@ def channels_first(images: NDArray[Any]) -> NDArray[Any]:
 
 
 def scale_pixels(
-    parts: Sequence[NDArray[Any]], where: Callable[[int, tuple[int, ...]], str]
+    parts: Sequence[NDArray[Any]], where: Callable[[int, tuple[int, ...]], str], announce: Callable[[str], None]
 ) -> list[NDArray[np.uint8]]:
     """Return pixels as uint8: those from 0 to 255 as they are, and times 255 where the largest of all is at most 1.
 
     Args:
         parts: Arrays of numbers that are scaled alike, such as training and test images.
         where: Says in which place a value stands, from the index of its part and its index in there.
+        announce: Called with a line where pixels are multiplied.
 
     Raises:
         InputError: A value is negative, above 255, a fraction above 1, or no number.
@@ -102,6 +115,7 @@ def scale_pixels(
 
     refuse(~((part >= 0) & (part <= WHITE)) for part in parts)  # true for what is not a number, too
     if max(part.max(initial=0) for part in parts) <= 1:
+        announce("pixels from 0 to 1, multiplied by 255")
         return [np.rint(part * float(WHITE)).astype(np.uint8) for part in parts]
     refuse(part != part.astype(np.uint8) for part in parts)
     return [part.astype(np.uint8) for part in parts]
@@ -137,7 +151,7 @@ def name_labels(labels: Sequence[str], where: Callable[[int], str]) -> NDArray[A
     return np.array([values[text] for text in texts], dtype=np.int64)
 
 
-def draw_test_images(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[Half, Half]:
+def draw_test_images(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[LabelledImages, LabelledImages]:
     """Split images into training and test: a fifth of each class is for the test, the same each time.
 
     Raises:
@@ -150,27 +164,43 @@ def draw_test_images(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[H
             expected="one label for each image",
             remedy="correct the data",
         )
+    train, test = draw_test_places(labels)
+    return (images[train], labels[train]), (images[test], labels[test])
+
+
+def draw_test_places(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of the labels that are for training, and of the fifth of each class that is for the test.
+
+    Raises:
+        InputError: A class has too few images.
+
+    """
+    reason: object = "no image of some class is in it"
     try:
         train, test = train_test_split(
             np.arange(len(labels)), test_size=TEST_FRACTION, stratify=labels, random_state=SPLIT_SEED
         )
+        if {*labels[train].tolist()} == {*labels[test].tolist()}:
+            return train, test
     except ValueError as error:
-        raise InputError(
-            f"{len(labels)} images ({error})",
-            expected="at least two images of each class, and five images for each class on average",
-            remedy="add images",
-        ) from error
-    return (images[train], labels[train]), (images[test], labels[test])
+        reason = error
+    small = name_small_classes([*map(str, labels.tolist())], FEWEST_OF_A_CLASS)
+    raise InputError(
+        f"a fifth of {len(labels):,} images cannot be drawn for the test: {small or reason}",
+        expected="five images of each class or more",
+        remedy="add images of that class, remove the class, or give test images of your own",
+    )
 
 
-def make_dataset(
+def make_dataset(  # noqa: PLR0913, PLR0917 - the parts of a data set, most of them in pairs
     name: str,
     source: str,
     classes: tuple[str, ...] | None,
-    train: tuple[NDArray[np.uint8], NDArray[Any]],
-    test: tuple[NDArray[np.uint8], NDArray[Any]],
+    train: LabelledImages,
+    test: LabelledImages,
+    validation: LabelledImages | None = None,
 ) -> Dataset:
-    """Check the training and the test half against each other and return the data set.
+    """Check the halves against each other and return the data set.
 
     Args:
         name: The data set's name, for readers.
@@ -178,49 +208,76 @@ def make_dataset(
         classes: A name for each class in the order of the labels; None: the labels themselves.
         train: Images (N, channels, height, width) and labels (N,) to train with. Labels may be any integers or names.
         test: The same to test with.
+        validation: The same to validate with; None: drawn from the training images for each case.
 
     Raises:
         InputError: The halves do not fit each other, all images are equal, or the number of channels or classes is out
             of range.
 
     """
-    for what, (images, labels) in (("training", train), ("test", test)):
+    halves = {"training": train, "test": test} | ({} if validation is None else {"validation": validation})
+    for what, (images, labels) in halves.items():
         if len(images) != len(labels) or images.shape[1:] != train[0].shape[1:] or images.shape[1] not in CHANNELS:
             shape = " x ".join(map(str, images.shape[1:]))
             raise InputError(
                 f"data set {name}: {len(images):,} {what} images of {shape} with {len(labels):,} labels",
-                expected="one label for each image, one image size in both halves, and 1 or 3 channels",
+                expected="one label for each image, one image size in all halves, and 1 or 3 channels",
                 remedy="correct the data",
             )
-    present, test_present = np.unique(train[1]), np.unique(test[1])
-    if len(present) > MOST_CLASSES or len(present) < FEWEST_CLASSES or {*present.tolist()} != {*test_present.tolist()}:
+    present = np.unique(train[1])
+    check_class_count(name, len(present))
+    _check_labels(name, present, halves)
+    first = train[0][0]
+    if all((image == first).all() for images, _ in halves.values() for image in images):
         raise InputError(
-            f"data set {name}: {len(present)} classes in the training images, {len(test_present)} in the test images",
-            expected=f"the same classes in both, {FEWEST_CLASSES} to {MOST_CLASSES}",
-            remedy="correct the labels",
-        )
-    if all((images == train[0][:1]).all() for images, _ in (train, test)):
-        raise InputError(
-            f"data set {name}: all {len(train[0]) + len(test[0]):,} images are equal",
+            f"data set {name}: all {sum(len(images) for images, _ in halves.values())} images are equal",
             expected="images that differ",
             remedy="look at the files: what you see in them may not be in their pixels",
         )
-    names = tuple(map(str, present.tolist())) if classes is None else classes
-    arrays: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {
-        "training images": train[0],
-        "training labels": np.searchsorted(present, train[1]),
-        "test images": test[0],
-        "test labels": np.searchsorted(present, test[1]),
-    }
+    arrays: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {}
+    for what, (images, labels) in halves.items():
+        arrays |= {f"{what} images": images, f"{what} labels": np.searchsorted(present, labels)}
     tensors = {key: torch.from_numpy(np.require(array, requirements=["C", "W"])) for key, array in arrays.items()}
     return Dataset(
         name=name,
         release="",
         source=source,
-        digests={key: hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for key, tensor in tensors.items()},
-        classes=names,
+        digests={key: hashlib.sha256(tensor.numpy().data).hexdigest() for key, tensor in tensors.items()},
+        classes=tuple(map(str, present.tolist())) if classes is None else classes,
         train_images=tensors["training images"],
         train_labels=tensors["training labels"],
         test_images=tensors["test images"],
         test_labels=tensors["test labels"],
+        validation_images=tensors.get("validation images"),
+        validation_labels=tensors.get("validation labels"),
     )
+
+
+def check_class_count(name: str, count: int) -> None:
+    """Refuse a data set without two classes, or with more than a record can name.
+
+    Raises:
+        InputError: It has another number of classes.
+
+    """
+    if not FEWEST_CLASSES <= count <= MOST_CLASSES:
+        raise InputError(
+            f"data set {name}: {count:,} class{'es' if count != 1 else ''} in the training images",
+            expected=f"{FEWEST_CLASSES} to {MOST_CLASSES}",
+            remedy="use a part of the classes" if count > MOST_CLASSES else "check the labels",
+        )
+
+
+def _check_labels(name: str, present: NDArray[Any], halves: Mapping[str, LabelledImages]) -> None:
+    known = {*present.tolist()}
+    for what, (_, labels) in halves.items():
+        found = {*np.unique(labels).tolist()}
+        missing = known - found if what == "test" else set[Any]()
+        only = [*(f"{each} is not in the {what} images" for each in sorted(missing))]
+        only += [f"{each} is only in the {what} images" for each in sorted(found - known)]
+        if only:
+            raise InputError(
+                f"data set {name}: class {', class '.join(only[:NAMES_SHOWN])}",
+                expected=f"the same classes in training and {what} images",
+                remedy="correct the labels, or remove the class",
+            )

@@ -1,9 +1,12 @@
-"""A data set in memory, and its split into training, validation and test images."""
+"""A data set in memory, how it is read, and its split into training, validation and test images."""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
 import torch
@@ -12,11 +15,14 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from fashionbench.errors import InputError
+from fashionbench.options import FIT, IMAGE_SIZE, LABEL_COLUMN, TEST, Fit, Given
 from fashionbench.recipe import Recipe
 
-__all__ = ["Dataset", "Split", "Task", "draw_split"]
+__all__ = ["AS_STORED", "Dataset", "Reading", "Split", "Task", "count_images", "draw_split", "name_small_classes"]
 
 TEST_SUBSET_SEED: Final = 0
+
+MOST_CLASSES_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +32,38 @@ class Task:
     shape: tuple[int, int, int]
     """Channels, height and width."""
     classes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the user decides about the reading of images."""
+
+    image_size: tuple[int, int] | None = None
+    """Height and width; None: as stored, or found by a rule where the images have several sizes."""
+    fit: Fit = "crop"
+    """How an image of another shape is brought to that size."""
+    label_column: str | None = None
+    """Of a table: the name of the column, or its number from 1; None: found by its name."""
+    test: Path | None = None
+    """A table of the test images; None: found next to the training images, or drawn from them."""
+
+    @classmethod
+    def read(cls, given: Given) -> Self:
+        """Read the options.
+
+        Raises:
+            InputError: A text that its option does not take.
+
+        """
+        return cls(
+            image_size=IMAGE_SIZE.read(given),
+            fit=FIT.read(given),
+            label_column=LABEL_COLUMN.read(given),
+            test=TEST.read(given),
+        )
+
+
+AS_STORED: Final = Reading()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +85,9 @@ class Dataset:
     """(N,), int64."""
     test_images: Tensor
     test_labels: Tensor
+    validation_images: Tensor | None = None
+    """None: drawn from the training images by the seed of each case."""
+    validation_labels: Tensor | None = None
     read_seconds: float = 0.0
     """Time to find, fetch, verify and decode it."""
 
@@ -86,8 +127,20 @@ class Split:
     test_labels: Tensor
 
 
+def count_images(dataset: Dataset, recipe: Recipe) -> tuple[int, int, int]:
+    """Return the numbers of images that ``draw_split`` gives: to train, to validate and to test with."""
+    train = recipe.train_images or len(dataset.train_images)
+    test = recipe.test_images or len(dataset.test_images)
+    if dataset.validation_images is not None:
+        return train, len(dataset.validation_images), test
+    validation = math.ceil(train * recipe.validation_fraction)  # as scikit-learn rounds
+    return train - validation, validation, test
+
+
 def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
     """Draw the images that a recipe asks for, stratified by class (scikit-learn's train_test_split).
+
+    A data set with validation images of its own keeps them.
 
     Args:
         dataset: All images.
@@ -100,27 +153,48 @@ def draw_split(dataset: Dataset, recipe: Recipe, seed: int) -> Split:
     """
     train = _draw(dataset.train_labels, recipe.train_images, seed, "train_images")
     test = _draw(dataset.test_labels, recipe.test_images, TEST_SUBSET_SEED, "test_images")
-    try:
-        trained, validated = train_test_split(
-            train,
-            test_size=recipe.validation_fraction,
-            stratify=dataset.train_labels[train].numpy(),
-            random_state=seed,
-        )
-    except ValueError as error:
-        raise InputError(
-            f"validation_fraction {recipe.validation_fraction} of {len(train)} training images ({error})",
-            expected="a fraction that leaves images of each class on both sides",
-            remedy="change validation_fraction in the recipe",
-        ) from error
+    if dataset.validation_images is None or dataset.validation_labels is None:
+        train, validated = _draw_validation(dataset, train, recipe, seed)
+        validation_images, validation_labels = dataset.train_images[validated], dataset.train_labels[validated]
+    else:
+        validation_images, validation_labels = dataset.validation_images, dataset.validation_labels
     return Split(
-        train_images=dataset.train_images[trained],
-        train_labels=dataset.train_labels[trained],
-        validation_images=dataset.train_images[validated],
-        validation_labels=dataset.train_labels[validated],
+        train_images=dataset.train_images[train],
+        train_labels=dataset.train_labels[train],
+        validation_images=validation_images,
+        validation_labels=validation_labels,
         test_images=dataset.test_images[test],
         test_labels=dataset.test_labels[test],
     )
+
+
+def name_small_classes(labels: Sequence[str], least: int) -> str:
+    """Return the classes that have fewer than ``least`` images, with their counts; empty if there is none."""
+    few = sorted((count, name) for name, count in Counter(labels).items() if count < least)
+    named = [f"class {name!r} has {count} image{'s' if count > 1 else ''}" for count, name in few[:MOST_CLASSES_NAMED]]
+    more = len(few) - len(named)
+    return ", ".join([*named, *([f"and {more:,} more classes have so few"] if more else [])])
+
+
+def _draw_validation(
+    dataset: Dataset, train: NDArray[np.int64], recipe: Recipe, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split the indices of training images into those that train and those that validate."""
+    labels = dataset.train_labels[train].numpy()
+    try:
+        trained, validated = train_test_split(
+            train, test_size=recipe.validation_fraction, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        small = name_small_classes([dataset.classes[label] for label in labels], 2)
+        raise InputError(
+            f"validation_fraction {recipe.validation_fraction} of {len(train)} training images ({small or error})",
+            expected="images of each class to train and to validate with, two of each at least",
+            remedy="add images of that class, or remove the class"
+            if small
+            else "change validation_fraction in the recipe",
+        ) from error
+    return trained, validated
 
 
 def _draw(labels: Tensor, count: int | None, seed: int, field: str) -> NDArray[np.int64]:

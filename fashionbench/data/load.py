@@ -8,17 +8,20 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from fashionbench.catalogue import DATASETS
-from fashionbench.data.arrays import draw_test_images, make_dataset
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.arrays import check_memory, draw_test_images, make_dataset
+from fashionbench.data.dataset import AS_STORED, Dataset, Reading
 from fashionbench.data.fashion_mnist import find_dataset
-from fashionbench.data.overview import find_equal
+from fashionbench.data.overview import find_peculiarities
 from fashionbench.data.own.archive import load_npz
 from fashionbench.data.own.folder import load_folder
-from fashionbench.data.own.table import SUFFIXES, load_csv
+from fashionbench.data.own.picture import describe_fit, fit_image
+from fashionbench.data.own.tables.content import SUFFIXES, find_table
+from fashionbench.data.own.tables.table import load_table
 from fashionbench.data.published import NAMED, load_published
 from fashionbench.errors import InputError
 
@@ -35,54 +38,95 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     cache: Path,
     announce: Callable[[str], None],
     allow_sample: bool = False,
+    reading: Reading = AS_STORED,
 ) -> Dataset:
     """Find, read and check a data set.
 
     Args:
         word: A name or a path. Names: ``fashion-mnist``; ``mnist``, ``kmnist``, ``emnist`` or ``cifar10``;
-            ``digits`` of scikit-learn. Paths: a folder with ``train`` and ``test``, each with one folder of images per
-            class; an ``.npz``; a ``.csv``, see ``data/own``. Where there is no test split, a fifth of each class is
-            drawn, the same each time.
+            ``digits`` of scikit-learn. Paths: a folder of images, an ``.npz`` or a table, see ``data/own``. Where there
+            is no test split, a fifth of each class is drawn, the same each time.
         data: The folder of a data set that is given by name; None: the cache, where it is fetched if necessary.
         environ: The environment variables.
         cache: The folder where fetched files are kept.
-        announce: Called with a line about each download.
+        announce: Called with a line about each download, and about what was found by a rule.
         allow_sample: Accept a folder with a sample of Fashion-MNIST.
+        reading: What the user decides about the reading of images.
 
     Raises:
         InputError: The data do not exist, or have another form.
         SetupError: The data cannot be fetched.
 
     """
-    if word == FASHION_MNIST:
-        return find_dataset(data, environ=environ, cache=cache, announce=announce, allow_sample=allow_sample)
     started = time.perf_counter()
     path = Path(word)
-    if word in NAMED:
+    table = path if path.name.lower().endswith(SUFFIXES) else find_table(path) if path.is_dir() else None
+    if table is None and (reading.label_column is not None or reading.test is not None):
+        raise InputError(
+            f"--{'test' if reading.label_column is None else 'label-column'} cannot be used with {word[:120]!r}",
+            expected="a table such as a .csv file as --dataset",
+            remedy="leave it out; a folder may have its test images in a folder of the name test",
+        )
+    if word == FASHION_MNIST:
+        found = find_dataset(data, environ=environ, cache=cache, announce=announce, allow_sample=allow_sample)
+    elif word in NAMED:
         found = load_published(NAMED[word], data or cache / word, announce, download=data is None)
     elif word == "digits":
         digits = load_digits()
         halves = draw_test_images(_scale_digits(digits), digits.target)
         found = make_dataset("Digits of scikit-learn", "scikit-learn's copy", None, *halves)
+    elif table is not None:
+        found = load_table(table, announce, reading)
     elif path.is_dir():
-        found = load_folder(path, announce)
+        found = load_folder(path, announce, reading, cache)
     elif path.name.lower().endswith(".npz"):
         found = load_npz(path, announce)
-    elif path.name.lower().endswith(SUFFIXES):
-        found = load_csv(path, announce)
     else:
         raise InputError(
             f"unknown dataset {word[:120]!r}",
-            expected=f"one of {', '.join(DATASETS)}, or the path of a folder of images, an .npz or a .csv file",
+            expected=f"one of {', '.join(DATASETS)}, or the path of a folder of images, an .npz, a .csv or a .parquet "
+            "file",
             remedy="give --dataset one of those",
         )
-    in_both = int(find_equal(found).in_both.sum())
-    if in_both:
-        announce(
-            f"{in_both:,} of {len(found.test_labels):,} test images are training images, too: accuracies on them say "
-            "nothing of new images"
-        )
+    if reading.image_size is not None:
+        found = _resize(found, reading.image_size, reading)
+    for remark in () if word == FASHION_MNIST else find_peculiarities(found):
+        announce(remark)
     return replace(found, read_seconds=time.perf_counter() - started)
+
+
+def _resize(dataset: Dataset, size: tuple[int, int], reading: Reading) -> Dataset:
+    """Return a data set with images of another size; its name says so, because it is another data set."""
+    channels, *stored = dataset.task.shape
+    if (*stored,) == size:
+        return dataset
+    pairs = {
+        "train": (dataset.train_images, dataset.train_labels),
+        "test": (dataset.test_images, dataset.test_labels),
+        "validation": (dataset.validation_images, dataset.validation_labels),
+    }
+    given = {
+        half: (images.numpy(), labels.numpy())
+        for half, (images, labels) in pairs.items()
+        if images is not None and labels is not None
+    }
+    check_memory(dataset.name, sum(len(images) for images, _ in given.values()) * channels * size[0] * size[1])
+
+    def resize(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        resized = np.empty((len(images), channels, *size), np.uint8)
+        for place, image in enumerate(images):
+            shown = Image.fromarray(image[0] if channels == 1 else np.moveaxis(image, 0, -1))
+            fitted = np.asarray(fit_image(shown, size, reading.fit))
+            resized[place] = fitted if channels == 1 else np.moveaxis(fitted, -1, 0)
+        return resized
+
+    found = make_dataset(
+        f"{dataset.name} at {size[1]} x {size[0]}",
+        f"{dataset.source}; {describe_fit(size, reading)}",
+        None,
+        **{half: (resize(images), labels) for half, (images, labels) in given.items()},
+    )
+    return replace(found, classes=dataset.classes, release=dataset.release)
 
 
 def _scale_digits(digits: Bunch) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.errors import SetupError
 from fashionbench.records.files import write_atomically
 
-__all__ = ["EqualImages", "describe", "find_equal", "write_preview"]
+__all__ = ["EqualImages", "describe", "find_equal", "find_peculiarities", "write_preview"]
 
 PREVIEW_IMAGES: Final = 10
 """Of each class on a contact sheet."""
@@ -31,6 +31,12 @@ NAME_WIDTH: Final = 160
 NAME_CHARACTERS: Final = 20
 
 FONT_SIZE: Final = 14
+
+UNLIKE: Final = 3
+"""Classes are unlike where the largest has over so many times the images of the smallest."""
+
+DARK: Final = 127
+"""Images without a brighter pixel fill less than half of the range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +69,38 @@ def find_equal(dataset: Dataset) -> EqualImages:
     )
 
 
+def find_peculiarities(dataset: Dataset) -> list[str]:
+    """Return a line on each thing that makes the accuracy mean less than it seems."""
+    found = []
+    if in_both := int(find_equal(dataset).in_both.sum()):
+        found.append(
+            f"{in_both:,} of {len(dataset.test_labels):,} test images are training images, too: accuracies on them say "
+            "nothing of new images"
+        )
+    counts = dataset.train_labels.bincount()
+    least, most = int(counts.argmin()), int(counts.argmax())
+    if counts[most] > UNLIKE * counts[least]:
+        found.append(
+            f"Classes are unlike: {dataset.classes[most]} has {counts[most]:,} training images, "
+            f"{dataset.classes[least]} has {counts[least]:,}. Accuracy is mostly that of large classes; the macro "
+            "recall in the report counts all classes alike"
+        )
+    highest = int(max(dataset.train_images.max(), dataset.test_images.max()))
+    if highest <= DARK:
+        found.append(f"The brightest pixel is {highest} of 255: check the range of the pixels")
+    return found
+
+
 def describe(dataset: Dataset) -> list[str]:
     """Return lines on a data set: what it is, its classes with their counts, equal images, and its digests."""
-    images = (dataset.train_images, dataset.test_images)
+    images = {"training": dataset.train_images, "validation": dataset.validation_images, "test": dataset.test_images}
+    there = {what: each for what, each in images.items() if each is not None}
     channels, height, width = dataset.task.shape
-    lowest, highest = min(int(each.min()) for each in images), max(int(each.max()) for each in images)
+    lowest = min(int(each.min()) for each in there.values())
+    highest = max(int(each.max()) for each in there.values())
     return [
         dataset.described,
-        f"{len(images[0]):,} training and {len(images[1]):,} test images",
+        " and ".join(", ".join(f"{len(each):,} {what}" for what, each in there.items()).rsplit(", ", 1)) + " images",
         f"{height} x {width} pixels in {'grey' if channels == 1 else 'colour'}, values from {lowest} to {highest}",
         *_count_classes(dataset),
         *(f"{name}  sha256 {digest}" for name, digest in dataset.digests.items()),
@@ -133,7 +163,8 @@ def _count_classes(dataset: Dataset) -> list[str]:
     """Return a table with a line for each class and one for all."""
     equal = find_equal(dataset)
     train, test = dataset.train_labels.numpy(), dataset.test_labels.numpy()
-    counted = {"training": train, "test": test}
+    own = {} if dataset.validation_labels is None else {"validation": dataset.validation_labels.numpy()}
+    counted = {"training": train} | own | {"test": test}
     repeated = {
         "repeated in training": train[equal.repeated_in_training],
         "repeated in test": test[equal.repeated_in_test],

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from fashionbench import options
 from fashionbench.catalogue import is_baseline
+from fashionbench.data.dataset import AS_STORED, Reading
 from fashionbench.devices.device import Device, select_devices
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
@@ -36,6 +37,7 @@ class RunOptions:
     recipe: str
     models: tuple[str, ...]
     dataset: str
+    reading: Reading
     devices: tuple[str, ...]
     seeds: tuple[int, ...]
     until_decided: int | None
@@ -62,6 +64,7 @@ class RunOptions:
             recipe=options.RECIPE.read(given),
             models=options.MODELS.read(given),
             dataset=options.DATASET.read(given),
+            reading=Reading.read(given),
             devices=options.DEVICES.read(given),
             seeds=options.SEEDS.read(given),
             until_decided=options.UNTIL_DECIDED.read(given),
@@ -92,6 +95,7 @@ class Plan:
     """After how long a training is stopped."""
     dataset: str = options.DATASET.default
     """A word or path for ``load_dataset``."""
+    reading: Reading = AS_STORED
     execution: Execution = "fast"
     precision: Precision = "fp32"
     looks: tuple[int, ...] = ()
@@ -167,6 +171,7 @@ def make_plan(asked: RunOptions) -> Plan:
         recipe=load_recipe(asked.recipe, [model for model in asked.models if not is_baseline(model)]),
         models=asked.models,
         dataset=asked.dataset,
+        reading=asked.reading,
         devices=devices,
         seeds=(*asked.seeds, *islice(more, max(0, max(looks, default=0) - len(asked.seeds)))),
         looks=looks,

@@ -6,7 +6,7 @@ from typing import Final
 
 from torch import Tensor
 
-from fashionbench.data.dataset import Dataset, Task
+from fashionbench.data.dataset import Dataset, Task, count_images
 from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
 from fashionbench.errors import InputError, describe_error
 from fashionbench.execution.fast import try_rewriting
@@ -48,7 +48,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
         RuntimeError: The model does not run on this device with these images (torch's own words).
 
     """
-    train_images = (case.recipe.train_images or len(dataset.train_images)) * (1 - case.recipe.validation_fraction)
+    train_images, _, _ = count_images(dataset, case.recipe)
     model = build_model(case.model, dataset.task, seed=case.seed)
     if isinstance(model, Baseline):
         few = evenly_spaced(BASELINE_IMAGES, len(dataset.train_images))

@@ -147,7 +147,13 @@ def open_run(  # noqa: PLR0913 - the options of a run
     for device in plan.devices:
         plan.thresholds.money.minutes_per_pp(device.word)
     dataset = load_dataset(
-        plan.dataset, data, environ=environ, cache=cache_folder(), announce=say, allow_sample=not plan.recipe.is_result
+        plan.dataset,
+        data,
+        environ=environ,
+        cache=cache_folder(),
+        announce=say,
+        allow_sample=not plan.recipe.is_result,
+        reading=plan.reading,
     )
     draw_split(dataset, plan.recipe, plan.seeds[0])  # refuses a recipe that asks for more images than there are
     tell_load(load, say)

@@ -1,7 +1,6 @@
 """From a case to its record: prepare, train, score. A case that fails becomes a record too."""
 
 import gc
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fashionbench.data.dataset import Dataset, Split, draw_split
+from fashionbench.data.dataset import Dataset, Split, count_images, draw_split
 from fashionbench.devices.runtime import peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.errors import CaseFailedError, InputError
 from fashionbench.execution.step import TrainingStep, warm_up
@@ -173,8 +172,7 @@ def _finish(case: Case, dataset: Dataset, provenance: Provenance, split: Split, 
 
 def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mapping[str, Any]) -> TrainingRecord:
     """Return a record, whole: the case, its provenance, and the fields of its outcome."""
-    train_images = case.recipe.train_images or len(dataset.train_images)
-    validation_images = math.ceil(train_images * case.recipe.validation_fraction)  # as scikit-learn rounds
+    train_images, validation_images, test_images = count_images(dataset, case.recipe)
     fields = {
         "model": case.model,
         "device": case.device.word,
@@ -197,9 +195,9 @@ def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mappi
             source=without_control_characters(dataset.source),
             digests=dict(dataset.digests),
             classes=tuple(map(without_control_characters, dataset.classes)),
-            train_images=train_images - validation_images,
+            train_images=train_images,
             validation_images=validation_images,
-            test_images=case.recipe.test_images or len(dataset.test_images),
+            test_images=test_images,
             read_seconds=dataset.read_seconds,
         ),
         "result": None,

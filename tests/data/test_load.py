@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fashionbench.data.dataset import Dataset, Task
+from fashionbench.data.dataset import Dataset, Reading, Task
 from fashionbench.data.load import load_dataset
 from fashionbench.data.published import NAMED
 from fashionbench.errors import InputError
@@ -23,7 +24,7 @@ def test_a_file_is_read_by_the_end_of_its_name(tmp_path: Path, name: str) -> Non
 
 
 def test_a_folder_is_read_as_images(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not contain the folders train and test"):
+    with pytest.raises(InputError, match="no folders of images"):
         load(tmp_path, tmp_path)
 
 
@@ -54,4 +55,50 @@ def test_a_run_says_how_many_test_images_are_training_images_too(tmp_path: Path)
 
     load_dataset(str(tmp_path / "own.npz"), None, environ={}, cache=tmp_path, announce=said.append)
 
-    assert said == ["4 of 4 test images are training images, too: accuracies on them say nothing of new images"]
+    assert said[0] == "4 of 4 test images are training images, too: accuracies on them say nothing of new images"
+
+
+def test_any_data_set_can_be_resized_and_is_then_another(tmp_path: Path, sample_folder: Path) -> None:
+    def read(word: str, reading: Reading) -> Dataset:
+        return load_dataset(
+            word,
+            sample_folder if word == "fashion-mnist" else None,
+            environ={},
+            cache=tmp_path,
+            announce=lambda _: None,
+            allow_sample=True,
+            reading=reading,
+        )
+
+    stored, larger = (read("fashion-mnist", Reading(image_size=size)) for size in ((28, 28), (32, 32)))
+    digits = read("digits", Reading(image_size=(16, 12), fit="stretch"))
+
+    assert stored.name == "Fashion-MNIST"
+    assert larger.name == "Fashion-MNIST at 32 x 32"
+    assert larger.source.endswith("; resized to 32 x 32 (the shorter side, then the centre cropped)")
+    assert (larger.task.shape, larger.classes) == ((1, 32, 32), stored.classes)
+    assert larger.train_labels.equal(stored.train_labels)
+    assert {*larger.digests.values()}.isdisjoint(stored.digests.values())
+    assert digits.task.shape == (1, 16, 12)
+    assert digits.name == "Digits of scikit-learn at 12 x 16"
+
+
+def test_colours_and_validation_images_are_resized_too(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), np.uint8)
+    labels = np.arange(30) % 2
+    parts = {"train": slice(10), "val": slice(10, 20), "test": slice(20, 30)}
+    arrays: dict[str, Any] = {f"{half}_images": images[part] for half, part in parts.items()}
+    arrays |= {f"{half}_labels": labels[part] for half, part in parts.items()}
+    np.savez(tmp_path / "own.npz", **arrays)
+
+    found = load_dataset(
+        str(tmp_path / "own.npz"),
+        None,
+        environ={},
+        cache=tmp_path,
+        announce=lambda _: None,
+        reading=Reading(image_size=(4, 4)),
+    )
+
+    assert found.validation_images is not None
+    assert found.train_images.shape == found.validation_images.shape == found.test_images.shape == (10, 3, 4, 4)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fashionbench.data.arrays import make_dataset
 from fashionbench.data.dataset import Dataset
-from fashionbench.data.overview import describe, find_equal, write_preview
+from fashionbench.data.overview import describe, find_equal, find_peculiarities, write_preview
 from fashionbench.errors import SetupError
 
 SHADES = [0, 10, 20, 10, 30, 30]
@@ -101,3 +101,31 @@ def test_a_contact_sheet_that_cannot_be_written_is_refused(tmp_path: Path) -> No
         SetupError, match=r"sheet\.png cannot be written \(.*\)\. .* Choose another file with --preview"
     ):
         write_preview(pets(), tmp_path / "file" / "sheet.png")
+
+
+def test_validation_images_of_the_data_are_counted_too() -> None:
+    half = (plain([0, 200]), np.array([0, 1]))
+    other = (plain([1, 2, 3]), np.array([0, 1, 1]))
+
+    lines = describe(make_dataset("pets", "a test", ("cat", "dog"), half, (plain([5, 6]), np.array([0, 1])), other))
+
+    assert lines[1] == "2 training, 3 validation and 2 test images"
+    assert lines[3:5] == ["class  training  validation      test", "cat           1           1         1"]
+
+
+def test_what_makes_the_accuracy_mean_less_is_told() -> None:
+    few = (plain([0, 1, 2, 3, 4]), np.array([0, 0, 0, 0, 1]))
+    bright = (plain([5, 200]), np.array([0, 1]))
+
+    assert find_peculiarities(make_dataset("pets", "a test", ("cat", "dog"), bright, bright)) == [
+        "2 of 2 test images are training images, too: accuracies on them say nothing of new images"
+    ]
+    assert find_peculiarities(
+        make_dataset("pets", "a test", ("cat", "dog"), few, (plain([9, 8]), np.array([0, 1])))
+    ) == [
+        (
+            "Classes are unlike: cat has 4 training images, dog has 1. Accuracy is mostly that of large classes; the "
+            "macro recall in the report counts all classes alike"
+        ),
+        "The brightest pixel is 9 of 255: check the range of the pixels",
+    ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fashionbench.data.arrays import (
     CHANNELS,
+    DRAWN,
     channels_first,
     check_memory,
     draw_test_images,
@@ -31,7 +32,7 @@ KINDS: Final = (("images", "x|images?|data"), ("labels", "y|labels?|targets?"))
 HALVES: Final = (
     ("train", "train|training"),
     ("test", "test|testing"),
-    ("validation", "val|valid|validation"),
+    ("validation", "val|valid|validation|dev"),
     ("", ""),
 )
 """How arrays are named, in any letter case: ``x_train`` in Keras, ``train_images`` in MedMNIST."""
@@ -63,7 +64,7 @@ def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
 
     Args:
         path: The file.
-        announce: Called with a line about arrays that are not used.
+        announce: Called with a line about what was found by a rule, and about arrays that are not used.
 
     Raises:
         InputError: The file is no archive of arrays, or an array is missing or has another form.
@@ -83,17 +84,24 @@ def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
             expected="a file that numpy.savez wrote",
             remedy="write it again",
         ) from error
-    if unused:
-        announce(f"{path.name}: not used: {', '.join(unused)[:MESSAGE_CHARACTERS]}")
+    said = [f"not used: {', '.join(unused)[:MESSAGE_CHARACTERS]}"] if unused else []
     images_of = [role for role in names if role[1] == "images"]
     images = [_move_channels(path, names[role], arrays[role]) for role in images_of]
     pixels = scale_pixels(
-        images, lambda place, index: f"{path}: {names[images_of[place]]}, image {index[0] + 1}: a pixel"
+        images, lambda place, index: f"{path}: {names[images_of[place]]}, image {index[0] + 1}: a pixel", said.append
     )
     labels = [_flatten_labels(path, names[half, "labels"], arrays[half, "labels"]) for half, _ in images_of]
-    halves = [*zip(pixels, labels, strict=True)]
-    train, test = halves if len(halves) > 1 else draw_test_images(*halves[0])
-    return make_dataset(path.stem, "an .npz file", None, train, test)
+    halves = {half: (each, label) for (half, _), each, label in zip(images_of, pixels, labels, strict=True)}
+    if "validation" in halves and "test" not in halves:
+        said.append(f"{names['validation', 'images']} has the test images")
+        halves["test"] = halves.pop("validation")
+    if "test" not in halves:
+        said.append(DRAWN)
+        halves["train"], halves["test"] = draw_test_images(*halves.popitem()[1])
+    for line in said:
+        announce(f"{path.name}: {line}")
+    source = "; ".join(["an .npz file", *said])
+    return make_dataset(path.stem, source, None, halves["train"], halves["test"], halves.get("validation"))
 
 
 def _assign_roles(path: Path, archive: zipfile.ZipFile) -> tuple[dict[Role, str], list[str]]:
@@ -109,11 +117,14 @@ def _assign_roles(path: Path, archive: zipfile.ZipFile) -> tuple[dict[Role, str]
                 expected=f"one array of each kind: {EXPECTED_NAMES}",
                 remedy="rename or remove one of them",
             )
-        if role is None or role[0] == "validation":
+        if role is None:
             unused.append(name)
         else:
             names[role] = name
-    halves = ("train", "test") if any(half for half, _ in names) else ("",)
+    halves = [""] if not any(half for half, _ in names) else ["train"]
+    if halves == ["train"]:
+        halves += ["test"] * any(("test", kind) in names for kind, _ in KINDS)
+        halves += ["validation"] * all(("validation", kind) in names for kind, _ in KINDS)
     needed = [(half, kind) for half in halves for kind, _ in KINDS]
     if missing := [role for role in needed if role not in names]:
         found = ", ".join([*names.values(), *unused])[:MESSAGE_CHARACTERS]

@@ -10,17 +10,27 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
 
+from fashionbench.data.dataset import AS_STORED, Reading
 from fashionbench.data.readers import open_regular
+from fashionbench.options import Fit
 
-__all__ = ["FORMATS", "Header", "PictureError", "UnknownFormatError", "read_header", "read_pixels"]
+__all__ = [
+    "FORMATS",
+    "Header",
+    "PictureError",
+    "UnknownFormatError",
+    "describe_fit",
+    "fit_image",
+    "read_header",
+    "read_pixels",
+]
 
-FORMATS: Final = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP")
+FORMATS: Final = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
 """Pillow opens no others: it would start Ghostscript for PostScript, a language that reads and writes files."""
 
 OTHER_FORMATS: Final = (
-    (b"GIF8", "a GIF"),
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
     (b"%PDF", "a PDF"),
@@ -63,6 +73,14 @@ QUARTER_TURNS: Final = frozenset({5, 6, 7, 8})
 SHADES_OF_FEW_BITS: Final = {"L;2": 85, "L;4": 17}
 """By which Pillow multiplies a PNG's grey levels of 2 and 4 bits; it leaves their transparent level as it is."""
 
+FILTER: Final = Image.Resampling.BILINEAR
+
+FITS_IN_WORDS: Final = {
+    "crop": "the shorter side, then the centre cropped",
+    "pad": "the longer side, then padded with black",
+    "stretch": "each side on its own",
+}
+
 
 class PictureError(Exception):
     """An image cannot be used; the message is the reason in a few words."""
@@ -101,12 +119,16 @@ def read_header(path: Path) -> Header:
     return Header(width=height if is_turned else width, height=width if is_turned else height, is_grey=is_grey)
 
 
-def read_pixels(path: Path, *, grey: bool) -> NDArray[np.uint8]:
+def read_pixels(
+    path: Path, *, grey: bool, size: tuple[int, int] | None = None, fit: Fit = AS_STORED.fit
+) -> NDArray[np.uint8]:
     """Decode an image: upright, transparency over white, palettes and CMYK converted, 16 bits scaled to 8.
 
     Args:
         path: A file whose header can be read.
         grey: Whether to return (H, W); else (H, W, 3).
+        size: Height and width to bring it to; None: its own.
+        fit: How an image of another shape is brought to that size.
 
     Raises:
         PictureError: The file is damaged.
@@ -121,9 +143,25 @@ def read_pixels(path: Path, *, grey: bool) -> NDArray[np.uint8]:
             turn = TURNS.get(_orientation(image))
             flat = _flatten(image)
             upright = flat if turn is None else flat.transpose(turn)
-            return np.asarray(upright.convert("L" if grey else "RGB"))
+            shown = upright.convert("L" if grey else "RGB")
+            return np.asarray(shown if size is None else fit_image(shown, size, fit))
         except DAMAGE as error:
             raise PictureError(_damaged(error)) from error
+
+
+def fit_image(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    """Return an image of 8 bits at a height and width: bilinear, and antialiased where it becomes smaller."""
+    height, width = size
+    if image.size == (width, height):
+        return image
+    if fit == "stretch":
+        return image.resize((width, height), FILTER)
+    return (ImageOps.pad if fit == "pad" else ImageOps.fit)(image, (width, height), FILTER)
+
+
+def describe_fit(size: tuple[int, int], reading: Reading) -> str:
+    """Say how images were brought to a size, given as height and width."""
+    return f"resized to {size[1]} x {size[0]} ({FITS_IN_WORDS[reading.fit]})"
 
 
 @contextmanager

@@ -74,6 +74,7 @@ def method(context: Context) -> tuple[Block, ...]:
         "study": "study" if "study" in recipes else "",
         "executions": "; ".join(executions),
         "validation": units.percent(next(iter(recipes.values())).validation_fraction, 0),
+        "own_validation": "its own" if "validation images" in counts.digests else "",
         "train_images": units.count(counts.train_images),
         "validation_images": units.count(counts.validation_images),
         "test_images": units.count(counts.test_images),

@@ -33,8 +33,10 @@ def keras(**changed: Any) -> dict[str, Any]:
 
 
 def read(path: Path) -> tuple[Dataset, list[str]]:
+    """Return the data set, and what was said but of the pixels' range."""
     said: list[str] = []
-    return load_npz(path, said.append), said
+    found = load_npz(path, said.append)
+    return found, [line for line in said if "multiplied by 255" not in line]
 
 
 def refusal(path: Path) -> str:
@@ -70,17 +72,33 @@ def test_arrays_are_found_by_their_usual_names(tmp_path: Path, names: tuple[str,
     assert_as_written(found)
 
 
-def test_validation_images_and_other_arrays_are_named_as_not_used(tmp_path: Path) -> None:
-    found, said = read(write(tmp_path / "own.npz", **keras(val_images=IMAGES, val_labels=LABELS, about=np.array("me"))))
+def test_other_arrays_are_named_as_not_used(tmp_path: Path) -> None:
+    found, said = read(write(tmp_path / "own.npz", **keras(val_images=IMAGES, about=np.array("me"))))
 
     assert_as_written(found)
-    assert said == ["own.npz: not used: val_images, val_labels, about"]
+    assert said == ["own.npz: not used: about, val_images"]
+    assert found.source == "an .npz file; not used: about, val_images"
+
+
+def test_validation_images_stay_so_and_without_test_images_they_are_for_the_test(tmp_path: Path) -> None:
+    medmnist = {"val_images": IMAGES[10:], "val_labels": LABELS[10:, None]}
+
+    of_three, said = read(write(tmp_path / "a.npz", **keras(**medmnist)))
+    of_two, said_of_two = read(write(tmp_path / "b.npz", **keras(x_test=None, y_test=None, **medmnist)))
+
+    assert_as_written(of_three)
+    assert of_three.validation_images is not None
+    assert (of_three.validation_images[:, 0].numpy() == IMAGES[10:]).all()
+    assert said == []
+    assert (len(of_two.test_images), of_two.validation_images) == (10, None)
+    assert said_of_two == ["b.npz: val_images has the test images"]
 
 
 def test_a_fifth_is_drawn_for_the_test_where_all_images_are_in_one_array(tmp_path: Path) -> None:
-    found, _ = read(write(tmp_path / "own.npz", images=IMAGES, labels=LABELS))
+    found, said = read(write(tmp_path / "own.npz", images=IMAGES, labels=LABELS))
 
     assert (len(found.train_images), len(found.test_images)) == (16, 4)
+    assert said == ["own.npz: a fifth of each class was drawn for the test"]
 
 
 @pytest.mark.parametrize("images", [COLOUR, COLOUR.transpose(0, 2, 3, 1)])
@@ -174,9 +192,11 @@ def spoilt(index: tuple[int, ...], value: float) -> NDArray[np.float64]:
         ({"y_train": np.ones((12, 2))}, "image 1 has 1.0, 1.0. Expected an integer or a name for each image, or a row"),
         ({"y_train": np.array([["a", "b"]] * 12)}, "image 1 has 'a', 'b'"),
         ({"y_train": np.array([*["a"] * 11, ""])}, "y_train, image 12, has the label ''"),
+        ({"y_test": LABELS[12:] + 1}, "class 8 is only in the test images. Expected the same classes in"),
+        ({"y_train": np.arange(12) * 0 + 5}, "1 class in the training images. Expected 2 to 256. Check the labels"),
         ({"y_train": np.int64(3)}, "12 training images of 1 x 4 x 5 with 1 labels"),
         ({"y_train": LABELS[:11]}, "12 training images of 1 x 4 x 5 with 11 labels"),
-        ({"y_test": LABELS[12:] * 0}, "3 classes in the training images, 1 in the test images"),
+        ({"y_test": LABELS[12:] * 0}, "class 5 is not in the test images, class 6 is not in the test images"),
         ({"x_test": np.ones((8, 4, 4), np.uint8)}, "8 test images of 1 x 4 x 4"),
         ({"x_train": IMAGES[:12] * 0, "x_test": IMAGES[12:] * 0}, "all 20 images are equal. Expected images that"),
         ({"x_train": IMAGES[:0], "y_train": LABELS[:0]}, "0 classes in the training images"),

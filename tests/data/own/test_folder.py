@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from fashionbench.data.dataset import Dataset
-from fashionbench.data.own import folder
+from fashionbench.data.dataset import AS_STORED, Dataset, Reading
+from fashionbench.data.own import decoded, folder
 from fashionbench.data.own.folder import load_folder
 from fashionbench.data.own.picture import read_pixels
 from fashionbench.errors import InputError
@@ -31,15 +32,15 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
-def read(path: Path) -> tuple[Dataset, list[str]]:
+def read(path: Path, reading: Reading = AS_STORED, cache: Path | None = None) -> tuple[Dataset, list[str]]:
     """Return the data set, and what was said about it."""
     said: list[str] = []
-    return load_folder(path, said.append), said
+    return load_folder(path, said.append, reading, cache), said
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, reading: Reading = AS_STORED) -> str:
     with pytest.raises(InputError) as refused:
-        read(path)
+        read(path, reading)
     return str(refused.value)
 
 
@@ -88,7 +89,8 @@ def test_hidden_and_foreign_files_are_passed_over_and_counted(pets: Path) -> Non
     assert found.classes == ("cat", "dog")
     assert len(found.train_images) == len(found.test_images) == 6
     (line,) = said
-    assert line.startswith("Passed over 12 files and folders that are no images of a class: val, ")
+    assert line.startswith("pets: passed over 12 files and folders that are no images of a class: .ipynb_checkpoints, ")
+    assert found.source.endswith(line.removeprefix("pets: "))
 
 
 def test_an_image_whose_name_does_not_say_so_is_read(pets: Path) -> None:
@@ -103,15 +105,15 @@ def test_all_files_that_cannot_be_used_are_named_at_once(pets: Path) -> None:
     for half, name, cut in (("train", "cat/0.png", 60), ("test", "dog/3.png", 20), ("test", "dog/7.png", 0)):
         path = pets / half / name
         path.write_bytes(path.read_bytes()[:cut])
-    (pets / "train" / "dog" / "a.gif").write_bytes(b"GIF89a")
+    (pets / "train" / "dog" / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic")
     os.mkfifo(pets / "train" / "dog" / "pipe.png")
 
     found = refusal(pets)
 
     assert "5 files cannot be used: test/dog/3.png (damaged" in found
     assert "test/dog/7.png (empty), train/cat/0.png (damaged" in found
-    assert "train/dog/a.gif (a GIF, a format that is not read), train/dog/pipe.png (not a regular file)" in found
-    assert found.endswith("in 8 or 16 bits. Replace or remove these files.")
+    assert "train/dog/a.jpg (HEIC, a format that is not read), train/dog/pipe.png (not a regular file)" in found
+    assert found.endswith("in 8 or 16 bits. Convert or replace these files, or remove them.")
 
 
 def test_of_many_unusable_files_ten_are_named(pets: Path) -> None:
@@ -156,14 +158,128 @@ def test_links_may_not_lead_out_of_the_folder(pets: Path, tmp_path: Path) -> Non
     assert "train/dog/all (a link that leads out of the folder)" in found_again
 
 
-def test_images_of_several_sizes_are_refused_with_the_sizes(pets: Path) -> None:
-    for number, size in enumerate([(7, 5), (7, 5), (9, 5)]):
-        Image.new("RGB", size).save(pets / "test" / "dog" / f"wide{number}.png")
+def photo(path: Path, size: tuple[int, int], shade: int = 0) -> None:
+    """Write a bright image of a width and height with a black left half."""
+    image = Image.new("L", size, 255 - shade)
+    image.paste(0, (0, 0, size[0] // 2, size[1]))
+    image.save(path)
 
-    found = refusal(pets)
 
-    assert "images of 3 sizes, width x height: 12 of 8 x 8, 2 of 7 x 5, 1 of 9 x 5" in found
-    assert "test/dog/wide0.png is 7 x 5. Expected images of one size." in found
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of two classes without halves, with images of five sizes."""
+    for number in range(20):
+        path = tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo(path, (20 + number // 4 * 4, 12 + number // 4 * 4), shade=number)
+    return tmp_path / "photos"
+
+
+def test_images_of_several_sizes_get_one_and_a_line_says_which(photos: Path) -> None:
+    found, said = read(photos)
+
+    assert found.task.shape == (1, 20, 20)
+    assert (len(found.train_images), len(found.test_images)) == (16, 4)
+    assert said == [
+        "photos: a fifth of each class was drawn for the test",
+        (
+            "photos: images of 5 sizes, width x height: 4 of 20 x 12, 4 of 24 x 16, 4 of 28 x 20, "
+            "4 of 32 x 24, 4 of 36 x 28; resized to 20 x 20 (the shorter side, then the centre cropped), a size that "
+            "--image-size changes"
+        ),
+    ]
+    assert all(line.removeprefix("photos: ") in found.source for line in said)
+
+
+@pytest.mark.parametrize(
+    ("fit", "expected"),
+    [
+        ("crop", [0, 0, 0, 0, 255, 255, 255, 255]),  # of 16 columns the middle eight
+        ("stretch", [0, 0, 0, 0, 255, 255, 255, 255]),
+        ("pad", [0, 0, 0, 0, 255, 255, 255, 255]),
+    ],
+)
+def test_an_image_of_another_shape_is_cropped_padded_or_stretched(
+    tmp_path: Path, fit: Any, expected: list[int]
+) -> None:
+    for number in range(10):
+        path = tmp_path / ("a", "b")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        photo(path, (16, 8), shade=number)
+
+    found, said = read(tmp_path, Reading(image_size=(8, 8), fit=fit))
+
+    assert said[1].startswith(f"{tmp_path.name}: images of one size, width x height: 10 of 16 x 8; resized to 8 x 8 (")
+    image = found.train_images[0, 0].numpy()
+    assert np.abs(image[4].astype(int) - expected).max() <= 64
+    assert (image[[0, 1, -2, -1]] == 0).all() == (fit == "pad")
+
+
+def test_a_height_and_a_width_are_given_in_this_order(photos: Path) -> None:
+    assert read(photos, Reading(image_size=(6, 9)))[0].task.shape == (1, 6, 9)
+
+
+def test_large_images_of_several_sizes_become_small(tmp_path: Path) -> None:
+    for number in range(10):
+        path = tmp_path / ("a", "b")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        photo(path, (300 + number, 200), shade=number)
+
+    assert read(tmp_path)[0].task.shape == (1, 64, 64)
+
+
+def test_a_class_too_small_for_the_draw_is_named_with_its_count(photos: Path) -> None:
+    for path in sorted((photos / "dog").iterdir())[1:]:
+        path.unlink()
+
+    found = refusal(photos)
+
+    assert "A fifth of 11 images cannot be drawn for the test: class 'dog' has 1 image. Expected five" in found
+    assert "Add images of that class, remove the class, or give test images of your own." in found
+
+
+def test_validation_images_of_their_own_stay_so(pets: Path) -> None:
+    for name in ("cat", "dog"):
+        (pets / "val" / name).mkdir(parents=True)
+        Image.fromarray(255 - DIGITS[0]).save(pets / "val" / name / "0.png")
+
+    found, said = read(pets)
+
+    assert found.validation_images is not None
+    assert found.validation_labels is not None
+    assert (found.validation_images[:, 0].numpy() == 255 - DIGITS[0]).all()
+    assert found.validation_labels.tolist() == [0, 1]
+    assert said == ["pets: test has the test images, train has the training images, val has the validation images"]
+
+
+def test_a_large_folder_is_decoded_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "FEWEST_KEPT", 20)
+    first, said = read(photos, cache=tmp_path / "cache")
+    monkeypatch.setattr(folder, "read_pixels", None)
+
+    again, said_again = read(photos, cache=tmp_path / "cache")
+
+    assert (again.digests, again.source, said_again) == (first.digests, first.source, said)
+    with pytest.raises(TypeError, match="not callable"):  # another size is another copy
+        read(photos, Reading(image_size=(5, 5)), cache=tmp_path / "cache")
+    (photos / "cat" / "00.png").write_bytes((photos / "cat" / "02.png").read_bytes())
+    with pytest.raises(TypeError, match="not callable"):  # another content, too
+        read(photos, cache=tmp_path / "cache")
+
+
+def test_a_damaged_copy_is_decoded_again_and_old_copies_are_deleted(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "FEWEST_KEPT", 20)
+    cache = tmp_path / "cache"
+    first, _ = read(photos, cache=cache)
+    (copy,) = (cache / "decoded").iterdir()
+    copy.write_bytes(copy.read_bytes()[:-300])
+
+    assert read(photos, cache=cache)[0].digests == first.digests
+    for size in range(3, 9):
+        read(photos, Reading(image_size=(size, size)), cache=cache)
+    assert len([*(cache / "decoded").iterdir()]) == decoded.COPIES_KEPT
 
 
 def test_images_that_all_come_out_equal_are_refused(pets: Path) -> None:
@@ -183,10 +299,10 @@ def test_images_that_need_too_much_memory_are_refused_before_they_are_decoded(
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_after_a_change(path: Path, *, grey: bool) -> NDArray[np.uint8]:
+    def read_after_a_change(path: Path, *, grey: bool, **how: Any) -> NDArray[np.uint8]:
         if path.name == "3.png":
             Image.new("L", (9, 9)).save(path)
-        return read_pixels(path, grey=grey)
+        return read_pixels(path, grey=grey, **how)
 
     monkeypatch.setattr(folder, "read_pixels", read_after_a_change)
 
@@ -195,15 +311,17 @@ def test_a_file_that_changes_while_it_is_read_is_refused(pets: Path, monkeypatch
 
 def test_a_folder_of_another_layout_is_refused(pets: Path) -> None:
     (pets / "test" / "dog").rename(pets / "test" / "wolf")
-    assert "classes cat, dog in train, cat, wolf in test" in refusal(pets)
+    assert "classes dog only in train, wolf only in test" in refusal(pets)
     (pets / "test" / "wolf").rename(pets / "test" / "dog")
 
     for path in (pets / "test" / "dog").iterdir():
         path.unlink()
     assert "1 class folders contain no images (test/dog)" in refusal(pets)
 
-    (pets / "test").rename(pets / "val")
-    assert "does not contain the folders train and test" in refusal(pets)
+    for path in (pets / "train").iterdir():
+        for file in path.iterdir():
+            file.rename(pets / file.name)
+    assert "Expected images in the folder of each class" in refusal(pets)
 
 
 def test_a_folder_that_cannot_be_read_is_refused(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,7 +252,7 @@ def test_what_no_viewer_shows_as_one_image_is_refused(
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"GIF89a", "a GIF, a format that is not read"),
+        (b"GIF89a", "damaged, or not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
         (b"%PDF-1.7", "a PDF"),
         (b"<svg xmlns=", "an SVG"),
@@ -287,3 +287,24 @@ def test_a_file_whose_header_is_damaged_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(PictureError, match="damaged: "):
         read_header(path)
+
+
+def test_a_gif_of_one_frame_is_read_and_an_animation_is_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    clear = Image.fromarray(RAMP, "P")
+    clear.putpalette([value for level in range(256) for value in (level, 255 - level, 7)])
+
+    assert (grey_of(save(GREY, tmp_path / "grey.gif")) == GREY).all()
+    assert colour_of(save(clear, tmp_path / "clear.gif", transparency=5))[0, 5].tolist() == [255, 255, 255]
+    with pytest.raises(PictureError, match="2 pages or frames"):
+        read_header(save(frames[0], tmp_path / "x.gif", save_all=True, append_images=frames[1:]))
+
+
+def test_an_upright_image_is_resized_after_it_was_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(np.repeat(np.repeat(RAMP * 5, 8, 0), 8, 1), tmp_path / "x.png", exif=exif)
+
+    found = read_pixels(path, grey=True, size=(6, 8), fit="stretch")
+
+    assert np.abs(found.astype(int) - TURNED[6] * 5).max() <= 8

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from tables import LABELS, NAMES, PIXELS, expected, read, refusal, write
 
+from fashionbench.data.dataset import Reading
+from fashionbench.data.own.tables.table import load_table
+
 
 @pytest.mark.parametrize("name", ["label", "Label", "CLASS", "target", " y "])
 @pytest.mark.parametrize("place", [0, 20, 64])
@@ -17,7 +20,9 @@ def test_the_label_is_found_by_its_name_wherever_it_stands(tmp_path: Path, name:
 
 
 def test_the_first_column_is_the_label_where_the_others_are_pixels(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "own.csv", [LABELS, PIXELS], ["digit", *NAMES])) == (expected(), [])
+    said = ["own.csv: column 'digit' is the label"]
+
+    assert read(write(tmp_path / "own.csv", [LABELS, PIXELS], ["digit", *NAMES])) == (expected(), said)
 
 
 def test_pixels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -35,7 +40,7 @@ def test_numbers_that_only_count_are_a_header(tmp_path: Path) -> None:
     found, said = read(write(tmp_path / "own.csv", [LABELS, PIXELS], names))
 
     assert found == expected()
-    assert said == []
+    assert said == ["own.csv: column '0' is the label"]
 
 
 def test_a_column_that_numbers_the_rows_is_no_pixel(tmp_path: Path) -> None:
@@ -80,7 +85,7 @@ def test_three_channels_stand_next_to_each_other(tmp_path: Path) -> None:
     found, said = read(write(tmp_path / "own.csv", [ONES_AND_TWOS, pixels], names))
 
     assert found == expected(COLOUR, ONES_AND_TWOS)
-    assert said == ["own.csv: 8 x 8 pixels in colour, red, green and blue next to each other for each pixel"]
+    assert said == ["own.csv: 8 x 8 pixels in colour, red, green and blue of a pixel next to each other"]
 
 
 @pytest.mark.parametrize("form", ["{0}{1}", "{2}_{1}", "pixel{1}_{0}", "{0}_{3}_{4}"])
@@ -94,16 +99,16 @@ def test_names_say_which_column_is_which_channel(tmp_path: Path, form: str) -> N
     found, said = read(write(tmp_path / "own.csv", [ONES_AND_TWOS, COLOUR.reshape(100, -1)], ["label", *names]))
 
     assert found == expected(COLOUR, ONES_AND_TWOS)
-    assert said == ["own.csv: 8 x 8 pixels in colour, red, green and blue by the names of the columns"]
+    assert said == ["own.csv: 8 x 8 pixels in colour, channels by the names of the columns"]
 
 
-def test_channels_that_follow_each_other_without_names_are_refused(tmp_path: Path) -> None:
+def test_channels_that_follow_each_other_without_names_are_found_by_their_smoothness(tmp_path: Path) -> None:
     names = ["label", *(f"pixel{number}" for number in range(192))]
 
-    found = refusal(write(tmp_path / "own.csv", [ONES_AND_TWOS, COLOUR.reshape(100, -1)], names))
+    found, said = read(write(tmp_path / "own.csv", [ONES_AND_TWOS, COLOUR.reshape(100, -1)], names))
 
-    assert "seems to have all red pixels of an image first" in found
-    assert "Name the columns r0, r1 ... g0, g1 ... b0, b1 ..." in found
+    assert found == expected(COLOUR, ONES_AND_TWOS)
+    assert said == ["own.csv: 8 x 8 pixels in colour, all red pixels first"]
 
 
 @pytest.mark.parametrize(
@@ -122,3 +127,39 @@ def test_columns_that_do_not_make_an_image_are_refused(tmp_path: Path, names: li
     found = refusal(write(tmp_path / "own.csv", [LABELS, PIXELS], names))
 
     assert words in found
+
+
+@pytest.mark.parametrize("wanted", ["breed2", "BREED2", "3"])
+def test_the_label_is_the_column_that_the_user_names(tmp_path: Path, wanted: str) -> None:
+    names = [*NAMES[:2], "breed2", *NAMES[2:]]
+    path = write(tmp_path / "own.csv", [PIXELS[:, :2], LABELS, PIXELS[:, 2:]], names)
+
+    found, said = read(path, Reading(label_column=wanted))
+
+    assert found == expected()
+    assert said == ["own.csv: column 'breed2' is the label"]
+
+
+@pytest.mark.parametrize("wanted", ["3", "65", "0", "66", "no"])
+def test_without_a_header_the_label_is_named_by_its_number(tmp_path: Path, wanted: str) -> None:
+    path = write(tmp_path / "own.csv", [PIXELS[:, :2], LABELS, PIXELS[:, 2:]], None)
+
+    if wanted == "3":
+        found, said = read(path, Reading(label_column=wanted))
+
+        assert found == expected()
+        assert said == ["own.csv: no header row; column 3 is the label"]
+    elif wanted != "65":
+        assert f"has no columns with the name '{wanted}'. Expected one of its 65 columns. Give" in refusal(
+            path, Reading(label_column=wanted)
+        )
+
+
+def test_images_that_are_not_square_take_their_height_and_width_from_the_user(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.csv", [LABELS, PIXELS[:, :56]], ["label", *NAMES[:56]])
+
+    found = load_table(path, lambda _: None, Reading(image_size=(7, 8)))
+
+    assert found.train_images.shape[1:] == (1, 7, 8)
+    assert "or give height and width with --image-size, such as 20x30" in refusal(path)
+    assert "has 56 columns of pixels" in refusal(path, Reading(image_size=(5, 8)))

@@ -13,13 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from tables import LABELS, NAMES, PIXELS, expected, read, refusal, write
 
-from fashionbench.data.own.table import load_csv
+from fashionbench.data.arrays import DRAWN
+from fashionbench.data.own.tables.table import load_table
 
 
 def test_images_are_square_and_of_one_channel_and_a_fifth_is_for_the_test(tmp_path: Path) -> None:
-    found = load_csv(write(tmp_path / "own.csv", [LABELS, PIXELS], ["label", *NAMES]), lambda _: None)
+    found = load_table(write(tmp_path / "own.csv", [LABELS, PIXELS], ["label", *NAMES]), lambda _: None)
 
-    assert (found.name, found.source, found.classes) == ("own", "a CSV file", tuple("0123456789"))
+    assert (found.name, found.source, found.classes) == ("own", f"a CSV file; {DRAWN}", tuple("0123456789"))
     assert found.train_images.shape == (80, 1, 8, 8)
     assert found.test_images.shape == (20, 1, 8, 8)
 
@@ -77,7 +78,7 @@ def test_pixels_from_zero_to_one_are_scaled(tmp_path: Path, separator: str, poin
     path = write(tmp_path / "own.csv", [LABELS, PIXELS / 255], ["label", *NAMES], separator)
     path.write_text(path.read_text().replace(".", point))
 
-    assert read(path) == (expected(), [])
+    assert read(path) == (expected(), ["own.csv: pixels from 0 to 1, multiplied by 255"])
 
 
 def test_black_and_white_are_scaled_and_whole_numbers_may_have_a_point(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_label_that_is_missing_or_a_fraction_is_refused_with_its_row(tmp_path:
         (b'"label,pixel0\n1,2\n', "has 1 columns. Expected 2 to 1,000,000, separated by commas"),
         (b"label,pixel0\n1,2,3\n4,5\n", "has 2 cells in its first row and 3 in the next"),
         (b"label,pixel0\ncaf\xe9,2\nb,3\n", "codec can't decode byte 0xe9"),
-        (b"label,pixel0\n1,25\n2,7\n", "Expected at least two images of each class"),
+        (b"label,pixel0\n1,25\n2,7\n", "Expected five images of each class or more"),
         (gzip.compress(b"label", mtime=0)[:-5], "cannot be read (Compressed file ended"),
         (b"PK\3\4 and no more", "cannot be read (File is not a zip file)"),
         (b"\xff\xfe1", "cannot be read ('utf-16"),
@@ -151,12 +152,12 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, word
     assert words in found
 
 
-def test_a_zip_of_several_tables_is_refused(tmp_path: Path) -> None:
+def test_a_zip_of_several_tables_that_are_no_halves_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
-        archive.writestr("train.csv", "")
-        archive.writestr("test.csv", "")
+        archive.writestr("a.csv", "x")
+        archive.writestr("b.csv", "y")
 
-    assert "contains 2 CSV files. Expected one. Unpack it" in refusal(tmp_path / "own.zip")
+    assert "contains 2 tables: a.csv, b.csv. Expected one, or one for each half" in refusal(tmp_path / "own.zip")
 
 
 def test_a_pipe_and_a_missing_file_are_refused(tmp_path: Path) -> None:

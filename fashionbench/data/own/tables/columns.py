@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fashionbench.data.arrays import MISSING, NUMBER
+from fashionbench.data.arrays import CHANNELS, MISSING, NUMBER
 from fashionbench.errors import InputError
 
-__all__ = ["Columns", "LabelLikeness", "arrange_columns", "choose_label", "find_label", "is_header"]
+__all__ = ["LABEL_NAMES", "Columns", "LabelLikeness", "arrange_columns", "choose_label", "find_label", "is_header"]
 
 LABEL_NAMES: Final = frozenset({"label", "labels", "class", "target", "y"})
 
@@ -35,8 +35,8 @@ class Columns:
     label: int
     pixels: tuple[int, ...]
     """Row by row, and the red, green and blue of a pixel next to each other."""
-    side: int
-    """Height and width of an image."""
+    height: int
+    width: int
     channels: int
     are_channels_named: bool
     """Whether names say which column is red, green or blue; else their order does."""
@@ -60,18 +60,21 @@ def is_header(cells: Sequence[str]) -> bool:
     return counts and (len(numbers) >= FEWEST_COUNTED or bool(names & LABEL_NAMES))
 
 
-def find_label(where: str, names: Sequence[str] | None, width: int) -> tuple[int, ...]:
+def find_label(where: str, names: Sequence[str] | None, width: int, wanted: str | None = None) -> tuple[int, ...]:
     """Return the place of the label's column, or the places of the two columns that may be it: the first and the last.
 
     Args:
         where: The file, for messages.
         names: What the header calls the columns; None: there is no header.
         width: The number of columns.
+        wanted: The name of the label's column, or its number from 1; None: it is not known.
 
     Raises:
         InputError: The header names no label, or several.
 
     """
+    if wanted is not None:
+        return (_find_wanted(where, names, width, wanted),)
     if names is None:
         return (0, width - 1)
     lower = [name.lower() for name in names]
@@ -87,8 +90,23 @@ def find_label(where: str, names: Sequence[str] | None, width: int) -> tuple[int
     raise InputError(
         f"{where}: {f'columns {found}' if found else f'no column among {width:,}'} could be the label",
         expected=f"one column with the name {', '.join(sorted(LABEL_NAMES - {'labels'}))}",
-        remedy="rename the column of the labels to label",
+        remedy="give the name of the column with --label-column; a table without labels cannot be used",
     )
+
+
+def _find_wanted(where: str, names: Sequence[str] | None, width: int, wanted: str) -> int:
+    """Return the place of the column that the user named."""
+    found = [place for place, name in enumerate(names or ()) if name == wanted]
+    found = found or [place for place, name in enumerate(names or ()) if name.lower() == wanted.lower()]
+    if not found and wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted[:9]) <= width:
+        found = [int(wanted) - 1]
+    if len(found) != 1:
+        raise InputError(
+            f"{where} has {len(found) or 'no'} columns with the name {wanted[:40]!r}",
+            expected=f"one of its {width:,} columns" + (f", such as {', '.join(names[:3])[:80]}" if names else ""),
+            remedy="give --label-column its name, or its number from 1",
+        )
+    return found[0]
 
 
 def choose_label(where: str, candidates: tuple[int, ...], is_label: Callable[[int], LabelLikeness]) -> int:
@@ -110,11 +128,13 @@ def choose_label(where: str, candidates: tuple[int, ...], is_label: Callable[[in
             raise InputError(
                 f"{where} has no header that names the label, and its first column and its last could both be it",
                 expected="a header row with a column of the name label",
-                remedy="add a header row: label, pixel0, pixel1 and so on",
+                remedy="give the number of its column with --label-column, such as 1",
             )
 
 
-def arrange_columns(where: str, names: Sequence[str] | None, width: int, label: int) -> Columns:
+def arrange_columns(
+    where: str, names: Sequence[str] | None, width: int, label: int, size: tuple[int, int] | None = None
+) -> Columns:
     """Return the places of a table's columns.
 
     Pixels are in the order of the numbers in their names. Three channels are told from one by their count; their
@@ -125,6 +145,7 @@ def arrange_columns(where: str, names: Sequence[str] | None, width: int, label: 
         names: What the header calls the columns; None: there is no header.
         width: The number of columns.
         label: The place of the label's column.
+        size: Height and width of images that are not square.
 
     Raises:
         InputError: A column is neither the label nor a pixel, or the pixels are not those of a square image.
@@ -136,19 +157,22 @@ def arrange_columns(where: str, names: Sequence[str] | None, width: int, label: 
     keys = _order(where, {place: shown[place].lower() for place in places})
     pixels = tuple(sorted(places, key=keys.__getitem__))
     are_channels_named = any(key[1] for key in keys.values())
-    side, channels = math.isqrt(len(pixels)), 1
-    if are_channels_named or side * side != len(pixels):
-        side, channels = math.isqrt(len(pixels) // 3), 3
-    if not pixels or side * side * channels != len(pixels):
+    channels = 3 if are_channels_named or math.isqrt(len(pixels)) ** 2 != len(pixels) else 1
+    height = breadth = math.isqrt(len(pixels) // channels)
+    if height * breadth * channels != len(pixels) and size is not None:
+        height, breadth = size
+        channels = len(pixels) // (height * breadth)
+    if not pixels or height * breadth * channels != len(pixels) or channels not in CHANNELS:
         raise InputError(
             f"{where} has {len(pixels):,} columns of pixels in {width:,} columns",
             expected="the pixels of a square image, in one channel or in three",
-            remedy="check the separator and the columns",
+            remedy="check the separator and the columns, or give height and width with --image-size, such as 20x30",
         )
     return Columns(
         label=label,
         pixels=pixels,
-        side=side,
+        height=height,
+        width=breadth,
         channels=channels,
         are_channels_named=are_channels_named,
         passed_over=tuple(shown[place] for place in range(width) if is_index[place] and place != label),

@@ -1,0 +1,209 @@
+"""The rows of a table, CSV or Parquet, with the numbers that they have in their file."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from fashionbench.data.arrays import NUMBER, check_memory
+from fashionbench.data.own.tables.columns import find_label, is_header
+from fashionbench.data.own.tables.content import PARQUET, Content
+from fashionbench.errors import InputError, SetupError
+
+__all__ = ["Rows", "count_columns", "read_numbers", "read_rows"]
+
+SEPARATORS: Final = ";\t|,"
+"""Of equally many columns the first counts: a comma may stand in numbers."""
+
+MAX_COLUMNS: Final = 1_000_000
+
+SAMPLE_BYTES: Final = 64 * 1024
+
+MESSAGE_CHARACTERS: Final = 200
+
+NUMBER_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """A table as it was read."""
+
+    where: str
+    """Its path, for messages."""
+    names: tuple[str, ...] | None
+    """Of its columns; None: there is no header row."""
+    frame: pd.DataFrame
+    """Its columns are numbered from 0; those of ``candidates`` are texts."""
+    first_row: int
+    """The number of its first row in the file, from 1."""
+    candidates: tuple[int, ...]
+    """The columns that may be the label."""
+
+    def row(self, place: int) -> str:
+        """Name a row, for messages."""
+        return f"{self.where}, row {int(self.frame.index[place]) + self.first_row}"
+
+    def cell(self, place: int, column: int) -> str:
+        """Name a cell, for messages."""
+        return f"{self.row(place)}, column {repr(self.names[column][:40]) if self.names else column + 1}"
+
+
+def count_columns(content: Content) -> int:
+    """Return how many columns a table has.
+
+    Raises:
+        InputError: It is no table.
+
+    """
+    where, text = content
+    if text.startswith(PARQUET):
+        return int(_open_parquet(where, text).metadata.num_columns)
+    return len(_read_first(where, text)[0])
+
+
+def read_rows(content: Content, label: str | None) -> Rows:
+    """Read a table.
+
+    Args:
+        content: Its path and its bytes.
+        label: The name or the number of the label's column, if it is known.
+
+    Raises:
+        InputError: Its rows have unlike numbers of cells, or no column can be the label.
+        SetupError: The library that reads Parquet is missing.
+
+    """
+    where, text = content
+    if text.startswith(PARQUET):
+        return _read_parquet(where, text, label)
+    cells, separator = _read_first(where, text)
+    is_named = label in cells and not NUMBER.fullmatch(label)
+    names = tuple(cells) if is_named or is_header(cells) else None
+    candidates = find_label(where, names, len(cells), label)
+    blank = len(text) - len(text.lstrip(b"\r\n"))
+    frame = _parse(where, text[blank:], separator, candidates, skip=0 if names is None else 1)
+    if frame.shape[1] != len(cells):
+        raise InputError(
+            f"{where} has {len(cells):,} cells in its first row and {frame.shape[1]:,} in the next",
+            expected="rows with the same number of cells",
+            remedy="correct the file",
+        )
+    first_row = text[:blank].count(b"\n") + (1 if names is None else 2)
+    return Rows(where=where, names=names, frame=frame, first_row=first_row, candidates=candidates)
+
+
+def read_numbers(rows: Rows, columns: Sequence[int]) -> NDArray[Any]:
+    """Return some columns as numbers (N, columns).
+
+    Raises:
+        InputError: A cell is empty or is no number.
+
+    """
+    pixels = rows.frame[[*columns]]
+    kinds = pixels.dtypes
+    words = [column for column in pixels.columns if not is_numeric_dtype(kinds[column]) or is_bool_dtype(kinds[column])]
+    pixels = pixels.copy() if words else pixels
+    for column in words:
+        numbers = pd.to_numeric(pixels[column].astype(str), errors="coerce")
+        _refuse_cell(pixels[column], numbers.isna().to_numpy(), rows.cell)
+        pixels[column] = numbers
+    values = pixels.to_numpy()
+    if values.dtype.kind == "f":
+        empty = np.isnan(values)
+        for column in [pixels.columns[int(np.argmax(empty.any(axis=0)))]] if empty.any() else []:
+            _refuse_cell(pixels[column], pixels[column].isna().to_numpy(), rows.cell)
+    return values
+
+
+def _refuse_cell(cells: "pd.Series[Any]", wrong: NDArray[np.bool_], where: Callable[[int, int], str]) -> None:
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        found = str(cells.iloc[row])
+        raise InputError(
+            f"{where(row, int(str(cells.name)))} is {'empty' if found == 'nan' else repr(found[:40])}",
+            expected="a number in each column of pixels",
+            remedy="correct the file",
+        )
+
+
+def _read_first(where: str, text: bytes) -> tuple[list[str], str]:
+    """Return the cells of a CSV's first row, and the separator."""
+    line = io.BytesIO(text.lstrip(b"\r\n")).readline().rstrip(b"\n").partition(b"\r")[0].decode(errors="replace")
+    separator = max(SEPARATORS, key=line.count)
+    try:
+        (cells,) = csv.reader([line], delimiter=separator)
+    except (csv.Error, ValueError) as error:  # a quote that is not closed, an endless cell, or no line at all
+        raise InputError(
+            f"{where} begins with {line[:40]!r}",
+            expected="cells between commas, semicolons, tabs or bars",
+            remedy="correct the first line",
+        ) from error
+    if not 1 < len(cells) <= MAX_COLUMNS:
+        raise InputError(
+            f"{where} has {len(cells):,} columns",
+            expected=f"2 to {MAX_COLUMNS:,}, separated by commas, semicolons, tabs or bars",
+            remedy="check the separator",
+        )
+    return [cell.strip() for cell in cells], separator
+
+
+def _parse(where: str, text: bytes, separator: str, texts: Sequence[int], *, skip: int) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(
+            io.BytesIO(text),
+            sep=separator,
+            header=None,
+            skiprows=skip,
+            dtype=dict.fromkeys(texts, str),
+            keep_default_na=False,
+            na_values=[""],
+            skip_blank_lines=False,  # so that rows keep their numbers
+            skipinitialspace=True,
+            decimal="," if separator != "," and re.search(rb"\d,\d", text[:SAMPLE_BYTES]) else ".",
+            low_memory=False,
+        )
+    except (ValueError, OverflowError) as error:
+        is_empty = isinstance(error, pd.errors.EmptyDataError)
+        raise InputError(
+            f"{where}: {'no rows' if is_empty else str(error).partition(chr(10))[0][:MESSAGE_CHARACTERS]}",
+            expected="rows with the same number of cells, in UTF-8",
+            remedy="correct the file",
+        ) from error
+    return table.dropna(how="all")
+
+
+def _open_parquet(where: str, content: bytes) -> Any:  # noqa: ANN401 - pyarrow ships no types
+    try:
+        from pyarrow import ArrowException, parquet  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SetupError(
+            f"{where} is a Parquet file, which pyarrow reads, and that is not installed",
+            expected="pyarrow in this environment",
+            remedy="run: python -m pip install pyarrow",
+        ) from error
+    try:
+        file = parquet.ParquetFile(io.BytesIO(content))
+    except (ArrowException, OSError, ValueError) as error:
+        raise InputError(
+            f"{where} cannot be read ({str(error).partition(chr(10))[0][:MESSAGE_CHARACTERS]})",
+            expected="a Parquet file with a column for the label and one for each pixel",
+            remedy="write it again",
+        ) from error
+    check_memory(where, file.metadata.num_rows * file.metadata.num_columns * NUMBER_BYTES)
+    return file
+
+
+def _read_parquet(where: str, content: bytes, label: str | None) -> Rows:
+    frame = _open_parquet(where, content).read().to_pandas().reset_index(drop=True)
+    names = tuple(map(str, frame.columns))
+    frame = frame.set_axis(range(len(names)), axis=1)
+    candidates = find_label(where, names, len(names), label)
+    frame = frame.astype(dict.fromkeys(candidates, str))
+    return Rows(where=where, names=names, frame=frame, first_row=1, candidates=candidates)

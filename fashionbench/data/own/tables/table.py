@@ -1,0 +1,162 @@
+"""Read the user's images from a table, CSV or Parquet: a row for each image, with its label and its pixels."""
+
+from collections.abc import Callable
+from itertools import accumulate, chain, pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fashionbench.data.arrays import (
+    DRAWN,
+    MOST_CLASSES,
+    NUMBER,
+    LabelledImages,
+    channels_first,
+    draw_test_images,
+    make_dataset,
+    name_labels,
+    scale_pixels,
+)
+from fashionbench.data.dataset import AS_STORED, Dataset, Reading
+from fashionbench.data.own.layout import Half
+from fashionbench.data.own.tables.columns import LABEL_NAMES, Columns, LabelLikeness, arrange_columns, choose_label
+from fashionbench.data.own.tables.content import PARQUET, read_tables
+from fashionbench.data.own.tables.rows import Rows, count_columns, read_numbers, read_rows
+
+__all__ = ["load_table"]
+
+CLEARLY_SMOOTHER: Final = 0.85
+
+SAMPLE_IMAGES: Final = 200
+
+
+def load_table(path: Path, announce: Callable[[str], None], reading: Reading = AS_STORED) -> Dataset:
+    """Read a table whose rows are a label and the pixels of an image; a CSV may be gzipped or zipped.
+
+    The separator is a comma, a semicolon, a tab or a bar. There may be a header row; the label is then the column with
+    the name label, class, target or y, and the pixels are in the order of their numbers. The test images are in a table
+    of their own, such as ``x_test.csv`` next to ``x_train.csv``, or a fifth of each class is drawn.
+
+    Args:
+        path: The file.
+        announce: Called with a line about what was found by a rule.
+        reading: The column of the label, the table of the test images, and the size of images that are not square.
+
+    Raises:
+        InputError: The rows have another form, or a value is no label or no pixel.
+        SetupError: The library that reads Parquet is missing.
+
+    """
+    said: list[str] = []
+    contents = read_tables(path, reading.test)
+    tables: dict[Half, Rows] = {}
+    for half, content in contents.items():
+        if half != "train" and reading.test is None and count_columns(content) == count_columns(contents["train"]) - 1:
+            said.append(f"{Path(content[0]).name} is not used: it has no labels")
+        else:
+            tables[half] = read_rows(content, reading.label_column)
+    if "validation" in tables and "test" not in tables:
+        tables["test"] = tables.pop("validation")
+    said += [f"{Path(rows.where).name} has the {half} images" for half, rows in tables.items() if half != "train"]
+    halves = _read_images(tables, reading, said.append)
+    if "test" not in halves:
+        said.append(DRAWN)
+        halves["train"], halves["test"] = draw_test_images(*halves["train"])
+    for line in said:
+        announce(f"{path.name}: {line}")
+    name = path.name.partition(".")[0]
+    source = "; ".join([f"a {'Parquet' if contents['train'][1].startswith(PARQUET) else 'CSV'} file", *said])
+    return make_dataset(name, source, None, halves["train"], halves["test"], halves.get("validation"))
+
+
+def _read_images(
+    tables: dict[Half, Rows], reading: Reading, announce: Callable[[str], None]
+) -> dict[Half, LabelledImages]:
+    """Return the images and labels of each half, and say what was found by a rule."""
+    arranged = _arrange(tables, reading)
+    train, columns = tables["train"], arranged["train"]
+    for line in _describe(columns, train.names):
+        announce(line)
+    texts = {half: rows.frame[arranged[half].label].fillna("").tolist() for half, rows in tables.items()}
+    places = [(rows, place) for half, rows in tables.items() for place in range(len(texts[half]))]
+    labels = name_labels([*chain(*texts.values())], lambda number: f"{places[number][0].row(places[number][1])},")
+    halves = [*tables]
+    pixels = scale_pixels(
+        [read_numbers(tables[half], arranged[half].pixels) for half in halves],
+        lambda part, index: tables[halves[part]].cell(index[0], arranged[halves[part]].pixels[index[1]]),
+        announce,
+    )
+    is_by_planes = _is_by_planes(pixels[0], columns)
+    if columns.channels > 1:
+        order = "all red pixels first" if is_by_planes else "red, green and blue of a pixel next to each other"
+        named = "channels by the names of the columns" if columns.are_channels_named else order
+        announce(f"{columns.width} x {columns.height} pixels in colour, {named}")
+    ends = [0, *accumulate(map(len, texts.values()))]
+    return {
+        half: (_shape(values, columns, is_by_planes=is_by_planes), labels[start:end])
+        for half, values, (start, end) in zip(halves, pixels, pairwise(ends), strict=True)
+    }
+
+
+def _arrange(tables: dict[Half, Rows], reading: Reading) -> dict[Half, Columns]:
+    """Return the places of the columns of each table; the training table decides for those with the same names."""
+    found: dict[Half, Columns] = {}
+    for half, rows in tables.items():
+        width = rows.frame.shape[1]
+        if found and rows.names == tables["train"].names and width == tables["train"].frame.shape[1]:
+            found[half] = found["train"]
+            continue
+        frame = rows.frame
+        likeness = {place: _likeness(frame[place]) for place in rows.candidates}
+        label = choose_label(rows.where, rows.candidates, likeness.__getitem__)
+        found[half] = arrange_columns(rows.where, rows.names, width, label, reading.image_size)
+    return found
+
+
+def _likeness(column: "pd.Series[Any]") -> LabelLikeness:
+    """Return whether a column looks like labels: a few integers or names, and more than one."""
+    values = column.dropna().unique().tolist()
+    numbers = [value for value in values if NUMBER.fullmatch(value)]
+    if not 1 < len(values) <= MOST_CLASSES or any(not float(number).is_integer() for number in numbers):
+        return "no"
+    ordered = sorted(int(float(number)) for number in numbers)
+    counts = ordered in ([*range(len(ordered))], [*range(1, len(ordered) + 1)])
+    return "yes" if len(numbers) < len(values) or counts else "maybe"
+
+
+def _is_by_planes(pixels: NDArray[np.uint8], columns: Columns) -> bool:
+    """Return whether all red pixels of an image come first: only then that order is clearly smoother."""
+    if columns.channels == 1 or columns.are_channels_named:
+        return False
+    by_planes, by_pixels = (
+        _roughness(_shape(pixels[:SAMPLE_IMAGES], columns, is_by_planes=by_planes)) for by_planes in (True, False)
+    )
+    return by_planes < CLEARLY_SMOOTHER * by_pixels
+
+
+def _shape(pixels: NDArray[np.uint8], columns: Columns, *, is_by_planes: bool) -> NDArray[np.uint8]:
+    """Return images (N, channels, height, width)."""
+    if is_by_planes:
+        return pixels.reshape(-1, columns.channels, columns.height, columns.width)
+    return channels_first(pixels.reshape(-1, columns.height, columns.width, columns.channels))
+
+
+def _roughness(images: NDArray[np.uint8]) -> int:
+    """Return how much a pixel of (N, channels, H, W) differs from the one below it."""
+    return int(np.abs(np.diff(images.astype(np.int16), axis=2)).sum())
+
+
+def _describe(columns: Columns, names: tuple[str, ...] | None) -> list[str]:
+    """Say in which way a table was read where another way is possible."""
+    said = []
+    if names is None:
+        column = {0: "the first column", len(columns.pixels): "the last column"}.get(columns.label)
+        said.append(f"no header row; {column or f'column {columns.label + 1}'} is the label")
+    elif names[columns.label].lower() not in LABEL_NAMES:
+        said.append(f"column {names[columns.label][:40]!r} is the label")
+    if columns.passed_over:
+        said.append(f"column {', '.join(map(repr, columns.passed_over))} not used")
+    return said
