@@ -1,14 +1,18 @@
 """Notes on what a reader must know before trusting the numbers."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from fashionbench import units
 from fashionbench.catalogue import OLDER_RELEASE, model_label
 from fashionbench.judging.claims import check_accuracies
 from fashionbench.report.context import Context, join_phrases
+from fashionbench.report.figures.letters import find_missing_letters
 from fashionbench.report.view import Note
 
 __all__ = ["list_notes"]
+
+MOST_LETTERS: Final = 40
 
 
 def list_notes(context: Context) -> tuple[Note, ...]:
@@ -60,6 +64,15 @@ def list_notes(context: Context) -> tuple[Note, ...]:
         )
         for model in sorted(odd)
     )
+    missing = find_missing_letters(name for each in context.trainings for name in each.data.classes)
+    if missing:
+        found.append(
+            Note(
+                text=f"No font on this machine has these letters of class names, so the PDF shows boxes: "
+                f"{missing[:MOST_LETTERS]}. On Debian, install fonts and make the report again:",
+                command="sudo apt-get install fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji",
+            )
+        )
     failed = sum(each.status == "failed" for each in context.records)
     if failed:
         found.append(
