@@ -95,13 +95,14 @@ def growth(session: nox.Session) -> None:
 
 
 @nox.session
-def html(session: nox.Session) -> None:
-    """Check the reference report by html-validate's rules for standard HTML (needs npm)."""
-    session.run(
-        *("npx", "--yes", "html-validate@10", "--preset", "standard", "reports/reference/report.html"),
-        *session.posargs,
-        external=True,
-    )
+def checkers(session: nox.Session) -> None:
+    """Check the reference report by html-validate, the Nu HTML checker and pdfua (needs npm and java)."""
+    folder, page = Path("reports", "reference"), "reports/reference/report.html"
+    session.run("npx", "--yes", "html-validate@10", "--preset", "standard", page, external=True)
+    session.run("npm", "install", "--silent", "--no-save", "--prefix", ".nox/npm", "vnu-jar@26", external=True)
+    nu = next(Path(".nox", "npm", "node_modules", "vnu-jar").rglob("vnu.jar"))
+    session.run("java", "-jar", str(nu), "--errors-only", page, external=True)
+    session.run(_environment(session, "checkers"), "-m", "pdfua", "check", str(folder / "report.pdf"))
 
 
 @nox.session

@@ -1,13 +1,16 @@
 """Numbers as text: rounded once, half to even, so that a number looks the same everywhere."""
 
+import math
+from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 __all__ = [
     "MISSING",
+    "add_up",
     "bare",
     "count",
-    "digits_for",
+    "digits_to_follow",
     "fixed",
     "interval_pp",
     "interval_ratio",
@@ -22,8 +25,10 @@ __all__ = [
     "pp",
     "price",
     "ratio",
+    "rounded",
     "seconds",
     "signed",
+    "significant",
     "with_interval",
 ]
 
@@ -39,8 +44,23 @@ def fixed(value: float | None, digits: int) -> str:
     """Return a number with some decimals, commas between thousands, and a true minus sign."""
     if value is None:
         return MISSING
-    rounded = Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+    rounded = _quantize(value, digits)
     return f"{abs(rounded) if rounded == 0 else rounded:,f}".replace("-", MINUS)
+
+
+def _quantize(value: float, digits: int) -> Decimal:
+    return Decimal(repr(float(value))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+
+
+def rounded(value: float, digits: int) -> float:
+    """Return a number as rounded for display."""
+    return float(_quantize(value, digits))
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with some significant digits, zeros for the rest, and commas between thousands: ``4,500``."""
+    place = digits - 1 - Decimal(repr(float(value))).adjusted() if value else 0
+    return fixed(rounded(value, place), max(0, place))
 
 
 def signed(value: float | None, digits: int) -> str:
@@ -59,11 +79,33 @@ def with_interval(estimate: str, interval: str) -> str:
     return f"{bare(estimate)} ({bare(interval)})"
 
 
-def digits_for(spread: float) -> int:
-    """Return how many decimals a spread supports, 0 to 4: the last one shown is its first significant digit."""
-    if not spread > 0:
-        return 1
-    return min(4, max(0, -Decimal(repr(float(spread))).adjusted()))
+def digits_to_follow(
+    parts: Sequence[float], combine: Callable[..., float], show: Callable[[float], str], digits: int = 1
+) -> int:
+    """Return how many decimals the parts need at least, so that the shown result follows from the shown parts.
+
+    Args:
+        parts: What the result is computed from.
+        combine: Computes it from the parts.
+        show: Formats the result.
+        digits: The number of decimals to start with.
+
+    """
+    wanted = show(combine(*parts))
+    for number in range(digits, digits + 5):
+        shown = [rounded(each, number) for each in parts]
+        if all(map(bool, shown)) == all(map(bool, parts)) and show(round(combine(*shown), 9)) == wanted:
+            return number
+    return digits + 5
+
+
+def add_up(values: Sequence[float]) -> list[int]:
+    """Return numbers rounded to integers that add up to their rounded total, by the largest remainder."""
+    whole = [math.floor(each) for each in values]
+    order = sorted(range(len(values)), key=lambda index: (whole[index] - values[index], index))
+    for index in order[: round(sum(values)) - sum(whole)]:
+        whole[index] += 1
+    return whole
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:

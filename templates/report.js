@@ -24,8 +24,8 @@ function showVerdict() {
   const price = step === Number(form.elements.price.max) ? null : step * page.price_step;
   const states = page.devices.map((device) => judge(device, margin / 100, price));
   const same = states.every((state) => state === states[0]);
-  form.elements.margin.nextElementSibling.textContent = `${margin.toFixed(2)} pp`;
-  form.elements.price.nextElementSibling.textContent = price === null ? "any price" : `${price.toFixed(1)} min per pp`;
+  form.elements.margin.nextElementSibling.textContent = `${margin.toFixed(2)}`;
+  form.elements.price.nextElementSibling.textContent = price === null ? "any price" : `${price.toFixed(1)}`;
   form.elements.verdict.textContent = same
     ? states[0]
     : states.map((state, index) => `${state} on ${page.devices[index].device}`).join(", ");

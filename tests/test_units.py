@@ -1,5 +1,7 @@
 """Numbers are rounded once, half to even, have true minus signs, and a dash if they were not measured."""
 
+from operator import truediv
+
 import pytest
 
 from fashionbench import units
@@ -27,11 +29,6 @@ def test_a_number_has_a_sign_unless_it_is_shown_as_zero(value: float | None, tex
     assert units.signed(value, 1) == text
 
 
-@pytest.mark.parametrize(("spread", "digits"), [(0.0, 1), (0.3, 1), (0.04, 2), (3.0, 0), (40.0, 0), (1e-9, 4)])
-def test_the_last_digit_is_the_first_one_of_the_spread(spread: float, digits: int) -> None:
-    assert units.digits_for(spread) == digits
-
-
 def test_a_no_break_space_precedes_the_unit() -> None:
     assert units.percent(0.9155) == "91.6\N{NO-BREAK SPACE}%"
     assert units.pp(0.002) == "+0.2\N{NO-BREAK SPACE}pp"
@@ -55,3 +52,49 @@ def test_a_number_that_was_not_measured_is_a_dash() -> None:
     )  # fmt: skip
 
     assert {function(None) for function in functions} == {"–"}
+
+
+def test_parts_get_the_decimals_from_which_the_shown_result_follows() -> None:
+    parts = (13.3055, 2.0318)  # 13.3 / 2.0 would be 6.7, and it is 6.5
+
+    digits = units.digits_to_follow(parts, truediv, units.ratio)
+
+    assert digits == 3
+    assert [units.fixed(each, digits) for each in parts] == ["13.306", "2.032"]
+
+
+def test_a_part_is_not_shown_as_zero_if_it_is_not() -> None:
+    assert units.digits_to_follow((4.02, 0.02), truediv, units.ratio) == 2
+
+
+def test_a_result_that_never_follows_gets_the_most_decimals() -> None:
+    assert units.digits_to_follow((2.0000001, 1e-7), truediv, units.ratio) == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "whole"),
+    [
+        ([8844.0, 316.33, 326.0, 513.67], [8844, 316, 326, 514]),
+        ([0.5, 0.5], [1, 0]),
+        ([1 / 3] * 3, [1, 0, 0]),
+        ([], []),
+    ],
+)
+def test_rounded_numbers_add_up_to_their_rounded_total(values: list[float], whole: list[int]) -> None:
+    assert units.add_up(values) == whole
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (4502.3, "4,500"),
+        (2485.1, "2,490"),
+        (195.7, "196"),
+        (0.40241, "0.402"),
+        (5.114, "5.11"),
+        (999.6, "1,000"),
+        (0, "0"),
+    ],
+)
+def test_significant_digits_are_kept_and_the_rest_is_zero(value: float, text: str) -> None:
+    assert units.significant(value) == text

@@ -161,7 +161,7 @@ def _judge_device(
         state=state,
         provisional=len(seeds) == 1,
         seeds_needed=needed,
-        sentence=describe_finding(pair, gain, slowdown),
+        sentence=describe_finding(pair, state, gain, slowdown, thresholds),
     )
 
 

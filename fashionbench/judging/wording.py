@@ -5,35 +5,115 @@ from collections.abc import Sequence
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.intervals import Interval
-from fashionbench.judging.rule import TIE_SLOWDOWN, DeviceVerdict, Recommendation, State, Thresholds, dominates
+from fashionbench.judging.rule import (
+    DEFAULT_MARGIN_PP,
+    TIE_SLOWDOWN,
+    DeviceVerdict,
+    Recommendation,
+    State,
+    Thresholds,
+    dominates,
+)
 
 __all__ = ["advise_on_accuracy", "advise_on_cost", "describe_agreement", "describe_changes", "describe_finding"]
 
 
-def describe_finding(pair: tuple[str, str], gain: Interval, slowdown: Interval) -> str:
-    """Return one sentence on training time and accuracy; ``pair`` is the small and the big model, here and below."""
+def describe_finding(
+    pair: tuple[str, str],
+    state: State,
+    gain: Interval,
+    slowdown: Interval,
+    thresholds: Thresholds,
+) -> str:
+    """Return one sentence with the reason for which the rule gives a state on a device.
+
+    Args:
+        pair: The small and the big model, here and below.
+        state: The state.
+        gain: Big minus small accuracy, fractions.
+        slowdown: Big over small training time.
+        thresholds: Those that the state was decided by.
+
+    """
     small, big = map(model_label, pair)
-    size = f"{units.pp(gain.estimate)}, 95 % CI {units.bare(units.interval_pp(gain.low, gain.high))}"
-    return f"{big} {_describe_time(small, slowdown)} and is {_describe_accuracy(gain)} ({size})."
+    size = f"({units.bare(units.pp(gain.estimate))}, 95 % CI {units.bare(units.interval_pp(gain.low, gain.high))})"
+    if state == "CANNOT TELL" and gain.high < thresholds.margin and slowdown.low <= 1 <= slowdown.high:
+        limits = units.bare(units.interval_ratio(slowdown.low, slowdown.high))
+        return (
+            f"The accuracy gain of {big} lies below the {_describe_margin(thresholds)} {size}; whether it takes longer "
+            f"to train than {small} is open ({units.ratio(slowdown.estimate)} as long, 95 % CI {limits})."
+        )
+    time = f"{big} {_describe_time(small, slowdown)}"
+    if gain.low >= thresholds.margin:
+        return f"{time}{_describe_large_gain(state, thresholds, size)}."
+    if gain.high >= thresholds.margin and state != "TIE":
+        return f"{time}{_describe_open_gain(state, thresholds, size)}."
+    return f"{time}{_describe_small_gain(state, gain, thresholds, size)}."
+
+
+def _describe_large_gain(state: State, thresholds: Thresholds, size: str) -> str:
+    """Return what a gain above the margin decides, after what the training time does."""
+    above = f", and its accuracy gain lies above the {_describe_margin(thresholds)} {size}"
+    price = thresholds.price_minutes_per_pp
+    if state == "WORTH IT":
+        return above
+    if price is None:
+        return f"{above}, but one seed does not show the variation between seeds"
+    return f"{above}, but {_describe_price(state, price)}"
+
+
+def _describe_open_gain(state: State, thresholds: Thresholds, size: str) -> str:
+    """Return what a gain decides whose interval contains the margin."""
+    price = thresholds.price_minutes_per_pp
+    if state == "WORTH IT":
+        return f", and is no less accurate {_add_unit(size)}"
+    if state == "NOT WORTH IT" and price is not None:
+        return f", and {_describe_price(state, price)}, even at the upper limit of its gain {size}"
+    return f"; whether its accuracy gain reaches the {_describe_margin(thresholds)} is open {size}"
+
+
+def _describe_small_gain(state: State, gain: Interval, thresholds: Thresholds, size: str) -> str:
+    """Return what a gain below the margin decides."""
+    margin = _describe_margin(thresholds)
+    if state == "TIE":
+        return f", and its accuracy differs by no more than the {margin} {size}"
+    if state == "WORTH IT":
+        return f", and is no less accurate {_add_unit(size)}"
+    if gain.high < 0:
+        return f", and is significantly less accurate {_add_unit(size)}"
+    if state == "CANNOT TELL":
+        return f"; whether it is as accurate is open {_add_unit(size)}"
+    small = "is significant but small: it " if gain.low > 0 else ""
+    return f", and its accuracy gain {small}lies below the {margin} {size}"
+
+
+def _add_unit(size: str) -> str:
+    return size.replace(",", " percentage points,", 1)
+
+
+def _describe_margin(thresholds: Thresholds) -> str:
+    margin = 100 * thresholds.margin
+    default = "default " if units.fixed(margin, 3) == units.fixed(DEFAULT_MARGIN_PP, 3) else ""
+    return f"{default}margin of {margin:g} percentage points"
+
+
+def _describe_price(state: State, price: float) -> str:
+    """Return what the stated price says about the extra training time."""
+    limit = units.price(price)
+    if state == "NOT WORTH IT":
+        return f"the extra time costs more than the gain is worth at the stated {limit}"
+    return f"whether the gain is worth the extra time at the stated {limit} is open"
 
 
 def _describe_time(small: str, slowdown: Interval) -> str:
     estimate = units.ratio(slowdown.estimate)
     if slowdown.low > 1:
-        return f"takes {estimate} as long to train as {small}"
+        return f"takes {units.bare(estimate)} times as long to train as {small}"
     if slowdown.high < 1:
-        return f"takes {units.ratio(slowdown.estimate, 2)} as long to train as {small}"
+        return f"takes {units.fixed(slowdown.estimate, 2)} times as long to train as {small}"
     if slowdown.high <= TIE_SLOWDOWN:
         return f"takes about as long to train as {small} ({estimate})"
     return f"does not take significantly longer to train than {small} ({estimate})"
-
-
-def _describe_accuracy(gain: Interval) -> str:
-    if gain.low > 0:
-        return "significantly more accurate"
-    if gain.high < 0:
-        return "significantly less accurate"
-    return "not significantly more accurate"
 
 
 def describe_agreement(devices: Sequence[DeviceVerdict]) -> str:
@@ -51,19 +131,20 @@ def advise_on_cost(
 ) -> Recommendation:
     """Return which model to choose if time or cost matters: the faster one, unless the other is worth its time."""
     small, big = pair
-    margin = units.pp(thresholds.margin).removeprefix("+")
     if state == "WORTH IT" and all(device.gain.low >= thresholds.margin for device in devices):
-        return Recommendation(model=big, sentence=f"Its gain is at least {margin} at 95 % confidence.")
+        return Recommendation(model=big, sentence="Its gain is at least the margin at 95 % confidence.")
     if state == "WORTH IT":
         return Recommendation(model=big, sentence=f"It is no slower and no less accurate than {model_label(small)}.")
     if all(device.slowdown.high < 1 for device in devices):
         if all(device.gain.high <= -thresholds.margin for device in devices):
-            return Recommendation(model=small, sentence=f"Its gain is at least {margin} at 95 % confidence.")
-        sentence = f"It trains in less time, and {model_label(small)} is not shown to gain {margin} or more."
+            return Recommendation(model=small, sentence="Its gain is at least the margin at 95 % confidence.")
+        sentence = f"It trains in less time, and {model_label(small)} is not shown to gain the margin or more."
         return Recommendation(model=big, sentence=sentence)
     has_price = thresholds.price_minutes_per_pp is not None or thresholds.money.per_pp is not None
     at_price = " at the stated price" if has_price else ""
-    return Recommendation(model=small, sentence=f"{model_label(big)} is not shown to gain {margin} or more{at_price}.")
+    return Recommendation(
+        model=small, sentence=f"{model_label(big)} is not shown to gain the margin or more{at_price}."
+    )
 
 
 def advise_on_accuracy(pair: tuple[str, str], devices: Sequence[DeviceVerdict]) -> Recommendation:
@@ -89,35 +170,36 @@ def describe_changes(
     small, big = map(model_label, pair)
     for device in devices:
         at = f" (on {device.device})" if len(devices) > 1 else ""
-        gain = device.gain
-        lowest = units.pp(gain.low, 2).removeprefix("+")
-        if device.state == "WORTH IT" and dominates(gain, device.slowdown):
-            lines.append(f"No margin changes this: {big} is no slower and no less accurate than {small}{at}.")
-        elif device.state == "WORTH IT":
-            lines.append(f"A margin above {lowest} would leave the verdict open{at}.")
-        elif gain.low > 0:
-            lines.append(f"A margin of {lowest} or less would make {big} worth it{at}.")
-        elif device.slowdown.high < 1:
-            lines.append(f"{big} takes less time, so a gain with an interval above zero would make it worth it{at}.")
-        else:
-            lines.append(f"No margin makes {big} worth it: its gain is not significantly above zero{at}.")
+        lines.append(f"{_describe_margins(small, big, device)}{at}.")
         if device.price_minutes_per_pp is not None:
             price = units.price(device.price_minutes_per_pp.high)
             lines.append(
                 f"At a price of {price} or more, even the lower limit of the gain pays for the extra time{at}."
             )
-        if device.state == "CANNOT TELL" and gain.high < thresholds.margin and device.slowdown.high >= 1:
-            ratio = units.interval_ratio(device.slowdown.low, device.slowdown.high, 2)
-            lines.append(f"The training time is open: 95 % CI {ratio} of {small}'s{at}.")
-        if device.state == "CANNOT TELL" and gain.low < thresholds.margin <= gain.high:
-            margin = units.pp(thresholds.margin).removeprefix("+")
+        if device.state == "CANNOT TELL" and device.gain.low < thresholds.margin <= device.gain.high:
             lines.append(
                 f"About {device.seeds_needed} seeds would decide, if the gain does not change{at}."
                 if device.seeds_needed is not None
-                else f"No number of seeds would decide with these test images: the gain is too close to the margin of "
-                f"{margin}{at}."
+                else f"No number of seeds would decide with these test images: the gain is too close to the margin{at}."
             )
-        if device.slowdown.low > 1 and device.state != "WORTH IT":
-            saved = units.minutes(device.big_minutes - device.small_minutes)
-            lines.append(f"{small} saves {saved} per training{at}.")
     return tuple(lines)
+
+
+def _describe_margins(small: str, big: str, device: DeviceVerdict) -> str:
+    """Return which other margins would change the verdict on a device."""
+    gain = device.gain
+    lowest, highest = (units.pp(each, 2).removeprefix("+") for each in (gain.low, gain.high))
+    if device.state == "WORTH IT" and dominates(gain, device.slowdown):
+        return f"No margin changes this: {big} is no slower and no less accurate than {small}"
+    if device.state == "WORTH IT":
+        return f"A margin above {lowest} would leave the verdict open"
+    if gain.low > 0:
+        return f"A margin of {lowest} or less would make {big} worth it"
+    if device.slowdown.high < 1:
+        return f"{big} takes less time, so a gain with an interval above zero would make it worth it"
+    if device.state == "NOT WORTH IT" and gain.high > 0:
+        return (
+            f"A margin of {highest} or less would leave the verdict open. No margin makes {big} worth it: its gain is "
+            "not significantly above zero"
+        )
+    return f"No margin makes {big} worth it: its gain is not significantly above zero"

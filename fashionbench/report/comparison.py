@@ -6,7 +6,7 @@ from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.comparison import Change, Comparison, gain_text, ratio_text
 from fashionbench.report.context import number_cell, text_cell
-from fashionbench.report.front import NOT_APPLICABLE
+from fashionbench.report.front.card import NOT_APPLICABLE
 from fashionbench.report.view import Cell, Note, Section, Table, VerdictCard, View
 
 __all__ = ["compare_view"]

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub
+from typing import Literal
 
 from matplotlib.figure import Figure
 
+from fashionbench import units
 from fashionbench.catalogue import model_label
+from fashionbench.judging.intervals import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict, Verdict
 from fashionbench.records.grouping import Machine, device_labels, finished_trainings, machine, select
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
@@ -15,6 +19,8 @@ from fashionbench.report.view import Block, Cell, ContentBlock, DeviceSubsection
 
 __all__ = [
     "Context",
+    "TimeUnit",
+    "accuracy_digits",
     "describe_seeds",
     "draw",
     "join_phrases",
@@ -25,6 +31,22 @@ __all__ = [
     "results_of",
     "text_cell",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeUnit:
+    """How the training times of a device are shown: such that their ratio and difference follow from what is shown."""
+
+    name: Literal["min", "s"]
+    digits: int
+
+    def number(self, minutes: float) -> str:
+        """Return minutes in this unit, without its name."""
+        return units.fixed(minutes * (60 if self.name == "s" else 1), self.digits)
+
+    def show(self, minutes: float) -> str:
+        """Return minutes in this unit."""
+        return f"{self.number(minutes)}{units.SPACE}{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,6 +86,51 @@ class Context:
             return [self.verdict.small, self.verdict.big]
         models = self.models_on(device)
         return list(dict.fromkeys([models[0], models[-1]]))
+
+    def time_unit(self, device: str) -> TimeUnit:
+        """Return how the training times on a device are shown: in seconds where minutes round badly."""
+        trainings = self.trainings_on(device)
+        digits = units.minutes_digits(*(mean_minutes(results_of(trainings, each)) for each in self.models_on(device)))
+        judged = self.verdict_on(device)
+        if judged is None or _times_follow(judged, 1, digits):
+            return TimeUnit(name="min", digits=digits)
+        return TimeUnit(name="s", digits=next((each for each in range(4) if _times_follow(judged, 60, each)), 4))
+
+    def serving_times(self, device: str) -> dict[int, tuple[float, float]]:
+        """Return the median seconds of the small and the big model's batch, by batch size, where both were timed."""
+        host = self.trainings_on(device)[0]
+        found = {
+            (each.model, each.batch_size): each.result.median_seconds()
+            for each in self.records
+            if isinstance(each, InferenceRecord)
+            and each.result is not None
+            and (each.device, each.device_name) == (host.device, host.device_name)
+        }
+        pair = (self.verdict.small, self.verdict.big) if self.verdict else ()
+        batches = sorted({batch for _, batch in found})
+        return {
+            batch: (found[pair[0], batch], found[pair[1], batch])
+            for batch in batches
+            if pair and all((model, batch) in found for model in pair)
+        }
+
+
+def _times_follow(judged: DeviceVerdict, scale: int, digits: int) -> bool:
+    """Say whether the ratio and the difference of two training times follow from the times as they are shown."""
+    times = [scale * judged.big_minutes, scale * judged.small_minutes]
+    big, small = (units.rounded(each, digits) for each in times)
+    places = 2 if judged.slowdown.high < 1 else 1
+    return (
+        small > 0
+        and units.fixed(big / small, places) == units.fixed(judged.slowdown.estimate, places)
+        and units.fixed(big - small, digits) == units.fixed(sub(*times), digits)
+    )
+
+
+def accuracy_digits(judged: DeviceVerdict) -> int:
+    """Return how many decimals of the two accuracies, in percent, show that the gain is their difference."""
+    parts = (100 * judged.big_accuracy, 100 * judged.small_accuracy)
+    return units.digits_to_follow(parts, sub, lambda gain: units.signed(gain, 1))
 
 
 def make_context(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict | None) -> Context:

@@ -1,4 +1,4 @@
-"""Records as pandas frames in long form: one constant per column name, one row per measurement, no statistics."""
+"""Records as pandas frames in long form: one constant per column name, one row per measurement, and mean curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -11,7 +11,6 @@ from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 __all__ = [
     "ACCURACY",
-    "BATCH",
     "BUILD_SECONDS",
     "CLASS",
     "CONFIDENCE",
@@ -33,7 +32,6 @@ __all__ = [
     "PREDICTED",
     "REASON",
     "SCORE",
-    "SECONDS",
     "SEED",
     "SIGNIFICANT",
     "STATUS",
@@ -44,7 +42,7 @@ __all__ = [
     "class_scores",
     "confusions",
     "epochs",
-    "inference",
+    "mean_epochs",
     "runs",
     "step_losses",
 ]
@@ -60,8 +58,6 @@ STATUS: Final = "status"
 REASON: Final = "reason"
 
 MINUTES: Final = "minutes"
-
-SECONDS: Final = "seconds"
 
 ACCURACY: Final = "accuracy"
 
@@ -106,8 +102,6 @@ TRUE: Final = "true"
 PREDICTED: Final = "predicted"
 
 IMAGES: Final = "images"
-
-BATCH: Final = "batch"
 
 METRICS: Final = ("precision", "recall", "f1")
 
@@ -190,6 +184,13 @@ def epochs(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
     )
 
 
+def mean_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean curve of each model, by MODEL and EPOCH: geometric mean of MINUTES, mean of ACCURACY."""
+    logs = epochs.assign(**{MINUTES: np.log(epochs[MINUTES].clip(lower=1e-9))})
+    means = logs.groupby([MODEL, EPOCH])[[MINUTES, ACCURACY]].mean()
+    return means.assign(**{MINUTES: np.exp(means[MINUTES])})
+
+
 def class_scores(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
     """Return precision, recall and F1 (fractions) by class and run, with the number of test images of the class."""
     return _frame(
@@ -216,24 +217,3 @@ def confusions(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFr
         ),
         (MODEL, DEVICE, SEED, TRUE, PREDICTED, IMAGES),
     )
-
-
-def inference(records: Sequence[TrainingRecord | InferenceRecord]) -> pd.DataFrame:
-    """Return the seconds per batch by model, device and batch size: median and quartiles of the rounds."""
-    labels = device_labels(records)
-    rows = []
-    for record in records:
-        if isinstance(record, InferenceRecord):
-            row: dict[str, object] = {
-                MODEL: record.model,
-                DEVICE: labels[machine(record)],
-                BATCH: record.batch_size,
-                STATUS: record.status,
-                REASON: record.reason,
-            }
-            if record.result is not None:
-                low, median, high = np.quantile(record.result.seconds, [0.25, 0.5, 0.75])
-                row |= {SECONDS: median, LOW: low, HIGH: high}
-            rows.append(row)
-    frame = _frame(rows, (MODEL, DEVICE, BATCH, STATUS, REASON, SECONDS, LOW, HIGH))
-    return frame.astype(dict.fromkeys((SECONDS, LOW, HIGH), "float64"))

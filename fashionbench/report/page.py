@@ -14,17 +14,17 @@ from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.chapters import claims, classes, cost, environment, images, learning, method, models
 from fashionbench.report.context import Context, make_context
-from fashionbench.report.front import (
+from fashionbench.report.front.card import (
     describe_run,
     introduce_study,
     list_advice,
     list_reasons,
     make_card,
-    make_explorer,
-    make_summary,
     make_title,
 )
-from fashionbench.report.notes import list_notes
+from fashionbench.report.front.decision import show_decision
+from fashionbench.report.front.explorer import make_explorer
+from fashionbench.report.front.notes import list_notes
 from fashionbench.report.render import render_html, render_markdown, render_pdf
 from fashionbench.report.view import Block, Section, View
 
@@ -55,7 +55,7 @@ CHAPTERS: Final = (
     Chapter("calibration", "Calibration", images.calibration),
     Chapter("claims", "Claims of the original study", claims.study_claims),
     Chapter("models", "Model sizes", models.model_sizes),
-    Chapter("inference", "Inference", models.inference_times, needs_training=False),
+    Chapter("speed", "Throughput and latency", models.speed, needs_training=False),
     Chapter("clock", "Training clock", method.training_clock),
     Chapter("method", "Method", method.method),
     Chapter("environment", "Environment", environment.environment, needs_training=False),
@@ -139,11 +139,12 @@ def make_view(
         introduction=introduce_study(context),
         card=make_card(context),
         advice=list_advice(context),
+        figures=show_decision(context) if chapters else (),
         reasons=list_reasons(context),
         bullets=verdict.would_change if verdict else (),
         bullets_title="What would change the verdict",
         notes=list_notes(context),
-        summary=make_summary(context),
+        summary=cost.make_summary(context),
         sections=sections,
         explorer=make_explorer(context),
     )

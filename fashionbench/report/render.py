@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Literal, Protocol
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -38,7 +38,9 @@ def render_html(view: View) -> str:
     return _render(view, recolour=with_variables)
 
 
-def render_pdf(view: View, records: Sequence[TrainingRecord | InferenceRecord] = ()) -> bytes:
+def render_pdf(
+    view: View, records: Sequence[TrainingRecord | InferenceRecord] = (), *, paper: Literal["A4", "Letter"] = "A4"
+) -> bytes:
     """Return the page as a tagged PDF, with the records attached as a JSON that ``fashionbench report`` reads.
 
     A page that loads anything from outside itself is an error.
@@ -46,16 +48,45 @@ def render_pdf(view: View, records: Sequence[TrainingRecord | InferenceRecord] =
     import weasyprint  # noqa: PLC0415 - it loads Pango, which only the PDF needs
 
     only_data = weasyprint.urls.URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
-    page = weasyprint.HTML(string=_render(view, recolour=str), url_fetcher=only_data)
+    page = weasyprint.HTML(string=_render(view, recolour=str, paper=paper), url_fetcher=only_data)
     attached = []
     if records:
         content = json.dumps({"benchmarks": [], EXTRA_INFO_KEY: bundle(records)}).encode()
         attached.append(weasyprint.Attachment(string=content, name="records.json", description="The records"))
-    written: bytes = page.write_pdf(pdf_variant="pdf/ua-1", attachments=attached)
+    written: bytes = page.write_pdf(pdf_variant="pdf/ua-1", attachments=attached, finisher=_add_scopes)
     return written
 
 
-def _render(view: View, *, recolour: Callable[[str], str]) -> str:
+class _Pdf(Protocol):
+    """What a PDF of pydyf is made of."""
+
+    objects: Sequence[dict[str, Any]]
+
+
+def _add_scopes(_: object, pdf: _Pdf) -> None:
+    """Say of each header cell whether it heads a column or a row, as PDF/UA requires and WeasyPrint 69 does not."""
+
+    def parent(element: dict[str, Any]) -> dict[str, Any]:
+        return pdf.objects[int(element["P"].split()[0])]
+
+    for each in pdf.objects:
+        if isinstance(each, dict) and each.get("S") == "/TH":
+            each["A"]["Scope"] = "/Column" if parent(parent(each))["S"] == "/THead" else "/Row"
+
+
+def _draw_icon(kind: str, path: str, colour: str, *, is_line: bool = False, paper: str) -> Markup:
+    """Return a small picture that a reader's software skips: an SVG, and for paper the background of a span."""
+    style = f"fill: none; stroke: {colour}; stroke-width: 2" if is_line else f"fill: {colour}"
+    if not paper:
+        drawn = f'<svg class="{kind}" viewBox="0 0 10 10" aria-hidden="true"><path d="{path}" style="{style}"/></svg>'
+        return Markup(drawn)  # noqa: S704 - our own constants
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-1 -1 12 12"><path d="{path}" style="{style}"/></svg>'
+    encoded = base64.b64encode(svg.encode()).decode("ascii")
+    drawn = f'<span class="{kind}" style="background-image: url(data:image/svg+xml;base64,{encoded})"></span>'
+    return Markup(drawn)  # noqa: S704 - our own constants
+
+
+def _render(view: View, *, recolour: Callable[[str], str], paper: str = "") -> str:
     environment = Environment(
         loader=FileSystemLoader(templates_folder()),
         autoescape=True,
@@ -71,11 +102,14 @@ def _render(view: View, *, recolour: Callable[[str], str]) -> str:
         return Markup(svg)  # noqa: S704 - matplotlib escaped its text
 
     environment.filters["svg"] = as_svg
-    environment.filters["recolour"] = recolour
+    environment.globals["icon"] = lambda kind, path, colour, **options: _draw_icon(
+        kind, path, recolour(colour), paper=paper, **options
+    )
     script = (templates_folder() / "report.js").read_text(encoding="utf-8")
     font = (templates_folder() / "fonts" / "inter-latin.woff2").read_bytes()
     return environment.get_template("report.html.j2").render(
         view=view,
+        paper=paper,
         marker_paths=MARKER_PATHS,
         tone_colours=TONE_COLOURS,
         state_icons=STATE_ICONS,

@@ -1,7 +1,7 @@
 """The content of a page as finished values: the templates lay them out and compute nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from fashionbench.report.figures.style import ModelStyle
@@ -40,6 +40,8 @@ class Cell:
     """The style of the model that the cell names: the page adds its marker and colour."""
     is_text: bool = False
     """Whether the cell contains text, which is left-aligned and wrapped, and not a number."""
+    is_code: bool = False
+    """Whether the text is a hash or a command, set in a monospaced font."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,32 @@ class Table:
     """Labels above the header row, each with the number of columns that it spans."""
     note: str = ""
     kind: Literal["table"] = "table"
+
+    def without_constant(self, *labels: str) -> "Table":
+        """Return the table without those of some columns that have one value, which the note states instead."""
+        table = self
+        for label in labels:
+            table = table._without(label)
+        return table
+
+    def _without(self, label: str) -> "Table":
+        index = self.header.index(label)
+        values = {row[index].text for row in self.rows}
+        if len(values) != 1:
+            return self
+        groups, start = [], 0
+        for title, span in self.groups:
+            inside = start <= index < start + span
+            start += span
+            if span > inside:
+                groups.append((title, span - inside))
+        return replace(
+            self,
+            header=(*self.header[:index], *self.header[index + 1 :]),
+            rows=tuple((*row[:index], *row[index + 1 :]) for row in self.rows),
+            groups=tuple(groups),
+            note=f"{label.capitalize()}: {values.pop()}. {self.note}".strip(),
+        )
 
     @property
     def is_short(self) -> bool:
@@ -91,10 +119,11 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """Thumbnails in rows."""
+    """Rows of thumbnails, each with its title, and the rule by which they were chosen."""
 
     title: str
-    thumbnails: tuple[Thumbnail, ...]
+    note: str
+    rows: tuple[tuple[str, tuple[Thumbnail, ...]], ...]
     kind: Literal["gallery"] = "gallery"
 
 
@@ -135,11 +164,12 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictCard:
-    """The verdict at a glance: state, one sentence and up to three key figures."""
+    """The verdict at a glance: state, the reason in one sentence, what it applies to, and up to three key figures."""
 
     state: str
     tone: Tone
     sentence: str
+    scope: str = ""
     remark: str = ""
     tiles: tuple[tuple[str, str], ...] = ()
 
@@ -173,8 +203,8 @@ class Explorer:
     """The last step of the price slider, which means any price."""
     price_position: int
     """The step that the price slider starts at."""
-    filters: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
-    """Name of a menu, its entry for all, and its other entries, each as value and label."""
+    filters: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]
+    """Name of a menu, its label, its entry for all, and its other entries, each as value and label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,5 +228,7 @@ class View:
     explorer: Explorer | None
     introduction: str = ""
     """Explains "the study"; empty if the page does not mention it."""
+    figures: tuple[CaptionedFigure, ...] = ()
+    """What the verdict is read from, on the first page."""
     reasons: tuple[str, ...] = ()
-    """The measurements that the verdict is based on."""
+    """What else speaks for the verdict."""

@@ -73,7 +73,7 @@ def test_a_large_significant_gain_is_worth_it_and_both_recommendations_follow() 
     assert (verdict.where_cost_matters.model, verdict.where_only_accuracy_counts.model) == ("resnet18", "resnet18")
     assert verdict.devices[0].price_minutes_per_pp is not None
     assert any("A margin above" in line for line in verdict.would_change)
-    assert verdict.where_cost_matters.sentence == "Its gain is at least 0.5\N{NO-BREAK SPACE}pp at 95 % confidence."
+    assert verdict.where_cost_matters.sentence == "Its gain is at least the margin at 95 % confidence."
     assert verdict.where_only_accuracy_counts.sentence == "It is significantly more accurate than FashionCNN."
 
 
@@ -84,14 +84,14 @@ def test_a_small_significant_gain_counts_only_if_cost_does_not() -> None:
     assert verdict.where_cost_matters.model == "fashioncnn"
     assert verdict.where_only_accuracy_counts.model == "resnet18"
     assert any("or less would make ResNet18 worth it" in line for line in verdict.would_change)
-    assert verdict.where_cost_matters.sentence == "ResNet18 is not shown to gain 0.5\N{NO-BREAK SPACE}pp or more."
+    assert verdict.where_cost_matters.sentence == "ResNet18 is not shown to gain the margin or more."
 
 
 def test_a_price_that_is_too_high_is_the_reason_of_the_recommendation() -> None:
     verdict = judged(make_study(3, gain=0.015), price_minutes_per_pp=0.1)
 
     assert verdict.state == "NOT WORTH IT"
-    assert verdict.where_cost_matters.sentence.endswith("pp or more at the stated price.")
+    assert verdict.where_cost_matters.sentence.endswith("the margin or more at the stated price.")
 
 
 def test_a_difference_that_is_not_significant_has_no_winner() -> None:
@@ -99,7 +99,6 @@ def test_a_difference_that_is_not_significant_has_no_winner() -> None:
 
     assert verdict.where_only_accuracy_counts.model is None
     assert verdict.where_only_accuracy_counts.sentence == "The difference is not statistically significant."
-    assert "and is not significantly more accurate (" in verdict.sentence
 
 
 def test_a_big_model_that_is_worse_is_recommended_to_nobody() -> None:
@@ -151,7 +150,7 @@ def test_devices_with_different_verdicts_leave_the_overall_verdict_open() -> Non
     ("seconds", "text"),
     [
         (240.0, "takes about as long to train as FashionCNN (1.0"),
-        (60.0, "takes 0.25\N{NO-BREAK SPACE}× as long to train"),
+        (60.0, "takes 0.25 times as long to train"),
     ],
 )
 def test_the_sentence_of_a_big_model_that_is_not_slower(seconds: float, text: str) -> None:
@@ -242,7 +241,7 @@ def test_a_ratio_of_times_that_is_not_significant_is_not_called_about_as_long() 
     verdict = decide(records)
 
     assert verdict is not None
-    assert verdict.sentence.startswith("ResNet18 does not take significantly longer to train than FashionCNN (4.6")
+    assert "whether it takes longer to train than FashionCNN is open (4.6" in verdict.sentence
 
 
 def test_a_big_model_that_is_as_good_in_less_time_is_recommended() -> None:

@@ -112,20 +112,8 @@ def test_confusions_count_every_test_image_once() -> None:
     assert len(frame) == len(CLASSES) ** 2
 
 
-def test_inference_gives_median_and_quartiles_of_the_rounds() -> None:
-    record = make_inference("resnet18", batch_size=256)
-    failed = record.model_copy(update={"status": "failed", "reason": "no memory", "result": None})
-    assert record.result is not None
-
-    frame = frames.inference([record, failed, make_training()])
-
-    assert frame[frames.SECONDS].iloc[0] == record.result.median_seconds()
-    assert frame[frames.LOW].iloc[0] < frame[frames.SECONDS].iloc[0] < frame[frames.HIGH].iloc[0]
-    assert frame[frames.REASON].tolist() == ["", "no memory"]
-
-
 @pytest.mark.parametrize(
-    "make", [frames.runs, frames.step_losses, frames.epochs, frames.class_scores, frames.confusions, frames.inference]
+    "make", [frames.runs, frames.step_losses, frames.epochs, frames.class_scores, frames.confusions]
 )
 def test_a_frame_without_finished_records_keeps_its_columns(
     make: Callable[[list[TrainingRecord]], pd.DataFrame],

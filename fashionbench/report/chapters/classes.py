@@ -53,25 +53,19 @@ def _scores_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     f1 = pd.DataFrame(means.xs("f1", level=METRIC))
     selected = _select_classes((f1[pair[-1]] - f1[pair[0]]).abs() if len(pair) > 1 else 1 - f1[pair[0]])
     criterion = "with the largest difference in F1" if len(pair) > 1 else "with the lowest F1"
-    bars = tuple(
-        CaptionedFigure(
-            caption=_scores_caption(context, pd.DataFrame(means.xs(metric, level=METRIC)), pair, metric),
-            drawings=(
-                draw(
-                    by_class.class_bars(
-                        scores[scores[CLASS].isin(selected)], context.styles, metric=metric, title=_in_sentence(metric)
-                    ),
-                    key=f"bars-{device}-{metric}",
-                    title=f"{TITLES[metric]} by class on {device}",
-                ),
-            ),
-            explanation=f"{TITLES[metric]} is {_DEFINITIONS[metric]}. "
-            + (f"Bars are means over {seeds} seeds, thin lines their range." if seeds > 1 else "One seed, so no range.")
-            + _selection_note(selected, len(f1), criterion),
-        )
-        for metric in METRICS
+    bars = draw(
+        by_class.class_bars(scores[scores[CLASS].isin(selected)], context.styles, TITLES),
+        key=f"bars-{device}",
+        title=f"Precision, recall and F1 by class on {device}",
     )
-    return (*bars, _scores_table(context, means, pair), *_differences_figure(context, device))
+    figure = CaptionedFigure(
+        caption=_scores_caption(context, means, pair),
+        drawings=(bars,),
+        explanation=f"{' '.join(f'{TITLES[metric]} is {_DEFINITIONS[metric]}.' for metric in METRICS)} "
+        + (f"Bars are means over {seeds} seeds, thin lines their range." if seeds > 1 else "One seed, so no range.")
+        + _selection_note(selected, len(f1), criterion),
+    )
+    return (figure, _scores_table(context, means, pair), *_differences_figure(context, device))
 
 
 _DEFINITIONS = {
@@ -79,10 +73,6 @@ _DEFINITIONS = {
     "recall": "the share of the images of a class that are assigned to it",
     "f1": "the harmonic mean of precision and recall",
 }
-
-
-def _in_sentence(metric: str) -> str:
-    return "F1" if metric == "f1" else metric
 
 
 def _select_classes(sizes: "pd.Series[float]") -> list[str]:
@@ -95,20 +85,17 @@ def _selection_note(selected: list[str], number: int, criterion: str) -> str:
     return f" Drawn are the {len(selected)} of {number} classes {criterion}." if len(selected) < number else ""
 
 
-def _scores_caption(context: Context, means: pd.DataFrame, pair: list[str], metric: str) -> str:
-    """Return in how many classes the second model of a pair is ahead, and the range of the differences."""
+def _scores_caption(context: Context, means: pd.DataFrame, pair: list[str]) -> str:
+    """Return in how many classes the second model of a pair has the higher score."""
     if len(pair) == 1:
-        only = means[pair[0]]
-        return (
-            f"{TITLES[metric]} ranges from {units.percent(only.min())} ({only.idxmin()}) to "
-            f"{units.percent(only.max())} ({only.idxmax()})."
-        )
-    gains = means[pair[1]] - means[pair[0]]
-    name = context.styles[pair[1]].name
+        f1 = means.xs("f1", level=METRIC)[pair[0]]
+        return f"F1 ranges from {units.percent(f1.min())} ({f1.idxmin()}) to {units.percent(f1.max())} ({f1.idxmax()})."
+    gains = (means[pair[1]] - means[pair[0]]).groupby(level=METRIC, sort=False)
+    counts = {metric: int((gains.get_group(metric) > 0).sum()) for metric in METRICS}
+    classes = len(means) // len(METRICS)
     return (
-        f"{name} has the higher {_in_sentence(metric)} in {int((gains > 0).sum())} of {len(gains)} classes. The "
-        f"difference ranges from {units.pp(gains.min())} ({gains.idxmin()}) to {units.pp(gains.max())} "
-        f"({gains.idxmax()})."
+        f"Of {classes} classes, {context.styles[pair[1]].name} has the higher precision in {counts['precision']}, the "
+        f"higher recall in {counts['recall']} and the higher F1 in {counts['f1']}, by any amount."
     )
 
 
@@ -164,9 +151,10 @@ def _differences_figure(context: Context, device: str) -> tuple[ContentBlock, ..
         CaptionedFigure(
             caption=_differences_caption(frame),
             drawings=(drawing,),
-            explanation=f"{big.name} minus {small.name}, sorted by F1, with a 95 % confidence interval for each "
-            "comparison alone. Differences in a model's colour are significant after Holm's correction (adjusted p "
-            f"below {SIGNIFICANCE_LEVEL:g}); grey ones are not."
+            explanation=f"{big.name} minus {small.name}, sorted by F1. Lines are unadjusted 95 % confidence "
+            "intervals, each "
+            "for one comparison alone. Colour and marker show what is significant after Holm’s adjustment for all "
+            f"{len(frame)} comparisons (adjusted p below {SIGNIFICANCE_LEVEL:g}); the rest is grey."
             + _selection_note(selected, len(order), "with the largest difference in F1"),
         ),
     )
@@ -175,16 +163,17 @@ def _differences_figure(context: Context, device: str) -> tuple[ContentBlock, ..
 def _differences_caption(frame: pd.DataFrame) -> str:
     significant = frame[frame[SIGNIFICANT]]
     if significant.empty:
-        return f"None of the {len(frame)} differences by class is statistically significant after Holm's correction."
+        return f"None of the {len(frame)} differences by class is statistically significant after adjustment."
     listed = [
-        f"{_in_sentence(metric)} of {name} ({units.pp(score)})"
+        f"{TITLES[metric] if metric == 'f1' else metric} of {name} ({units.pp(score)})"
         for name, metric, score in significant[[CLASS, METRIC, SCORE]].head(MAX_NAMED_DIFFERENCES).to_numpy()
     ]
     if len(significant) > MAX_NAMED_DIFFERENCES:
         listed.append("others")
     verb = "is" if len(significant) == 1 else "are"
     return (
-        f"{len(significant)} of the {len(frame)} differences by class {verb} statistically significant: "
+        f"{len(significant)} of the {len(frame)} differences by class {verb} statistically significant after "
+        "adjustment: "
         f"{join_phrases(listed)}."
     )
 
@@ -199,7 +188,7 @@ def _matrices_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     means = {}
     for model in pair:
         frame = confusions([each for each in context.trainings_on(device) if each.model == model])
-        means[model] = frame.groupby([TRUE, PREDICTED], sort=False)[IMAGES].mean().reset_index()
+        means[model] = _round_matrix(frame.groupby([TRUE, PREDICTED], sort=False)[IMAGES].mean().reset_index())
     styles = [context.styles[model] for model in pair]
     mistakes = [frame[frame[TRUE] != frame[PREDICTED]] for frame in means.values()]
     wrong = pd.concat(mistakes)
@@ -224,6 +213,18 @@ def _matrices_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     if len(pair) > 1:
         blocks.append(_change_figure(context, device, means, selected))
     return tuple(blocks)
+
+
+def _round_matrix(means: pd.DataFrame) -> pd.DataFrame:
+    """Return mean numbers of images as integers that add up: the mistakes to all mistakes, each row to its class."""
+    is_mistake = means[TRUE] != means[PREDICTED]
+    support = means.groupby(TRUE, sort=False)[IMAGES].sum().round()
+    rounded = means.assign(**{IMAGES: 0})
+    rounded.loc[is_mistake, IMAGES] = units.add_up(list(means.loc[is_mistake, IMAGES]))
+    mistakes = rounded.groupby(TRUE, sort=False)[IMAGES].sum()
+    right = (support - mistakes).astype(int)
+    rounded.loc[~is_mistake, IMAGES] = [right[name] for name in means.loc[~is_mistake, TRUE]]
+    return rounded
 
 
 def _mistakes_caption(mistakes: list[pd.DataFrame], styles: list[ModelStyle]) -> str:
@@ -265,8 +266,10 @@ def _change_figure(
             ),
             draw(commonest, key=f"changes-{device}", title=f"The most common mistakes of both models on {device}"),
         ),
-        explanation=f"Left: {styles[1].name} minus {styles[0].name}, in the colour of the model with more images in "
-        "the cell. Right: the most common mistakes; each label gives the true class first.",
+        explanation=f"Left: {styles[1].name} minus {styles[0].name}, in the colour of the model that makes the "
+        "mistake more "
+        "often; the diagonal is left blank, because more images there are better. Right: the most common mistakes; "
+        "each label gives the true class first.",
     )
 
 

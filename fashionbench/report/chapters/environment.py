@@ -1,15 +1,18 @@
 """The chapters on the environment, the data, and the cases without a result."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.records.grouping import machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.context import Context, text_cell
-from fashionbench.report.view import Block, Table
+from fashionbench.report.view import Block, Cell, Table
 
 __all__ = ["data", "environment", "unfinished_cases"]
+
+CODE: Final = ("commit", "command")
 
 
 def environment(context: Context) -> tuple[Block, ...]:
@@ -21,7 +24,10 @@ def environment(context: Context) -> tuple[Block, ...]:
         Table(
             caption=f"Environment on {label}",
             header=(),
-            rows=tuple((text_cell(name), text_cell(value)) for name, value in _properties(each)),
+            rows=tuple(
+                (text_cell(name), Cell(text=value, is_text=True, is_code=name in CODE))
+                for name, value in _properties(each)
+            ),
         )
         for label, each in firsts.items()
         if each.status != "absent"
@@ -57,7 +63,10 @@ def data(context: Context) -> tuple[Block, ...]:
         Table(
             caption="Data set",
             header=(),
-            rows=tuple((text_cell(name), text_cell(value)) for name, value in rows),
+            rows=tuple(
+                (text_cell(name), Cell(text=value, is_text=True, is_code=name.startswith("SHA")))
+                for name, value in rows
+            ),
         ),
     )
 

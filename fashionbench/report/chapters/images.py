@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from fashionbench import units
 from fashionbench.judging.differences import expected_calibration_error
-from fashionbench.judging.intervals import correct_predictions
+from fashionbench.judging.intervals import correct_predictions, wilson_interval
 from fashionbench.judging.verdict import Verdict
 from fashionbench.records.record import Mistake, TrainingRecord, TrainingResult
 from fashionbench.report.context import Context, draw, join_phrases, per_device, results_of
 from fashionbench.report.figures import curves
 from fashionbench.report.figures.style import shorten
-from fashionbench.report.frames import ACCURACY, CONFIDENCE
-from fashionbench.report.front import compare_outcomes
+from fashionbench.report.frames import ACCURACY, CONFIDENCE, HIGH, IMAGES, LOW
+from fashionbench.report.front.card import compare_outcomes, count_outcomes
 from fashionbench.report.view import Block, CaptionedFigure, Cell, ContentBlock, Gallery, Thumbnail
 
 __all__ = ["calibration", "image_comparison"]
@@ -40,19 +40,20 @@ def _outcomes_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     if judged is None or verdict is None:
         return ()
     small, big = context.styles[verdict.small].name, context.styles[verdict.big].name
-    outcomes, pairs = judged.outcomes, len(judged.seeds)
+    (both, only_big, only_small, neither), pairs = count_outcomes(judged), len(judged.seeds)
     source = f"are means over {pairs} pairs of trainings" if pairs > 1 else "come from one pair of trainings"
     return (
         CaptionedFigure(
             caption=compare_outcomes(judged, small, big),
             explanation=f"Each of the {units.count(judged.test_images)} test images is in one of four groups. The "
-            f"counts {source} with the same seed. McNemar's exact p value{' of each pair' if pairs > 1 else ''}: "
-            f"{', '.join(_p_value(each) for each in judged.mcnemar_p)}.",
+            f"counts {source} with the same seed. McNemar’s exact test of equal error "
+            f"rates{' for each pair' if pairs > 1 else ''}, "
+            f"unadjusted: p = {', '.join(_p_value(each) for each in judged.mcnemar_p)}.",
             tiles=(
-                (units.count(outcomes.both), "both right"),
-                (units.count(outcomes.only_big), f"only {big} right"),
-                (units.count(outcomes.only_small), f"only {small} right"),
-                (units.count(outcomes.neither), "both wrong"),
+                (units.count(both), "both right"),
+                (units.count(only_big), f"only {big} right"),
+                (units.count(only_small), f"only {small} right"),
+                (units.count(neither), "both wrong"),
             ),
         ),
     )
@@ -75,13 +76,26 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
         (f"{big} wrong, {small} right", _mistakes(pair, verdict.big, verdict.small, other_is_right=True)),
         ("Both wrong", _mistakes(pair, verdict.big, verdict.small, other_is_right=False)),
     )
-    return tuple(
-        Gallery(
-            title=f"{title}: most confident mistakes first (confidence in %, seed {seed})",
-            thumbnails=tuple(_thumbnail(context, pair, mistake) for mistake in mistakes[:MAX_THUMBNAILS]),
-        )
+    shown = tuple(
+        (title, tuple(_thumbnail(context, pair, mistake) for mistake in mistakes[:MAX_THUMBNAILS]))
         for title, mistakes in rows
         if mistakes
+    )
+    if not shown:
+        return ()
+    stored = max(len(_result(each).mistakes) for each in pair.values())
+    where = f" on {device}" if len(verdict.devices) > 1 else ""
+    return (
+        Gallery(
+            title="Most confident mistakes",
+            rows=shown,
+            note=f"Test images of seed {seed}{where}, from the {stored} most confident mistakes of each model. In "
+            "each row the "
+            f"most confident mistake of the model that is wrong comes first ({big}, where both are wrong), at most "
+            f"{MAX_THUMBNAILS}. Below an image: its true class, then the class that each model predicts, with its "
+            "confidence "
+            "in %.",
+        ),
     )
 
 
@@ -121,12 +135,27 @@ def calibration(context: Context) -> tuple[Block, ...]:
 
 
 def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
-    drawings, errors = [], []
+    drawings, errors, seeds = [], [], 1
     for model in context.pair_on(device):
         results, style = results_of(context.trainings_on(device), model), context.styles[model]
         confidences = np.concatenate([_confidences(each) for each in results])
         found = expected_calibration_error(confidences, correct_predictions(results).ravel())
-        bins = pd.DataFrame({CONFIDENCE: found.confidences, ACCURACY: found.accuracies})
+        seeds = max(seeds, len(results))
+        # the seeds classify the same images, so they do not add independent ones
+        images = [max(1, round(count / len(results))) for count in found.counts]
+        intervals = [
+            wilson_interval(round(accuracy * number), number)
+            for accuracy, number in zip(found.accuracies, images, strict=True)
+        ]
+        bins = pd.DataFrame(
+            {
+                CONFIDENCE: found.confidences,
+                ACCURACY: found.accuracies,
+                LOW: [each.low for each in intervals],
+                HIGH: [each.high for each in intervals],
+                IMAGES: images,
+            }
+        )
         figure = curves.reliability(bins, style, title=shorten(style.name))
         title = f"Accuracy of {style.name} by confidence on {device}"
         drawings.append(draw(figure, key=f"calibration-{device}-{model}", title=title))
@@ -135,9 +164,13 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         CaptionedFigure(
             caption=f"The expected calibration error is {join_phrases(errors)}.",
             drawings=tuple(drawings),
-            explanation="Predictions of all seeds in ten bins of confidence. On the dashed line, accuracy equals "
-            "confidence; below it, the model is overconfident. The expected calibration error is the mean distance to "
-            "that line over all predictions.",
+            explanation="Predictions in ten bins of confidence; empty bins are left out. The number above a bin is "
+            "that of its "
+            f"images{', a mean over seeds' if seeds > 1 else ''}; lines are Wilson’s 95 % confidence intervals for "
+            "that number. "
+            "On the dashed line, accuracy equals confidence; below it, the model is overconfident. The expected "
+            "calibration "
+            "error is the mean distance to that line over all predictions.",
         ),
     )
 

@@ -1,5 +1,8 @@
 """The chapter on learning curves: training loss, validation accuracy, and accuracy at equal training time."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
@@ -15,7 +18,7 @@ from fashionbench.report.context import (
     results_of,
 )
 from fashionbench.report.figures import curves
-from fashionbench.report.frames import ACCURACY, EPOCH, HIGH, LOW, MINUTES, MODEL, epochs, step_losses
+from fashionbench.report.frames import ACCURACY, EPOCH, HIGH, LOW, MINUTES, MODEL, epochs, mean_epochs, step_losses
 from fashionbench.report.view import Block, CaptionedFigure, ContentBlock, Table
 
 __all__ = ["learning_curves"]
@@ -103,66 +106,110 @@ def _validation_figure(context: Context, device: str, validation: pd.DataFrame) 
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Curves:
+    """The mean validation curves of the two models, and how many decimals tell an accuracy from the one to reach."""
+
+    pair: tuple[str, str]
+    curves: Mapping[str, pd.DataFrame]
+    """By model, rows of MINUTES and ACCURACY after each epoch."""
+
+    def final(self, model: str) -> float:
+        """Return the accuracy after a model's last epoch."""
+        return float(self.curves[model][ACCURACY].iloc[-1])
+
+    def minutes(self, model: str) -> float:
+        """Return the training time of a model."""
+        return float(self.curves[model][MINUTES].iloc[-1])
+
+    def minutes_to_reach(self, model: str, accuracy: float) -> float | None:
+        """Return the training time after the first epoch in which a model has an accuracy; None if it never has."""
+        reached = self.curves[model][self.curves[model][ACCURACY] >= accuracy]
+        return None if reached.empty else float(reached[MINUTES].iloc[0])
+
+    def after(self, model: str, minutes: float) -> float | None:
+        """Return the accuracy after the last epoch that ended within some minutes; None if none did."""
+        reached = self.curves[model][self.curves[model][MINUTES] <= minutes * (1 + 1e-9)]
+        return None if reached.empty else float(reached[ACCURACY].iloc[-1])
+
+    def digits(self) -> int:
+        """Return the decimals, in percent, with which no accuracy that is not reached looks like the one to reach."""
+        accuracies = [100 * float(each) for model in self.pair for each in self.curves[model][ACCURACY]]
+        ends = [100 * self.final(model) for model in self.pair]
+        return next(
+            (
+                digits
+                for digits in (1, 2, 3)
+                if all(
+                    (one >= end) == (units.rounded(one, digits) >= units.rounded(end, digits))
+                    for end in ends
+                    for one in accuracies
+                )
+            ),
+            4,
+        )
+
+
+def _compare_curves(context: Context, device: str, validation: pd.DataFrame) -> _Curves | None:
+    """Return the curves of the two compared models; None if only one of them took steps."""
+    pair = _stepwise_pair(context, device)
+    if len(pair) == 1:
+        return None
+    means = mean_epochs(validation)
+    return _Curves(pair=(pair[0], pair[1]), curves={model: means.loc[[model]] for model in pair})
+
+
 def _validation_caption(context: Context, device: str, validation: pd.DataFrame) -> str:
     """Return when the big model's mean curve reaches the small model's last accuracy."""
-    means = validation.groupby([MODEL, EPOCH])[[MINUTES, ACCURACY]].mean()
-    pair = _stepwise_pair(context, device)
-    end = means.loc[pair[0]].iloc[-1]
-    accuracy, minutes = float(end[ACCURACY]), float(end[MINUTES])
-    small = context.styles[pair[0]].name
-    if len(pair) == 1:
-        return f"{small} reaches a validation accuracy of {units.percent(accuracy)}."
-    big, curve = context.styles[pair[1]].name, means.loc[pair[1]]
-    reached = curve[curve[ACCURACY] >= accuracy]
-    finding = "does not reach" if reached.empty else f"needs {units.minutes(float(reached[MINUTES].iloc[0]))} to reach"
-    return (
-        f"{big} {finding} the validation accuracy of {units.percent(accuracy)} at which {small} ends after "
-        f"{units.minutes(minutes)}."
-    )
+    compared = _compare_curves(context, device, validation)
+    if compared is None:
+        (only,) = _stepwise_pair(context, device)
+        end = mean_epochs(validation).loc[only][ACCURACY].iloc[-1]
+        return f"{context.styles[only].name} reaches a validation accuracy of {units.percent(float(end))}."
+    small, big = (context.styles[model].name for model in compared.pair)
+    unit, target = context.time_unit(device), compared.final(compared.pair[0])
+    needed = compared.minutes_to_reach(compared.pair[1], target)
+    accuracy = units.percent(target, compared.digits())
+    if needed is None:
+        return f"{big} never reaches the {accuracy} of validation accuracy with which {small} ends."
+    return f"{big} needs {unit.show(needed)} to reach the {accuracy} of validation accuracy with which {small} ends."
 
 
 def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -> tuple[Table, ...]:
-    """Tabulate what each of the two models reaches in the other's time, and when it matches the other's end."""
-    pair = _stepwise_pair(context, device)
-    if len(pair) == 1:
+    """Tabulate what each of the two models has reached by the other's time, and when it matches the other's end."""
+    compared = _compare_curves(context, device, validation)
+    if compared is None:
         return ()
-    means = validation.groupby([MODEL, EPOCH])[[MINUTES, ACCURACY]].mean()
-    ends = {model: means.loc[model].iloc[-1] for model in pair}
-    budgets = [float(ends[model][MINUTES]) for model in pair]
-    digits = max(units.minutes_digits(each) for each in budgets)
+    unit, digits = context.time_unit(device), compared.digits()
+    budgets = [compared.minutes(model) for model in compared.pair]
+    names = [context.styles[model].name for model in compared.pair]
     rows = []
-    for model, other in (pair, pair[::-1]):
-        curve: pd.DataFrame = means.loc[[model]]
-        matched = curve[curve[ACCURACY] >= float(ends[other][ACCURACY])]
+    for model, other in (compared.pair, compared.pair[::-1]):
+        matched = compared.minutes_to_reach(model, compared.final(other))
         rows.append(
             (
                 model_cell(context.styles[model]),
-                *(number_cell(units.bare(units.percent(_best_within(curve, budget)))) for budget in budgets),
-                number_cell(
-                    units.MISSING
-                    if matched.empty
-                    else units.bare(units.minutes(float(matched[MINUTES].iloc[0]), digits))
-                ),
+                *(number_cell(_accuracy_after(compared, model, budget, digits)) for budget in budgets),
+                number_cell("never" if matched is None else unit.number(matched)),
             )
         )
-    names = [context.styles[model].name for model in pair]
     return (
         Table(
             caption="Validation accuracy after equal training time, % (means over seeds)",
             header=(
                 "model",
-                *(f"in {units.minutes(each, digits)}" for each in budgets),
-                "minutes to match the other model",
+                *(f"after {unit.show(each)} ({name})" for each, name in zip(budgets, names, strict=True)),
+                f"{unit.name} to match the other model’s end",
             ),
             rows=tuple(rows),
-            note=f"The two columns are the training times of {names[0]} and {names[1]}. Each cell is the highest "
-            "accuracy after an epoch that ended within that time. The recipe ends the training of "
-            f"{names[0 if budgets[0] < budgets[1] else 1]} earlier; what it would reach in the remaining time was not "
-            f"measured. {units.MISSING}: never reached, or no epoch ended in time.",
+            note="The two times are the training times of the models. Each cell is the accuracy after the last epoch "
+            "that ended by then. Not run: the recipe ends the training earlier, so a longer training was not measured. "
+            f"{units.MISSING}: no epoch ended by then.",
         ),
     )
 
 
-def _best_within(curve: pd.DataFrame, minutes: float) -> float | None:
-    reached = curve[curve[MINUTES] <= minutes * (1 + 1e-9)]
-    return None if reached.empty else float(reached[ACCURACY].max())
+def _accuracy_after(compared: _Curves, model: str, minutes: float, digits: int) -> str:
+    if minutes > compared.minutes(model) * (1 + 1e-9):
+        return "not run"
+    return units.bare(units.percent(compared.after(model, minutes), digits))

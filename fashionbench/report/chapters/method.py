@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline, model_label
-from fashionbench.judging.intervals import ASSUMED_SEED_SPREAD
+from fashionbench.judging.intervals import ASSUMED_SEED_SPREAD, mean_minutes
 from fashionbench.recipe import Hyperparameters, Recipe
 from fashionbench.records.grouping import machine
-from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, text_cell
+from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, results_of, text_cell
 from fashionbench.report.frames import (
     BUILD_SECONDS,
     DEVICE,
@@ -27,24 +27,24 @@ def training_clock(context: Context) -> tuple[Block, ...]:
     """Explain what the training time includes, and tabulate the seconds that it does not."""
     frame = runs(context.records)
     columns = [BUILD_SECONDS, WARMUP_SECONDS, VALIDATION_SECONDS, TEST_SECONDS]
-    means = frame[frame[MINUTES].notna()].groupby([DEVICE, MODEL], sort=False)[[MINUTES, *columns]].mean()
+    means = frame[frame[MINUTES].notna()].groupby([DEVICE, MODEL], sort=False)[columns].mean()
     rows = sorted(means.itertuples(name=None), key=lambda row: list(context.styles).index(row[0][1]))
     return (
         Prose(partial="partials/clock.j2", facts={"self_checks": " ".join(_describe_self_checks(context))}),
         Table(
-            caption="Seconds per training, means over seeds",
+            caption="Seconds per training, means over seeds (training: geometric mean)",
             groups=(("", 2), ("on the clock", 1), ("off the clock", 4)),
             header=("model", "device", "training", "model build", "warm-up", "validation", "test"),
             rows=tuple(
                 (
                     model_cell(context.styles[model]),
                     text_cell(device),
-                    number_cell(units.fixed(60 * minutes, 1)),
+                    number_cell(units.fixed(60 * mean_minutes(results_of(context.trainings_on(device), model)), 1)),
                     *(number_cell(units.fixed(value, 1)) for value in seconds),
                 )
-                for (device, model), minutes, *seconds in rows
+                for (device, model), *seconds in rows
             ),
-        ),
+        ).without_constant("device"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The chapters on model sizes and inference: parameters, operations, share of peak performance, latency, throughput."""
+"""The chapters on model sizes and speed: parameters, operations, latency, throughput, share of peak performance."""
 
 import math
 from collections.abc import Iterator
@@ -9,84 +9,13 @@ import numpy as np
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline
+from fashionbench.judging.intervals import mean_minutes
 from fashionbench.records.grouping import machine
-from fashionbench.records.record import InferenceRecord, Peak, TrainingRecord
-from fashionbench.report.context import Context, model_cell, number_cell, text_cell
-from fashionbench.report.frames import BATCH, DEVICE, HIGH, LOW, MODEL, SECONDS, inference
-from fashionbench.report.view import Block, Table
+from fashionbench.records.record import InferenceRecord, ModelInfo, Peak, TrainingRecord
+from fashionbench.report.context import Context, model_cell, number_cell, results_of, text_cell
+from fashionbench.report.view import Block, Cell, DeviceSubsection, Table
 
-__all__ = ["inference_times", "model_sizes", "peak_share_table"]
-
-
-def model_sizes(context: Context) -> tuple[Block, ...]:
-    """Tabulate parameters and operations of each model, and the share of peak performance that its cases reach."""
-    known = {each.model: each for each in reversed(context.trainings)}
-    rows = []
-    for model in (each for each in context.styles if each in known):
-        info = known[model].model_info
-        batches = sorted({each.recipe.for_model(model).batch_size for each in context.trainings})
-        rows.append(
-            (
-                model_cell(context.styles[model]),
-                number_cell(units.count(info.layers if info else None)),
-                number_cell(units.count(info.parameters if info else None)),
-                number_cell(units.count(info.reachable_parameters if info else None)),
-                number_cell(
-                    units.bare(units.percent(info.reachable_parameters / max(info.parameters, 1) if info else None, 0))
-                ),
-                number_cell(units.fixed(info.forward_flops / 1e6 if info else None, 1)),
-                number_cell(units.fixed(info.training_flops / 1e6 if info else None, 1)),
-                number_cell(units.MISSING if is_baseline(model) else ", ".join(map(units.count, batches))),
-            )
-        )
-    peak_shares = peak_share_table(context)
-    return (
-        Table(
-            caption="Parameters and operations",
-            header=(
-                *("model", "layers", "parameters", "reachable", "reachable, %", "forward, MFLOP"),
-                *("training, MFLOP", "batch size"),
-            ),
-            rows=tuple(rows),
-            note="Layers are convolutional and linear layers. Operations are for one image; a multiplication and an "
-            "addition count as two. Parameters that are not reachable only multiply zero padding at this image size: "
-            "they use memory and learn nothing.",
-        ),
-        *([peak_shares] if peak_shares else []),
-    )  # fmt: skip
-
-
-def inference_times(context: Context) -> tuple[Block, ...]:
-    """Tabulate latency and throughput of the forward pass."""
-    frame = inference(context.records)
-    frame = frame[frame[SECONDS].notna()]
-    if frame.empty:
-        return ()
-    order = list(context.styles)
-    rows = sorted(
-        frame[[DEVICE, BATCH, MODEL, SECONDS, LOW, HIGH]].itertuples(index=False, name=None),
-        key=lambda row: (row[0], row[1], order.index(row[2])),
-    )
-    return (
-        Table(
-            caption="Latency and throughput of the forward pass",
-            header=("model", "device", "batch size", "ms per batch", "25th–75th percentile", "images/s"),
-            rows=tuple(
-                (
-                    model_cell(context.styles[model]),
-                    text_cell(device),
-                    number_cell(units.count(batch)),
-                    number_cell(units.bare(units.milliseconds(median))),
-                    number_cell(f"{units.bare(units.milliseconds(low))} to {units.bare(units.milliseconds(high))}"),
-                    number_cell(units.count(batch / median)),
-                )
-                for device, batch, model, median, low, high in rows
-            ),
-            note="Median of the timed rounds, with its 25th and 75th percentile. Batch size 1 shows the latency of a "
-            "single image, the large batch size the throughput.",
-        ),
-    )
-
+__all__ = ["model_sizes", "speed"]
 
 BYTES: Final = 4
 """Bytes of a number in memory; with bf16, weights and moments stay in single precision."""
@@ -101,99 +30,190 @@ TRAINING_PASSES: Final = 4
 FORWARD_PASSES: Final = 2
 
 
+def model_sizes(context: Context) -> tuple[Block, ...]:
+    """Tabulate parameters and operations of each model."""
+    known = {each.model: each for each in reversed(context.trainings)}
+    rows = []
+    for model in (each for each in context.styles if each in known):
+        info = known[model].model_info
+        batches = sorted({each.recipe.for_model(model).batch_size for each in context.trainings})
+        share = info.reachable_parameters / max(info.parameters, 1) if info else None
+        rows.append(
+            (
+                model_cell(context.styles[model]),
+                number_cell(units.count(info.layers if info else None)),
+                number_cell(units.count(info.parameters if info else None)),
+                number_cell(units.count(info.reachable_parameters if info else None)),
+                number_cell(units.bare(units.percent(share, 0))),
+                number_cell(_megaflops(_forward_flops(info))),
+                number_cell(_megaflops(_training_flops(info))),
+                number_cell(units.MISSING if is_baseline(model) else ", ".join(map(units.count, batches))),
+            )
+        )
+    return (
+        Table(
+            caption="Parameters and operations",
+            header=(
+                *("model", "layers", "parameters", "reachable", "reachable, %", "forward, MFLOP"),
+                *("training, MFLOP", "batch size"),
+            ),
+            rows=tuple(rows),
+            note="Layers are convolutional and linear layers. Operations are for one image; a multiplication and an "
+            "addition count as two, and operations on zero padding are left out. Parameters that are not reachable "
+            "only "
+            "multiply zero padding at this image size: they use memory and learn nothing.",
+        ),
+    )  # fmt: skip
+
+
+def _forward_flops(info: ModelInfo | None) -> int | None:
+    return (info.useful_forward_flops or info.forward_flops) if info else None
+
+
+def _training_flops(info: ModelInfo | None) -> int | None:
+    return (info.useful_training_flops or info.training_flops) if info else None
+
+
+def _megaflops(flops: int | None) -> str:
+    return units.fixed(flops / 1e6, 1) if flops else units.MISSING
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Workload:
+    """One row of the table: a training or a forward pass of a model on a device."""
+
     model: str
-    device: str
     description: str
-    flops_per_second: float
-    bytes_per_second: float
-    peak: Peak
+    batch: int
+    batch_seconds: float
+    quartiles: tuple[float, float] | None
+    flops: int | None
+    """Of an image."""
+    numbers: float
+    """Numbers read or written in memory for a batch, at least."""
+    peak: Peak | None
 
-    @property
-    def peak_share(self) -> float:
-        return self.flops_per_second / max(self.peak.product_flops_per_second, self.peak.convolution_flops_per_second)
-
-    @property
-    def bandwidth_share(self) -> float:
-        return self.bytes_per_second / self.peak.copy_bytes_per_second
-
-
-def peak_share_table(context: Context) -> Table | None:
-    """Tabulate the share of peak performance of each training and inference case; None if no peak was measured."""
-    workloads = [*_training_workloads(context), *_inference_workloads(context)]
-    if not workloads:
-        return None
-    peaks = {each.device: each.peak for each in workloads}
-    rates = "; ".join(
-        f"{device}: {units.fixed(peak.product_flops_per_second / 1e9, 0)} GFLOP/s in matrix products, "
-        f"{units.fixed(peak.convolution_flops_per_second / 1e9, 0)} in convolutions, "
-        f"{units.fixed(peak.copy_bytes_per_second / 1e9, 0)} GB/s in copies"
-        for device, peak in peaks.items()
-    )
-    return Table(
-        caption="Share of peak performance",
-        header=("model", "device", "workload", "GFLOP/s", "of peak, %", "of bandwidth, %", "limited by"),
-        rows=tuple(
-            (
-                model_cell(context.styles[each.model]),
-                text_cell(each.device),
-                text_cell(each.description),
-                number_cell(units.fixed(each.flops_per_second / 1e9, 1)),
-                number_cell(units.fixed(100 * each.peak_share, 0)),
-                number_cell(units.fixed(100 * each.bandwidth_share, 0)),
-                text_cell("arithmetic" if each.peak_share >= each.bandwidth_share else "memory"),
-            )
-            for each in workloads
-        ),
-        note="Only operations on data count, not those on zero padding. Memory traffic is a lower bound: each weight "
-        "and activation once per use. The remaining time goes to layout changes, kernel launches and waiting. Peaks, "
-        f"measured before the first case: {rates}.",
-    )
+    def cells(self, context: Context, *, with_peak: bool) -> Iterator[Cell]:
+        """Yield the cells of the row; each rate follows from the shown numbers to its left."""
+        rate = units.significant(self.batch / self.batch_seconds)
+        digits = units.digits_to_follow(
+            (1000 * self.batch_seconds,), lambda ms: 1000 * self.batch / ms, units.significant, 2
+        )
+        quartiles = [units.fixed(1000 * each, digits) for each in self.quartiles or ()]
+        yield model_cell(context.styles[self.model])
+        yield text_cell(self.description)
+        yield number_cell(units.fixed(1000 * self.batch_seconds, digits))
+        yield number_cell(" to ".join(quartiles) or units.MISSING)
+        yield number_cell(rate)
+        if not with_peak:
+            return
+        if self.peak is None or not self.flops:
+            yield from [number_cell(units.MISSING)] * 4
+            yield text_cell(units.MISSING)
+            return
+        megaflops = _megaflops(self.flops)
+        gigaflops = units.significant(_read(megaflops) * _read(rate) / 1000)
+        share = _read(gigaflops) / _read(_gigaflops_peak(self.peak))
+        bandwidth = BYTES * self.numbers / self.batch_seconds / self.peak.copy_bytes_per_second
+        yield number_cell(megaflops)
+        yield number_cell(gigaflops)
+        yield number_cell(units.fixed(100 * share, 0))
+        yield number_cell(units.fixed(100 * bandwidth, 0))
+        yield text_cell("arithmetic" if share >= bandwidth else "memory")
 
 
-def _training_workloads(context: Context) -> Iterator[_Workload]:
-    """Return one workload for each model and device: that of the middle seed."""
+def _read(shown: str) -> float:
+    return float(shown.replace(",", ""))
+
+
+def _gigaflops_peak(peak: Peak) -> str:
+    """Return the better of the two peaks: those of products and of convolutions."""
+    return units.fixed(max(peak.product_flops_per_second, peak.convolution_flops_per_second) / 1e9, 0)
+
+
+def speed(context: Context) -> tuple[Block, ...]:
+    """Tabulate time and throughput of trainings and forward passes and, where a peak was measured, the share of it."""
+    found: dict[str, list[_Workload]] = {}
     for device in context.devices:
-        for model in context.models_on(device):
-            cases = [each for each in context.trainings_on(device) if each.model == model]
-            found = [workload for each in cases if (workload := _training_workload(each, device)) is not None]
-            if found:
-                yield found[len(found) // 2]
+        found.setdefault(device, []).extend(_trainings_on(context, device))
+    for each in context.records:
+        if isinstance(each, InferenceRecord) and each.result is not None:
+            found.setdefault(context.labels[machine(each)], []).append(_forward_pass(each))
+    tables = {device: _tabulate(context, workloads) for device, workloads in found.items() if workloads}
+    if len(tables) == 1:
+        return tuple(tables.values())
+    return tuple(DeviceSubsection(device=device, blocks=(table,)) for device, table in tables.items())
 
 
-def _training_workload(record: TrainingRecord, device: str) -> _Workload | None:
-    info, peak, result = record.model_info, record.peak, record.result
-    if result is None or peak is None or info is None or not info.training_flops or not result.train_seconds:
-        return None
-    recipe = record.recipe.for_model(record.model)
-    images = record.data.train_images * recipe.epochs
-    steps = math.ceil(record.data.train_images / recipe.batch_size) * recipe.epochs
-    numbers = STEP_PASSES * info.reachable_parameters * steps + TRAINING_PASSES * (info.activations or 0) * images
+def _tabulate(context: Context, workloads: list[_Workload]) -> Table:
+    peak = next((each.peak for each in workloads if each.peak is not None and each.flops), None)
+    peak_header = ("MFLOP per image", "GFLOP/s", "of peak, %", "of bandwidth, %", "limited by")
+    return Table(
+        caption="Time and throughput of a batch",
+        header=(
+            *("model", "workload", "ms per batch", "25th–75th percentile", "images/s"),
+            *(peak_header if peak else ()),
+        ),
+        rows=tuple(tuple(each.cells(context, with_peak=peak is not None)) for each in workloads),
+        note="Training: the mean of all steps, from the training time. Forward: the median of the timed rounds; batch "
+        "size 1 shows the latency of a single image, the large batch size the throughput." + _describe_peak(peak),
+    )
+
+
+def _describe_peak(peak: Peak | None) -> str:
+    if peak is None:
+        return ""
+    return (
+        f" The peak is {_gigaflops_peak(peak)} GFLOP/s: the better of matrix products "
+        f"({units.fixed(peak.product_flops_per_second / 1e9, 0)}) and convolutions "
+        f"({units.fixed(peak.convolution_flops_per_second / 1e9, 0)}), measured before the first case, and the "
+        "bandwidth "
+        f"{units.fixed(peak.copy_bytes_per_second / 1e9, 0)} GB/s in copies. Memory traffic is a lower bound: each "
+        "weight "
+        "and activation once per use. The remaining time goes to layout changes, kernel launches and waiting."
+    )
+
+
+def _trainings_on(context: Context, device: str) -> Iterator[_Workload]:
+    """Yield one workload for each model that took steps, from the mean time over its seeds."""
+    trainings = context.trainings_on(device)
+    for model in context.models_on(device):
+        record = next(each for each in trainings if each.model == model)
+        seconds = 60 * mean_minutes(results_of(trainings, model))
+        if not is_baseline(model) and seconds:
+            yield _training(record, seconds)
+
+
+def _training(record: TrainingRecord, seconds: float) -> _Workload:
+    info = record.model_info
+    epochs, batch = record.recipe.for_model(record.model).epochs, record.recipe.for_model(record.model).batch_size
+    images = record.data.train_images * epochs
+    steps = math.ceil(record.data.train_images / batch) * epochs
+    weights = STEP_PASSES * info.reachable_parameters * steps if info else 0
+    activations = TRAINING_PASSES * (info.activations or 0) * images if info else 0
     return _Workload(
         model=record.model,
-        device=device,
-        description=f"training, batch {recipe.batch_size}",
-        flops_per_second=(info.useful_training_flops or info.training_flops) * images / result.train_seconds,
-        bytes_per_second=BYTES * numbers / result.train_seconds,
-        peak=peak,
+        description=f"training, batch {batch}",
+        batch=batch,
+        batch_seconds=seconds * batch / images,
+        quartiles=None,
+        flops=_training_flops(info),
+        numbers=(weights + activations) * batch / images,
+        peak=record.peak,
     )
 
 
-def _inference_workloads(context: Context) -> Iterator[_Workload]:
-    for record in context.records:
-        info, peak = record.model_info, record.peak
-        if not isinstance(record, InferenceRecord) or record.result is None or peak is None:
-            continue
-        if info is None or not info.forward_flops:  # a classical baseline
-            continue
-        seconds = float(np.median(record.result.seconds)) or math.inf
-        numbers = info.reachable_parameters + FORWARD_PASSES * (info.activations or 0) * record.batch_size
-        yield _Workload(
-            model=record.model,
-            device=context.labels[machine(record)],
-            description=f"forward, batch {record.batch_size}",
-            flops_per_second=(info.useful_forward_flops or info.forward_flops) * record.batch_size / seconds,
-            bytes_per_second=BYTES * numbers / seconds,
-            peak=peak,
-        )
+def _forward_pass(record: InferenceRecord) -> _Workload:
+    info, seconds = record.model_info, record.result.seconds if record.result else ()
+    low, median, high = map(float, np.quantile(seconds, [0.25, 0.5, 0.75]))
+    activations = FORWARD_PASSES * (info.activations or 0) * record.batch_size if info else 0
+    return _Workload(
+        model=record.model,
+        description=f"forward, batch {record.batch_size}",
+        batch=record.batch_size,
+        batch_seconds=median or 1e-9,
+        quartiles=(low, high),
+        flops=_forward_flops(info),
+        numbers=(info.reachable_parameters if info else 0) + activations,
+        peak=record.peak,
+    )

@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fashionbench.report.figures.style import ModelStyle, shorten
+from fashionbench.units import signed
 
-__all__ = ["add_legend", "legend_handles", "legend_height", "make_axes", "pad", "rows_of"]
+__all__ = ["add_legend", "legend_handles", "legend_height", "make_axes", "pad", "points_tick", "rows_of"]
 
 
 def make_axes(width: int, height: int, *, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -47,3 +48,9 @@ def legend_handles(axes: Axes, styles: Sequence[ModelStyle], length: int = 26) -
         axes.plot([], [], color=style.colour, marker=style.marker, markersize=7, label=shorten(style.name, length))[0]
         for style in styles
     ]
+
+
+def points_tick(fraction: float) -> str:
+    """Return a tick label in percentage points, without decimals that are zero."""
+    text = signed(100 * fraction, 2)
+    return text.rstrip("0").rstrip(".") if "." in text else text

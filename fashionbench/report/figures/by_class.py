@@ -6,10 +6,11 @@ from typing import Final
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from fashionbench.report.figures.axes import make_axes, rows_of
+from fashionbench.report.figures.axes import make_axes, points_tick, rows_of
 from fashionbench.report.figures.style import HALF, INK, LINE, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
 from fashionbench.report.frames import (
     CLASS,
@@ -33,61 +34,68 @@ MAX_NUMBERED_CLASSES: Final = 12
 
 
 @page_style()
-def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], *, metric: str, title: str) -> Figure:
-    """Draw one of the study's grouped bar plots: one group per class, one bar per model, a line for the range of seeds.
+def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], titles: Mapping[str, str]) -> Figure:
+    """Draw the study's grouped bar plots next to each other: a group per class, a bar per model, a line for the seeds.
 
     Args:
         scores: Rows of MODEL, CLASS, METRIC, SCORE of one device, SCORE as a fraction.
         styles: How each model is drawn.
-        metric: The METRIC to draw.
-        title: Its name.
+        titles: The title of the panel of each METRIC.
 
     """
-    figure, (axes,) = make_axes(WIDE, 208)
-    table = scores[scores[METRIC] == metric].groupby([MODEL, CLASS], sort=False)[SCORE].agg(["mean", "min", "max"])
-    models = list(dict.fromkeys(scores[MODEL]))
-    classes = list(dict.fromkeys(scores[CLASS]))
-    width = 0.8 / len(models)
-    for number, model in enumerate(models):
-        style, rows = styles[model], table.loc[model]
-        middles = np.arange(len(classes)) + (number - (len(models) - 1) / 2) * width
-        axes.bar(
-            middles, rows["mean"], width * 0.92, label=shorten(style.name),
-            facecolor=PAPER if style.hatch else style.colour, edgecolor=style.colour, hatch=style.hatch, linewidth=1,
-        )  # fmt: skip
-        if len(set(scores[SEED])) > 1:
-            axes.vlines(middles, rows["min"], rows["max"], color=INK, linewidth=1)
-    floor = max(0.0, np.floor((table["min"].min() - 0.02) * 20) / 20)
-    axes.set_ylim(floor, min(1.0, np.ceil(table["max"].max() * 20) / 20) + 0.004)
-    axes.set_xlim(-0.55, len(classes) - 0.45)
-    axes.set_xticks(range(len(classes)), [_break_line(name) for name in classes])
-    axes.grid(visible=False, axis="x")
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-    axes.set_ylabel(f"{title}, %" + ("\n(truncated axis)" if floor else ""))
-    if floor:
-        axes.plot([0, 0], [0.01, 0.05], transform=axes.transAxes, color=PAPER, linewidth=3, clip_on=False, zorder=5)
-        for height in (0.01, 0.05):
-            axes.plot(
-                [-0.006, 0.006], [height - 0.015, height + 0.015], transform=axes.transAxes,
-                color=MUTED, linewidth=1, clip_on=False, zorder=6,
+    figure, panels = make_axes(WIDE, 262, columns=len(titles))
+    tables = {
+        metric: scores[scores[METRIC] == metric].groupby([MODEL, CLASS], sort=False)[SCORE].agg(["mean", "min", "max"])
+        for metric in titles
+    }
+    models, classes = (list(dict.fromkeys(scores[column])) for column in (MODEL, CLASS))
+    lowest, highest = (
+        min(each["min"].min() for each in tables.values()),
+        max(each["max"].max() for each in tables.values()),
+    )
+    floor = max(0.0, float(np.floor((lowest - 0.02) * 20) / 20))
+    for axes, (metric, title) in zip(panels, titles.items(), strict=True):
+        for number, model in enumerate(models):
+            style, rows = styles[model], tables[metric].loc[model]
+            width = 0.84 / len(models)
+            middles = np.arange(len(classes)) + (number - (len(models) - 1) / 2) * width
+            axes.bar(
+                middles, rows["mean"], width * 0.9, label=shorten(style.name),
+                facecolor=PAPER if style.hatch else style.colour, edgecolor=style.colour,
+                hatch=style.hatch, linewidth=1,
             )  # fmt: skip
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=3)
+            if len(set(scores[SEED])) > 1:
+                axes.vlines(middles, rows["min"], rows["max"], color=INK, linewidth=1)
+        axes.set_xlim(-0.6, len(classes) - 0.4)
+        axes.set_xticks(range(len(classes)), [shorten(name, 11) for name in classes], rotation=90)
+        axes.grid(visible=False, axis="x")
+        axes.set_title(title)
+        if floor:
+            _mark_cut(axes)
+    panels[0].set_ylim(floor, min(1.0, float(np.ceil(highest * 20) / 20)) + 0.004)
+    panels[0].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    panels[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
+    panels[0].set_ylabel("score, %" + ("\n(truncated axis)" if floor else ""))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(models))
     return figure
 
 
-def _break_line(name: str) -> str:
-    """Return a class name on two lines if it has two words."""
-    first, slash, rest = name.replace(" ", "/ ", 1).partition("/")
-    keep = "" if rest.startswith(" ") else slash
-    return f"{shorten(first, 10)}{keep}\n{shorten(rest.strip(), 10)}" if slash else shorten(name, 10)
+def _mark_cut(axes: Axes) -> None:
+    """Draw two strokes across the lower end of the vertical axis, which does not begin at zero."""
+    axes.plot([0, 0], [0.02, 0.06], transform=axes.transAxes, color=PAPER, linewidth=3, clip_on=False, zorder=5)
+    for height in (0.02, 0.06):
+        axes.plot(
+            [-0.02, 0.02], [height - 0.015, height + 0.015], transform=axes.transAxes,
+            color=MUTED, linewidth=1, clip_on=False, zorder=6,
+        )  # fmt: skip
 
 
 @page_style()
 def class_differences(
     differences: pd.DataFrame, titles: Mapping[str, str], *, pair: tuple[ModelStyle, ModelStyle]
 ) -> Figure:
-    """Draw the differences by class, big model minus small model, with their intervals.
+    """Draw the differences by class, big model minus small model, with their intervals, all on one scale.
 
     Args:
         differences: Rows of CLASS, METRIC, SCORE, LOW, HIGH (fractions) and SIGNIFICANT; the first CLASS is at the top.
@@ -96,7 +104,8 @@ def class_differences(
 
     """
     classes = list(dict.fromkeys(differences[CLASS]))
-    figure, panels = make_axes(WIDE, 60 + 28 * len(classes), columns=len(titles))
+    figure, panels = make_axes(WIDE, 84 + 20 * len(classes), columns=len(titles))
+    furthest = max(abs(differences[LOW]).max(), abs(differences[HIGH]).max(), 0.001) * 1.05
     for axes, (metric, title) in zip(panels, titles.items(), strict=True):
         axes.axvline(0, color=MUTED, linewidth=1)
         rows = differences[differences[METRIC] == metric]
@@ -109,18 +118,15 @@ def class_differences(
         axes.set_title(title)
         axes.set_yticks(range(len(classes)), [shorten(name, 18) for name in classes])
         axes.set_ylim(len(classes) - 0.4, -0.6)
+        axes.set_xlim(-furthest, furthest)
         axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _pp_tick(value)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: points_tick(value)))
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-    panels[len(panels) // 2].set_xlabel("difference, pp")
+    panels[len(panels) // 2].set_xlabel(
+        f"← favours {shorten(pair[0].name)}   |   difference, pp   |   favours {shorten(pair[1].name)} →"
+    )
     return figure
-
-
-def _pp_tick(fraction: float) -> str:
-    """Return a tick label in percentage points, without a decimal that is zero."""
-    text = signed(100 * fraction, 1)
-    return text.removesuffix(".0")
 
 
 @page_style()
@@ -161,18 +167,18 @@ def confusion_matrix(
         images: Rows of TRUE, PREDICTED, IMAGES.
         styles: The styles whose colours shade negative and positive values.
         title: The figure's title.
-        differ: Whether IMAGES are differences; they are shown with their sign and shaded on the diagonal too.
+        differ: Whether IMAGES are differences; they are shown with their sign, and the diagonal is blank.
 
     """
     classes = list(dict.fromkeys(images[TRUE]))
     figure, (axes,) = make_axes(HALF, 348)
-    shaded = images if differ else images[images[TRUE] != images[PREDICTED]]
+    shaded = images[images[TRUE] != images[PREDICTED]]
     most = max(shaded[IMAGES].abs().max(), 1)
     for true, predicted, count in rows_of(images, TRUE, PREDICTED, IMAGES):
         row, column = classes.index(true), classes.index(predicted)
         diagonal = row == column
         number = round(count)
-        if number and (differ or not diagonal):
+        if number and not diagonal:
             axes.add_patch(
                 mpl.patches.Rectangle(
                     (column - 0.5, row - 0.5),
@@ -183,7 +189,7 @@ def confusion_matrix(
                     alpha=0.6 * abs(count) / most,
                 )
             )
-        if number and len(classes) <= MAX_NUMBERED_CLASSES:
+        if number and len(classes) <= MAX_NUMBERED_CLASSES and not (differ and diagonal):
             text = signed(number, 0) if differ else f"{number}"
             axes.text(column, row, text, ha="center", va="center", size=10.5, color=MUTED if diagonal else INK)
     axes.set_xlim(-0.5, len(classes) - 0.5)

@@ -17,6 +17,7 @@ from fashionbench.report.frames import (
     CONFIDENCE,
     EPOCH,
     HIGH,
+    IMAGES,
     ITERATION,
     LABEL,
     LOSS,
@@ -24,6 +25,7 @@ from fashionbench.report.frames import (
     MINUTES,
     MODEL,
     SEED,
+    mean_epochs,
 )
 
 __all__ = ["accuracy_minutes", "reliability", "training_loss", "validation_curve"]
@@ -33,8 +35,14 @@ MAX_DIRECT_LABELS: Final = 3
 DIRECT_LABEL_SHARE: Final = 0.2
 """Names are next to the markers if there are at most MAX_DIRECT_LABELS, at least this share of the axis apart."""
 
+NARROW_LABEL_SHARE: Final = 0.36
+"""The same for a figure of half the width."""
+
 MANY_DECADES: Final = 200.0
-"""If the loss covers a larger ratio, its axis has ticks at powers of ten only."""
+"""If a log axis covers a larger ratio, it has ticks at powers of ten only."""
+
+BINS: Final = 10
+"""Bins of confidence in a reliability diagram."""
 
 
 @page_style()
@@ -44,6 +52,7 @@ def accuracy_minutes(
     styles: Mapping[str, ModelStyle],
     *,
     margin: tuple[float, float, str] | None,
+    is_wide: bool = True,
 ) -> Figure:
     """Draw test accuracy against training minutes: a small marker per run, a large one with a cross per model.
 
@@ -53,12 +62,18 @@ def accuracy_minutes(
             LABEL, the text below its name.
         styles: How each model is drawn.
         margin: Lower end, upper end and label of the band in which a gain does not matter.
+        is_wide: Whether it has the page's width, with each model's numbers, or half of it, with the names alone.
 
     """
-    figure, (axes,) = make_axes(WIDE, 270 + legend_height(len(means), columns=3))
+    columns = 3 if is_wide else 2
+    figure, (axes,) = make_axes(
+        WIDE if is_wide else HALF, (270 if is_wide else 218) + legend_height(len(means), columns=columns)
+    )
     ends = [means[LOW].min(), means[HIGH].max(), runs[ACCURACY].min(), runs[ACCURACY].max(), *(margin or ())[:2]]
     axes.set_xscale("log")
-    axes.set_xlim(runs[MINUTES].min() / 1.7, runs[MINUTES].max() * 1.9)
+    shortest, longest = runs[MINUTES].min(), runs[MINUTES].max()
+    room = max(1.7, (longest / shortest) ** 0.26)
+    axes.set_xlim(shortest / room, longest * room)
     axes.set_ylim(*pad(min(ends), max(ends), 0.2))
     if margin is not None:
         axes.axhspan(margin[0], margin[1], color=MODEL_COLOURS[0], alpha=0.09, linewidth=0)
@@ -68,7 +83,7 @@ def accuracy_minutes(
         )  # fmt: skip
     positions = np.log(means[MINUTES].to_numpy()) / np.log(axes.get_xlim()[1] / axes.get_xlim()[0])
     apart = np.diff(np.sort(positions)).min(initial=1.0)
-    direct = len(means) <= MAX_DIRECT_LABELS and apart > DIRECT_LABEL_SHARE
+    direct = len(means) <= MAX_DIRECT_LABELS and apart > (DIRECT_LABEL_SHARE if is_wide else NARROW_LABEL_SHARE)
     for model, minutes, accuracy, low, high, label in rows_of(means, MODEL, MINUTES, ACCURACY, LOW, HIGH, LABEL):
         style = styles[model]
         trainings = runs[runs[MODEL] == model]
@@ -91,20 +106,27 @@ def accuracy_minutes(
             minutes, accuracy, style.marker, color=style.colour, markersize=9, mec=PAPER, mew=1.2, gid=tooltip([text])
         )
         if direct:
-            for height, text, weight in ((21, shorten(style.name), 600), (5, label, 400)):
+            lines = ((21, shorten(style.name), 600), (5, label, 400))
+            top = max(high, trainings[ACCURACY].max())
+            for height, text, weight in lines if is_wide else ((5, shorten(style.name, 12), 600),):
                 axes.annotate(
-                    text, (minutes, high), xytext=(0, height), textcoords="offset points",
+                    text, (minutes, top), xytext=(0, height), textcoords="offset points",
                     ha="center", color=style.colour, weight=weight,
                 )  # fmt: skip
     if not direct:
-        add_legend(axes, legend_handles(axes, [styles[model] for model in means[MODEL]]), columns=3)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        add_legend(
+            axes,
+            legend_handles(axes, [styles[model] for model in means[MODEL]], 26 if is_wide else 14),
+            columns=columns,
+        )
+    is_dense = (longest / shortest) * room**2 > (MANY_DECADES if is_wide else MANY_DECADES / 4)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if is_dense else (1, 2, 5), numticks=6 if is_dense else None))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1, symbol=""))
     axes.set_xlabel("training minutes, log scale")
-    axes.set_ylabel("test accuracy, %")
+    axes.set_ylabel("test accuracy, %\n(truncated axis)")
     return figure
 
 
@@ -148,7 +170,7 @@ def validation_curve(epochs: pd.DataFrame, styles: Mapping[str, ModelStyle], *, 
         for seed, run in rows.groupby(SEED):
             text = f"{style.name}, seed {seed}: final accuracy {units.percent(run[ACCURACY].iloc[-1])}"
             axes.plot(run[over], run[ACCURACY], color=style.colour, linewidth=0.8, alpha=0.5, gid=tooltip([text], seed))
-        mean = rows.groupby(EPOCH)[[MINUTES, ACCURACY]].mean().reset_index()
+        mean = mean_epochs(rows).reset_index()
         texts = [
             f"{style.name}, epoch {epoch}: {units.percent(reached)} after {_minutes(taken)}"
             for epoch, taken, reached in rows_of(mean, EPOCH, MINUTES, ACCURACY)
@@ -162,30 +184,36 @@ def validation_curve(epochs: pd.DataFrame, styles: Mapping[str, ModelStyle], *, 
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     axes.set_xlabel("training minutes" if over == MINUTES else "epoch")
-    axes.set_ylabel("validation accuracy, %")
+    axes.set_ylabel("validation accuracy, %\n(truncated axis)")
     return figure
 
 
 @page_style()
 def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
-    """Draw one model's accuracy by confidence: a marker per bin, and a line to the diagonal.
+    """Draw one model's accuracy by confidence: a marker per bin with its interval, and its number of images above.
 
     Args:
-        bins: Rows of CONFIDENCE and ACCURACY, as fractions.
+        bins: Rows of CONFIDENCE, ACCURACY, LOW, HIGH (fractions) and IMAGES.
         style: How the model is drawn.
         title: The figure's title.
 
     """
-    figure, (axes,) = make_axes(HALF, 240)
+    figure, (axes,) = make_axes(HALF, 262)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    axes.vlines(bins[CONFIDENCE], bins[CONFIDENCE], bins[ACCURACY], color=style.colour, linewidth=2, alpha=0.45)
+    axes.vlines(bins[CONFIDENCE], bins[LOW], bins[HIGH], color=style.colour, linewidth=2)
+    for confidence, images in rows_of(bins, CONFIDENCE, IMAGES):
+        middle = (min(int(confidence * BINS), BINS - 1) + 0.5) / BINS  # of the bin, so that labels keep their distance
+        axes.annotate(
+            units.count(images), (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
+            textcoords="offset points", rotation=90, ha="center", va="bottom", color=MUTED,
+        )  # fmt: skip
     axes.plot(bins[CONFIDENCE], bins[ACCURACY], color=style.colour, marker=style.marker, markersize=7, linestyle="")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
         axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    axes.set_title(title, color=style.colour)
+    axes.set_title(f"{title}, n by bin:", color=style.colour, pad=50)
     axes.set_xlabel("confidence, %")
     axes.set_ylabel("accuracy, %")
     return figure

@@ -1,0 +1,209 @@
+"""The top of the first page: title, what was run, the verdict with its key figures, advice and reasons."""
+
+from collections.abc import Mapping
+from operator import truediv
+from types import MappingProxyType
+from typing import Final
+
+from fashionbench import units
+from fashionbench.catalogue import STUDY_MODELS, model_label
+from fashionbench.judging.claims import STUDY_CNN_MINUTES, STUDY_RESNET_MINUTES
+from fashionbench.judging.rule import State
+from fashionbench.judging.verdict import DeviceVerdict
+from fashionbench.records.record import TrainingRecord
+from fashionbench.report.context import Context, accuracy_digits, describe_seeds, join_phrases
+from fashionbench.report.front.scope import describe_scope
+from fashionbench.report.view import Advice, Tone, VerdictCard
+
+__all__ = [
+    "NOT_APPLICABLE",
+    "compare_outcomes",
+    "count_outcomes",
+    "describe_run",
+    "introduce_study",
+    "list_advice",
+    "list_reasons",
+    "make_card",
+    "make_title",
+]
+
+STATE_TONES: Final[Mapping[State, Tone]] = MappingProxyType(
+    {"WORTH IT": "yes", "NOT WORTH IT": "no", "TIE": "unsure", "CANNOT TELL": "unsure"}
+)
+
+NOT_APPLICABLE: Final = "n/a"
+
+
+def make_title(context: Context) -> str:
+    """Return the title of the page, as a question."""
+    if context.verdict is not None:
+        return f"Is {model_label(context.verdict.big)} worth it over {model_label(context.verdict.small)}?"
+    names = [style.name for style in context.styles.values()]
+    return f"How good is {names[0]}, and how fast?" if len(names) == 1 else "Is the bigger model worth it?"
+
+
+def describe_run(context: Context) -> tuple[str, ...]:
+    """Return what was run, as short phrases: data, recipes, seeds, devices and dates."""
+    first = next((each for each in context.records if isinstance(each, TrainingRecord)), None)
+    days = sorted({each.measured_at[:10] for each in context.records})
+    names = list(dict.fromkeys(each.recipe.name for each in context.records if isinstance(each, TrainingRecord)))
+    recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    subject = (
+        (", ".join(part for part in (first.data.name, first.data.release) if part), recipes)
+        if first
+        else ("inference only",)
+    )
+    seeds = len({each.seed for each in context.trainings})
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    devices = ", ".join(context.devices) or "no device finished"
+    return ("FashionBench", *subject, describe_seeds(seeds), devices, span)
+
+
+def introduce_study(context: Context) -> str:
+    """Return what "the study" is, for a page that mentions it: with its recipe or its two models; else nothing."""
+    verdict = context.verdict
+    has_recipe = any(each.recipe.name == "study" for each in context.trainings)
+    has_models = verdict is not None and (verdict.small, verdict.big) == STUDY_MODELS
+    if not (has_recipe or has_models):
+        return ""
+    small, big = map(model_label, STUDY_MODELS)
+    times = join_phrases([f"{minutes} min on {device}" for device, minutes in STUDY_RESNET_MINUTES.items()])
+    return (
+        f"“The study” is “Resnet”, an unpublished student report. It trained {big} on Fashion-MNIST in {times}, and a "
+        f"small CNN ({small} here) in {STUDY_CNN_MINUTES} min."
+        + (" The recipe “study” repeats its training." if has_recipe else "")
+    )
+
+
+def make_card(context: Context) -> VerdictCard:
+    """Return the verdict with its reason, its scope, and what it is decided on: accuracy, training time, serving."""
+    verdict = context.verdict
+    if verdict is None:
+        finished = "; ".join(
+            f"{', '.join(model_label(each) for each in context.models_on(device))} on {device}"
+            for device in context.devices
+        )
+        return VerdictCard(
+            state="NO VERDICT",
+            tone="unsure",
+            sentence="A verdict needs two models that finished with the same seed on the same device. "
+            f"Finished: {finished or 'none'}.",
+        )
+    first, names = verdict.devices[0], (model_label(verdict.small), model_label(verdict.big))
+    where = f" on {first.device}" if len(verdict.devices) > 1 else ""
+    remarks = (
+        "provisional: one seed" if verdict.provisional else "",
+        verdict.agreement if where else "",
+        f"seeds added until the verdict was decided, at most {units.count(first.looks[-1])}" if first.looks else "",
+    )
+    return VerdictCard(
+        state=verdict.state,
+        tone=STATE_TONES[verdict.state],
+        sentence=verdict.sentence,
+        scope=describe_scope(context),
+        remark="; ".join(each for each in remarks if each),
+        tiles=(
+            _accuracy_tile(names, first, where),
+            _time_tile(context, first, where),
+            _price_tile(context, names, first, where),
+        ),
+    )
+
+
+def _accuracy_tile(names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:
+    small, big = names
+    digits = accuracy_digits(judged)
+    seeds = len(judged.seeds)
+    return (
+        f"{units.bare(units.percent(judged.big_accuracy, digits))} vs {units.percent(judged.small_accuracy, digits)}",
+        (
+            f"test accuracy of {big} and {small}{where}, {'means over ' if seeds > 1 else ''}{describe_seeds(seeds)}, "
+            f"{units.count(judged.test_images)} images"
+        ),
+    )
+
+
+def _time_tile(context: Context, judged: DeviceVerdict, where: str) -> tuple[str, str]:
+    unit = context.time_unit(judged.device)
+    interval = units.bare(units.interval_ratio(judged.slowdown.low, judged.slowdown.high))
+    return (
+        f"{unit.number(judged.big_minutes)} vs {unit.show(judged.small_minutes)}",
+        f"training time{where}; 95 % CI of the ratio {interval}",
+    )
+
+
+def _price_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:
+    """Return the price of a percentage point; without one, what serving costs, or the reason why there is none."""
+    price = judged.price_minutes_per_pp
+    if price is not None:
+        interval = f"{units.fixed(price.low, 1)} to {units.fixed(price.high, 1)}"
+        return units.price(price.estimate), f"extra training time{where} per percentage point, 95 % CI {interval}"
+    times = context.serving_times(judged.device)
+    if times:
+        (ratio, shown), *others = [_compare_serving(*each) for each in times.values()]
+        smallest, largest = min(times), max(times)
+        rest = f"; {others[-1][0]} at batch size {units.count(largest)}" if others else ""
+        return ratio, f"as long per prediction{where}, batch size {units.count(smallest)} ({shown}){rest}"
+    if judged.gain.low > 0:
+        return NOT_APPLICABLE, f"no price per point: {names[1]} takes no extra training time{where}"
+    return NOT_APPLICABLE, f"no price per point: the gain{where} is not significantly above zero"
+
+
+def _compare_serving(small_seconds: float, big_seconds: float) -> tuple[str, str]:
+    """Return the ratio of two times, big over small, and the times that it follows from."""
+    parts = (1000 * big_seconds, 1000 * small_seconds)
+    digits = units.digits_to_follow(parts, truediv, units.ratio)
+    big, small = (units.milliseconds(each, digits) for each in (big_seconds, small_seconds))
+    return units.ratio(big_seconds / small_seconds), f"{units.bare(big)} vs {small}"
+
+
+def list_advice(context: Context) -> tuple[Advice, ...]:
+    """Return the model to choose in each situation; without a verdict, nothing."""
+    verdict = context.verdict
+    if verdict is None:
+        return ()
+    return tuple(
+        Advice(
+            situation=situation,
+            choice=model_label(each.model) if each.model else "no clear winner",
+            style=context.styles[each.model] if each.model else None,
+            sentence=each.sentence,
+        )
+        for situation, each in (
+            ("If time or cost matters", verdict.where_cost_matters),
+            ("If only accuracy counts", verdict.where_only_accuracy_counts),
+        )
+    )
+
+
+def list_reasons(context: Context) -> tuple[str, ...]:
+    """Return what else speaks for the verdict on the first device; without a verdict, nothing."""
+    verdict = context.verdict
+    if verdict is None:
+        return ()
+    judged = verdict.devices[0]
+    small, big = model_label(verdict.small), model_label(verdict.big)
+    where = f"On {judged.device}, " if len(verdict.devices) > 1 else ""
+    saved = context.time_unit(judged.device).show(abs(judged.big_minutes - judged.small_minutes))
+    significant = judged.slowdown.low > 1 or judged.slowdown.high < 1
+    faster = small if judged.slowdown.low > 1 else big
+    return (
+        f"{where}{compare_outcomes(judged, small, big)}",
+        *([f"{faster} saves {saved} of training each time."] if significant else []),
+    )
+
+
+def compare_outcomes(judged: DeviceVerdict, small: str, big: str) -> str:
+    """Return a sentence on how many test images only one of the two models classifies correctly."""
+    _, only_big, only_small, _ = count_outcomes(judged)
+    pairs = f" (means over {len(judged.seeds)} seed pairs)" if len(judged.seeds) > 1 else ""
+    return (
+        f"{big} is right on {units.count(only_big)} images that {small} gets wrong, and wrong on "
+        f"{units.count(only_small)} that {small} gets right{pairs}."
+    )
+
+
+def count_outcomes(judged: DeviceVerdict) -> list[int]:
+    """Return on how many images both models, only the big, only the small or neither is right; they add up."""
+    found = judged.outcomes
+    return units.add_up([found.both, found.only_big, found.only_small, found.neither])

@@ -1,0 +1,70 @@
+"""What a verdict applies to: the recipe, the devices and the seeds of its records, and what was not tested."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from fashionbench import units
+from fashionbench.catalogue import is_baseline
+from fashionbench.judging.verdict import Verdict
+from fashionbench.recipe import Recipe
+from fashionbench.records.record import TrainingRecord
+from fashionbench.report.context import Context, describe_seeds, join_phrases
+
+__all__ = ["describe_scope"]
+
+CPU: Final = "cpu"
+
+
+def describe_scope(context: Context) -> str:
+    """Return one line on what the verdict applies to and what was not tested; empty without a verdict."""
+    verdict = context.verdict
+    if verdict is None:
+        return ""
+    names = {model: context.styles[model].name for model in (verdict.big, verdict.small) if not is_baseline(model)}
+    recipes = {each.recipe.name: each.recipe for each in context.trainings}
+    firsts = {judged.device: context.trainings_on(judged.device)[0] for judged in verdict.devices}
+    seeds = " or ".join(describe_seeds(each) for each in sorted({len(judged.seeds) for judged in verdict.devices}))
+    parts = (
+        "; ".join(_describe_recipe(each, names) for each in recipes.values()),
+        join_phrases([_describe_machine(device, each) for device, each in firsts.items()]),
+        seeds,
+    )
+    return f"Applies to: {'; '.join(parts)}. Not tested: {_list_untested(verdict, recipes, firsts)}."
+
+
+def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
+    if not names:
+        return f"recipe {recipe.name}"
+    how = {name: recipe.for_model(model) for model, name in names.items()}
+    parts = (
+        _say_of_each({name: f"{each.epochs} epoch{'s' if each.epochs > 1 else ''}" for name, each in how.items()}),
+        "Adam",
+        f"batch size {_say_of_each({name: units.count(each.batch_size) for name, each in how.items()})}",
+        "no augmentation",
+    )
+    return f"recipe {recipe.name} ({', '.join(parts)})"
+
+
+def _say_of_each(values: Mapping[str, str]) -> str:
+    """Return what is true of all models once, or what is true of each with its name."""
+    if len({*values.values()}) == 1:
+        return next(iter(values.values()))
+    return join_phrases([f"{value} for {name}" for name, value in values.items()])
+
+
+def _describe_machine(device: str, record: TrainingRecord) -> str:
+    threads = f", {units.count(record.environment.threads)} threads" if record.device == CPU else ""
+    return f"{device} ({record.device_name}{threads})"
+
+
+def _list_untested(verdict: Verdict, recipes: Mapping[str, Recipe], firsts: Mapping[str, TrainingRecord]) -> str:
+    words = {each.device for each in firsts.values()}
+    unequal = any(
+        each.for_model(verdict.big).batch_size != each.for_model(verdict.small).batch_size for each in recipes.values()
+    )
+    found = (
+        "equal batch sizes" if unequal else "",
+        "longer training",
+        "an accelerator" if words == {CPU} else "" if CPU in words else "a CPU",
+    )
+    return join_phrases([each for each in found if each])
