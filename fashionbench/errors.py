@@ -3,6 +3,7 @@
 import re
 import signal
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ __all__ = [
     "Terminated",
     "describe_error",
     "sigterm_raises",
+    "visible",
 ]
 
 
@@ -52,7 +54,19 @@ def _sentence(text: str) -> str:
 
 def _one_line(text: str) -> str:
     """Return a text without line breaks and terminal control characters: it may quote a file of unknown origin."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return visible(" ".join(text.split()))
+
+
+def visible(text: str) -> str:
+    r"""Return a text with each character that a terminal obeys, or that a reader cannot see, as its escape: ``\x1b``.
+
+    These are control characters, line breaks, bidirectional overrides, and halves of characters. Whatever comes from
+    a file, a model or a driver is shown and recorded like this.
+    """
+    return "".join(
+        letter if letter.isprintable() or unicodedata.category(letter) == "Zs" else ascii(letter)[1:-1]
+        for letter in text
+    )
 
 
 class InputError(FashionBenchError):
@@ -69,7 +83,7 @@ class CaseFailedError(FashionBenchError):
 
 def describe_error(error: BaseException) -> str:
     """Return the type of an error and its first line, cut to 300 characters: ``ValueError: bad batch``."""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:300]
+    return visible(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:300])
 
 
 class Terminated(KeyboardInterrupt):

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from fashionbench.errors import InputError, SetupError
+from fashionbench.errors import InputError, SetupError, describe_error, visible
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_message_is_made_of_sentences(found: str, expected: str, remedy: str, 
 def test_a_message_is_one_printable_line_whatever_it_quotes() -> None:
     message = str(InputError("field '\x1b[2J\n\u202e'", expected="a\r\nnumber", remedy="change it"))
 
-    assert message == "Field '?[2J ?'. Expected a number. Change it."
+    assert message == "Field '\\x1b[2J \\u202e'. Expected a number. Change it."
 
 
 def test_an_error_comes_back_from_another_process_as_it_was() -> None:
@@ -50,3 +50,12 @@ def test_an_error_comes_back_from_another_process_as_it_was() -> None:
     assert (str(again), again.found, again.expected, again.remedy) == (
         str(error), "no disk space", "200 MiB", "free some space",
     )  # fmt: skip
+
+
+def test_what_a_terminal_obeys_or_a_reader_cannot_see_is_shown_as_its_escape() -> None:
+    text = "net\x1b[2J \x9b1m\t\n\u202egnp\u2066 \udcff T-shirt/top 91.6\N{NO-BREAK SPACE}% Größe 裙子"
+
+    assert visible(text) == (
+        "net\\x1b[2J \\x9b1m\\t\\n\\u202egnp\\u2066 \\udcff T-shirt/top 91.6\N{NO-BREAK SPACE}% Größe 裙子"
+    )
+    assert describe_error(ValueError("bad\x1b[2J\nand more")) == r"ValueError: bad\x1b[2J"

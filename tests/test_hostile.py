@@ -6,17 +6,22 @@
 import gzip
 import io
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hostile import mutated
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 from synthetic import make_inference, make_training
 
 from fashionbench.data.load import load_dataset
+from fashionbench.data.own.picture import PictureError, read_header, read_pixels
 from fashionbench.data.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_idx, read_csv, read_idx_bytes
 from fashionbench.devices.runtime import peak_host_bytes, reset_peaks
 from fashionbench.errors import FashionBenchError
@@ -52,33 +57,32 @@ BENCHMARK = json.dumps(
         "fashionbench": benchmark_section([make_training(images=20, status="failed", reason="no memory")]),
     }
 ).encode()
-TOKENS = [
-    *(b"", b"\x00", b"\xff" * 8, b"\n", b"\r", b",", b'"', b"{", b"}", b"[" * 200, b"]", b"null", b"true", b"-1"),
-    *(b"1e999", b"NaN", b"Infinity", b"9" * 400, b"0x10", b"\xf0\x9f\x92\xa9", b"\xc3\x28", b"<script>", b"{{ 7 }}"),
-    *(b"\x1b[2J", b"../../etc/passwd", b"javascript:", "\u202e".encode(), b"= ", b"'''", b"\x1f\x8b\x08"),
-]
 
 
-@st.composite
-def mutated(draw: st.DrawFn, whole: bytes) -> bytes:
-    """Cut, repeat, overwrite and flip some places of a right file."""
-    content = bytearray(whole)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(content)))
-        length = draw(st.sampled_from([0, 1, 2, 4, 16, 200, len(content)]))
-        match draw(st.integers(0, 4)):
-            case 0:
-                del content[start : start + length]
-            case 1:
-                content[start:start] = content[start : start + length]
-            case 2:
-                content[start : start + length] = draw(st.sampled_from(TOKENS))
-            case 3:
-                content[start : start + 1] = draw(st.binary(max_size=3))
-            case _:
-                if start < len(content):
-                    content[start] ^= 1 << draw(st.integers(0, 7))
-    return bytes(content)
+def _pictures() -> dict[str, bytes]:
+    """Return a small image in each format, and in the kinds of each that are decoded by code of their own."""
+    grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4)
+    colour = Image.merge("RGB", [grey, grey.rotate(90), grey.rotate(180)])
+    with_alpha = Image.merge("LA", [grey, grey.rotate(90)])
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    kinds: list[tuple[str, Image.Image, dict[str, Any]]] = [
+        *(("PNG", image, {}) for image in (grey, colour, with_alpha, colour.quantize(16), grey.convert("1"))),
+        *(("JPEG", image, {"exif": exif}) for image in (grey, colour, colour.convert("CMYK"))),
+        *(("JPEG", colour, {"progressive": True}), ("BMP", grey, {}), ("BMP", colour, {}), ("PPM", colour, {})),
+        *(("TIFF", colour, {"compression": each}) for each in (None, "tiff_lzw", "jpeg", "tiff_adobe_deflate")),
+        *(("TIFF", grey.convert("1"), {"compression": each}) for each in ("group3", "group4", "packbits")),
+        *(("WEBP", colour, {"lossless": each}) for each in (True, False)),
+    ]
+    found = {}
+    for number, (kind, image, how) in enumerate(kinds):
+        stream = io.BytesIO()
+        image.save(stream, kind, **how)
+        found[f"{kind} {number}"] = stream.getvalue()
+    return found
+
+
+PICTURES = _pictures()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,6 +103,7 @@ def check_reading(read: Callable[[], object]) -> bool:
     except FashionBenchError as error:
         message = str(error)
         assert message.isprintable()
+        assert len(message) < 2_000
         assert ". Expected " in message
         return False
     return True
@@ -148,6 +153,22 @@ def test_csv_of_ones_own(folder: Path, content: bytes) -> None:
     path = folder / "own.csv"
     path.write_bytes(content)
     check_reading(lambda: load_dataset(str(path), None, environ={}, cache=folder, announce=lambda _: None))
+
+
+@given(content=st.sampled_from([*PICTURES.values()]).flatmap(mutated))
+def test_picture(folder: Path, content: bytes) -> None:
+    path = folder / "fuzz"
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as load_folder does
+        try:
+            header = read_header(path)
+            pixels = read_pixels(path, grey=header.is_grey)
+        except PictureError as error:
+            reason = str(error)
+            assert len(reason) < 200
+        else:
+            assert pixels.shape[:2] == (header.height, header.width)
 
 
 @given(content=mutated(TOML))

@@ -1,9 +1,6 @@
 """Readers of IDX files, gzipped or not, and of Kaggle's CSV: strict, and with a limit on every size."""
 
-import errno
 import gzip
-import os
-import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashionbench.errors import InputError
+from fashionbench.opening import open_regular, read_at_most
 
 __all__ = [
     "CSV_NAMES",
@@ -48,21 +46,6 @@ MAX_CSV_ROWS: Final = 60_000
 MAX_LINE_BYTES: Final = 16 * 1024
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read it; a pipe, a device or a folder, which could keep a reader waiting for ever, is refused.
-
-    Raises:
-        OSError: The path cannot be opened, or is none of a regular file.
-
-    """
-    # a pipe without a writer would block the open itself
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
-
-
 def find_idx(folder: Path) -> dict[str, Path]:
     """Return the paths of those of the four IDX files that a folder contains, plain or ``.gz``, by their plain names.
 
@@ -94,22 +77,17 @@ def read_idx_bytes(path: Path) -> bytes:
     """
     try:
         with open_regular(path) as stream, gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream as file:
-            content = file.read(MAX_IDX_BYTES + 1)
+            return read_at_most(file, MAX_IDX_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"{path} is a broken gz file ({error})", expected="a complete gz file", remedy="download it again"
         ) from error
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror})", expected="a readable file", remedy="check its permissions"
+            f"{path} cannot be read ({error.strerror})",
+            expected=f"a readable file of at most {MAX_IDX_BYTES:,} bytes, as Fashion-MNIST's training images have",
+            remedy="check its permissions, and that it is Fashion-MNIST",
         ) from error
-    if len(content) > MAX_IDX_BYTES:
-        raise InputError(
-            f"{path} contains over {MAX_IDX_BYTES:,} bytes",
-            expected="at most that many, the size of Fashion-MNIST's training images",
-            remedy="check that it is Fashion-MNIST",
-        )
-    return content
 
 
 def decode_idx(name: str, content: bytes) -> NDArray[np.uint8]:
@@ -204,8 +182,8 @@ def _bounded_lines(path: Path, file: BinaryIO) -> Iterator[bytes]:
     rows = 0
     while line := file.readline(MAX_LINE_BYTES):
         rows += 1
-        if len(line) == MAX_LINE_BYTES or rows > MAX_CSV_ROWS:
-            too_much = "rows" if rows > MAX_CSV_ROWS else f"than {MAX_LINE_BYTES:,} bytes in a line"
+        if len(line) == MAX_LINE_BYTES or rows > MAX_CSV_ROWS or line.count(b",") >= CSV_COLUMNS:
+            too_much = "rows" if rows > MAX_CSV_ROWS else f"than {CSV_COLUMNS} columns in row {rows}"
             raise InputError(
                 f"{path} has more {too_much}",
                 expected=f"at most {MAX_CSV_ROWS:,} rows of 785 numbers",

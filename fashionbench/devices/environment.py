@@ -14,7 +14,7 @@ import torch
 
 from fashionbench.devices.device import Device, cpu_name
 from fashionbench.devices.runtime import driver_version, run_program
-from fashionbench.records.fields import without_control_characters
+from fashionbench.errors import visible
 from fashionbench.records.record import Environment
 
 __all__ = ["commit_of_checkout", "describe_environment", "library_versions"]
@@ -31,17 +31,17 @@ def describe_environment(device: Device, command: str) -> Environment:
     commit, clean = commit_of_checkout()
     return Environment(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        cpu=cpu_name(),
+        cpu=visible(cpu_name()),
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=os.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
-        accelerator=device.name if accelerated else None,
+        accelerator=visible(device.name) if accelerated else None,
         driver=driver_version(torch.device(device.word)) if accelerated else None,
         threads=torch.get_num_threads(),
         versions={"python": platform.python_version()} | library_versions(LIBRARIES),
         commit=commit,
         commit_clean=clean,
-        command=without_control_characters(_without_folders(command)),
+        command=visible(_without_folders(command)),
     )
 
 

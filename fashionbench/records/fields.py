@@ -2,51 +2,64 @@
 
 import base64
 import math
-import re
+from datetime import datetime
 from typing import Annotated, Final, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
 __all__ = [
     "Count",
+    "Duration",
     "Fraction",
     "Loss",
     "Name",
     "Names",
+    "Number",
     "Packed",
     "Rate",
     "Seconds",
     "Strict",
     "Text",
+    "Time",
     "TupleOf",
-    "without_control_characters",
 ]
 
 MOST_NAMES: Final = 1_000
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-# a terminal obeys these; tabs and line breaks are harmless
-CONTROL_CHARACTERS: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+# a terminal obeys the first of these; the last show a text in another order than it is read in
+CONTROL_CHARACTERS: Final = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069"
 
 Text = Annotated[str, Field(max_length=100_000, pattern=f"^[^{CONTROL_CHARACTERS}]*$")]
 
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(max_length=200, pattern=rf"^[^{CONTROL_CHARACTERS}\t\n]+$")]
 
-Count = Annotated[int, Field(ge=0, lt=2**64)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""Up to here, a floating-point number is exact."""
+
+Number = Annotated[int, Field(ge=1, le=2**53)]
+"""A count of what there is at least one of."""
 
 Loss = Annotated[float, Field(ge=-1, le=1e30, allow_inf_nan=False)]
 
-Rate = Annotated[float, Field(gt=0, le=1e30, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=1, le=1e30, allow_inf_nan=False)]
 
 Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 
+Duration = Annotated[float, Field(ge=1e-9, le=1e10, allow_inf_nan=False)]
+"""Seconds by which others are divided."""
 
-def without_control_characters(text: str) -> str:
-    """Return a text from elsewhere, such as a library's message, as a record's field accepts it."""
-    return re.sub(f"[{CONTROL_CHARACTERS}]", "\N{REPLACEMENT CHARACTER}", text)
+
+def _check_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+Time = Annotated[str, Field(pattern=r"^2\d{3}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$"), AfterValidator(_check_time)]
+"""UTC, ISO 8601, to the second."""
 
 
 def _limit_names(given: object) -> object:

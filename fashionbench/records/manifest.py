@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from fashionbench.errors import SetupError
-from fashionbench.records.fields import Strict, TupleOf
+from fashionbench.records.fields import Strict, Text, Time, TupleOf
 from fashionbench.records.files import write_atomically
 from fashionbench.records.record import SCHEMA, Identity
 
@@ -23,10 +23,9 @@ class Manifest(Strict):
     """What a run planned when it began."""
 
     schema_version: Literal[1] = SCHEMA
-    command: Annotated[str, Field(max_length=100_000)]
+    command: Text
     """The command, without absolute paths."""
-    started: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
-    """UTC, ISO 8601, to the second."""
+    started: Time
     trainings: Identities
     """Identities of the planned trainings."""
     inferences: Identities

@@ -1,8 +1,6 @@
 """Records read from any mix of files and folders, whatever the files contain."""
 
 import json
-import os
-import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -10,6 +8,7 @@ from typing import Annotated, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fashionbench.errors import InputError
+from fashionbench.opening import leads_out_of, read_regular
 from fashionbench.records.fields import TupleOf
 from fashionbench.records.manifest import MANIFEST_NAME, Manifest
 from fashionbench.records.record import SCHEMA, InferenceRecord, Record, TrainingRecord
@@ -19,6 +18,12 @@ __all__ = ["MAX_JSON_BYTES", "find_finished", "read_records"]
 
 MAX_JSON_BYTES: Final = 32 * 1024**2
 """About 200 trainings of the study in a benchmark JSON. A folder of records has no such limit."""
+
+MOST_PARTS: Final = 500_000
+"""Lists and objects of a file. Each takes some 100 bytes of memory, and may take two of the file."""
+
+SHOWN: Final = 300
+"""Characters of a path or of an error that a message quotes."""
 
 MOST_ERRORS: Final = 1_000
 """Validation errors of a file that are looked at; an untrusted file may cause millions."""
@@ -110,15 +115,34 @@ def read_records(
 
 
 def _read_path(path: Path) -> list[TrainingRecord | InferenceRecord]:
-    folder = path / "records" if (path / "records").is_dir() else path
-    files = sorted(folder.glob("*.json")) if folder.is_dir() else [path]
+    try:
+        folder = path / "records" if (path / "records").is_dir() else path
+        files = sorted(folder.glob("*.json")) if folder.is_dir() else [path]
+    except OSError as error:
+        raise InputError(
+            f"path {str(path)[:SHOWN]} cannot be read ({error.strerror})",
+            expected="a benchmark JSON, a record or a folder of records",
+            remedy="check the path",
+        ) from error
     if not files:
         raise InputError(
             f"no record in {path}",
             expected="record files (*.json)",
             remedy="check the path, or measure first with nox -s bench or fashionbench run",
         )
+    if files != [path]:
+        _refuse_links(path, files)
     return [record for file in files for record in _read_file(file)]
+
+
+def _refuse_links(folder: Path, files: Iterable[Path]) -> None:
+    for file in files:
+        if leads_out_of(folder, file):
+            raise InputError(
+                f"file {file} is a link, or in a linked folder, that leads out of the folder {folder}",
+                expected="records within the folder that was given",
+                remedy="remove the link, or give the folder that it leads to",
+            )
 
 
 def _read_manifest(folder: Path) -> Manifest | None:
@@ -126,8 +150,9 @@ def _read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST_NAME
     if not (folder / "records").is_dir() or not path.exists():
         return None
+    _refuse_links(folder, [path])
     try:
-        return Manifest.model_validate_json(_read_regular_file(path))
+        return Manifest.model_validate_json(_read_bounded(path))
     except ValidationError as error:
         raise InputError(
             f"file {path}: {_describe_validation(error)}",
@@ -165,7 +190,7 @@ def find_finished(folder: Path, warn: Callable[[str], None]) -> dict[str, Traini
 
 
 def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
-    content = _read_regular_file(path)
+    content = _read_bounded(path)
     try:
         # not model_validate_json: its errors copy the whole input once for each missing field
         document = json.loads(content)
@@ -174,7 +199,7 @@ def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
         file = _BenchmarkFile.model_validate(document)
     except (ValidationError, ValueError, RecursionError) as error:
         raise InputError(
-            f"file {path}: {_describe_validation(error) if isinstance(error, ValidationError) else error}",
+            f"file {path}: {_describe_validation(error) if isinstance(error, ValidationError) else str(error)[:SHOWN]}",
             expected=f"a benchmark JSON of FashionBench or a record, schema version {SCHEMA}",
             remedy="measure again with nox -s bench or fashionbench run",
         ) from error
@@ -182,35 +207,22 @@ def _read_file(path: Path) -> list[TrainingRecord | InferenceRecord]:
     return [each.record for each in sealed if each is not None]
 
 
-def _read_regular_file(path: Path) -> bytes:
-    """Return the content of a file. A pipe or device is refused without waiting for it."""
+def _read_bounded(path: Path) -> bytes:
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(
-                    f"{path} is not a regular file",
-                    expected="a benchmark JSON, a record or a folder of records",
-                    remedy="remove it from the folder, or give another path",
-                )
-            if status.st_size > MAX_JSON_BYTES:
-                raise InputError(
-                    f"file {path} has {status.st_size:,} bytes",
-                    expected=f"at most {MAX_JSON_BYTES:,} bytes",
-                    remedy="check that it is a benchmark JSON, or give the folder of its records",
-                )
-            return file.read(MAX_JSON_BYTES)
+        content = read_regular(path, MAX_JSON_BYTES)
     except OSError as error:
         raise InputError(
             f"file {path} cannot be read ({error.strerror})",
             expected="a benchmark JSON, a record or a folder of records",
             remedy="check the path, or measure first with nox -s bench or fashionbench run",
         ) from error
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file. Without this flag, which Windows lacks, opening a pipe waits for its writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if sum(map(content.count, (b"[", b"{"))) > MOST_PARTS:
+        raise InputError(
+            f"file {path} has over {MOST_PARTS:,} lists and objects",
+            expected="a benchmark JSON or a record",
+            remedy="check that it is one, or give the folder of its records",
+        )
+    return content
 
 
 def _describe_validation(error: ValidationError) -> str:
@@ -218,4 +230,4 @@ def _describe_validation(error: ValidationError) -> str:
     if error.error_count() > MOST_ERRORS:
         return f"{error.error_count():,} fields are invalid"
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return ": ".join(part for part in (".".join(map(str, first["loc"])), first["msg"]) if part)
+    return ": ".join(part for part in (".".join(map(str, first["loc"]))[:SHOWN], first["msg"][:SHOWN]) if part)

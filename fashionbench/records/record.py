@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from fashionbench.catalogue import is_baseline
 from fashionbench.options import Execution, Precision
 from fashionbench.recipe import Recipe
-from fashionbench.records.fields import Count, Name, Names, Rate, Seconds, Strict, Text, TupleOf
+from fashionbench.records.fields import Count, Name, Names, Number, Rate, Seconds, Strict, Text, Time, TupleOf
 from fashionbench.records.result import (
     DISTURBING_SHARE,
     ClassScore,
@@ -43,6 +43,8 @@ __all__ = [
 
 MOST_CLASSES: Final = 256
 """Labels are stored as bytes."""
+
+MOST_LOOKS: Final = 1_000
 
 SCHEMA: Final = 1
 """Version of the record's layout. A file of another version is rejected."""
@@ -87,7 +89,7 @@ class DataInfo(Strict):
     """The origin of the files, without absolute paths."""
     digests: Names
     """SHA-256 of each decompressed file."""
-    classes: Annotated[TupleOf[Text], Field(max_length=MOST_CLASSES)]
+    classes: Annotated[TupleOf[Text], Field(min_length=2, max_length=MOST_CLASSES)]
     train_images: Count
     validation_images: Count
     test_images: Count
@@ -131,8 +133,7 @@ class Peak(Strict):
 class _MeasuredCase(Strict):
     schema_version: Literal[1] = SCHEMA
     model: Name
-    device: Name
-    """The device word: cpu, cuda, cuda:1, mps, xpu."""
+    device: Annotated[str, Field(pattern=r"^(cpu|mps|(cuda|xpu)(:\d{1,4})?)$")]
     device_name: Text
     """The product name of the device; empty if the device is absent."""
     execution: Execution
@@ -140,8 +141,7 @@ class _MeasuredCase(Strict):
     status: Status
     reason: Text = ""
     """Why the case has no result; empty if it is finished."""
-    measured_at: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
-    """UTC, ISO 8601, to the second."""
+    measured_at: Time
     environment: Environment
     model_info: ModelInfo | None
     peak: Peak | None = None
@@ -158,7 +158,7 @@ class TrainingRecord(_MeasuredCase):
     identity: Identity
     """SHA-256 of everything that decides the numbers. A case is not measured again if this is the same."""
     seed: Count
-    looks: TupleOf[Count] = ()
+    looks: Annotated[TupleOf[Number], Field(max_length=MOST_LOOKS)] = ()
     """Numbers of seeds at which an interim analysis was planned; empty if the number of seeds was fixed."""
     recipe: Recipe
     data: DataInfo
@@ -167,11 +167,18 @@ class TrainingRecord(_MeasuredCase):
     @model_validator(mode="after")
     def _check_result(self) -> Self:
         _require_result_if_finished(self)
+        if list(self.looks) != sorted(set(self.looks)):
+            message = "the planned numbers of seeds do not ascend"
+            raise ValueError(message)
+        if len(set(self.data.classes)) < len(self.data.classes):
+            message = "two classes have the same name"
+            raise ValueError(message)
         if self.result is not None:
             epochs = 1 if is_baseline(self.model) else self.recipe.for_model(self.model).epochs
-            message = find_contradiction(self.result, classes=len(self.data.classes), epochs=epochs)
-            if message is not None:
-                raise ValueError(message)
+            names, images = self.data.classes, self.data.test_images
+            found = find_contradiction(self.result, names=names, images=images, epochs=epochs)
+            if found is not None:
+                raise ValueError(found)
         return self
 
 
@@ -181,7 +188,7 @@ class InferenceRecord(_MeasuredCase):
     kind: Literal["inference"] = "inference"
     identity: Identity | None = None
     """SHA-256 of everything that decides the times, the data included; None in records from before 0.2."""
-    batch_size: Count
+    batch_size: Number
     result: InferenceResult | None
 
     @model_validator(mode="after")

@@ -1,14 +1,15 @@
 """The result of a case: its times, losses, scores and predictions, and whether they fit together."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Annotated, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from fashionbench.records.fields import Count, Fraction, Loss, Packed, Seconds, Strict, Text, TupleOf
+from fashionbench.records.fields import Count, Duration, Fraction, Loss, Packed, Seconds, Strict, Text, TupleOf
 
 __all__ = [
     "DISTURBING_SHARE",
@@ -23,6 +24,13 @@ __all__ = [
 
 DISTURBING_SHARE: Final = 0.05
 """An epoch in which other processes used a larger fraction of the CPUs does not show the model's own time."""
+
+MOST_MISTAKES: Final = 1_000
+
+AXES: Final = 3
+"""Of an image: channels, height and width."""
+
+CHANNELS: Final = (1, 3)
 
 
 class ClassScore(Strict):
@@ -73,9 +81,9 @@ class SelfCheck(Strict):
 class TrainingResult(Strict):
     """Times, losses, scores and predictions of one training."""
 
-    train_seconds: Seconds
+    train_seconds: Duration
     """Time on the clock: shuffling, batches, copies, forward, backward, optimizer, schedule, device synchronisation."""
-    epoch_seconds: TupleOf[Seconds]
+    epoch_seconds: TupleOf[Duration]
     """Time on the clock of each epoch; the sum is ``train_seconds``."""
     build_seconds: Seconds
     """Off the clock: building the model and moving it to the device."""
@@ -96,7 +104,7 @@ class TrainingResult(Strict):
     """Predicted class of each test image, (test_images,), u1."""
     test_confidences: Packed
     """Softmax probability of the predicted class times 65,535, (test_images,), <u2."""
-    mistakes: TupleOf[Mistake]
+    mistakes: Annotated[TupleOf[Mistake], Field(max_length=MOST_MISTAKES)]
     """The most confident mistakes, most confident first."""
     peak_host_bytes: Count
     """Peak resident memory of the case's process."""
@@ -122,7 +130,7 @@ class TrainingResult(Strict):
 class InferenceResult(Strict):
     """Times of the forward pass."""
 
-    seconds: Annotated[TupleOf[Seconds], Field(min_length=1)]
+    seconds: Annotated[TupleOf[Duration], Field(min_length=1)]
     """Seconds of each round, one batch per round."""
 
     def median_seconds(self) -> float:
@@ -130,21 +138,28 @@ class InferenceResult(Strict):
         return float(np.median(self.seconds))
 
 
-def find_contradiction(result: TrainingResult, *, classes: int, epochs: int) -> str | None:
+def find_contradiction(result: TrainingResult, *, names: Sequence[str], images: int, epochs: int) -> str | None:
     """Return what does not fit together in a result; None if everything does.
 
     Args:
         result: The result of a training.
-        classes: Number of classes of its data.
+        names: The classes of its data.
+        images: Number of test images of its data.
         epochs: Number of epochs of its recipe.
 
     """
     # in this order: each part relies on the one before, and none runs after the first contradiction
-    parts = (_check_predictions(result, classes), _check_scores(result, classes), _check_epochs(result, epochs))
+    parts = (
+        _check_predictions(result, len(names), images),
+        _check_mistakes(result),
+        _check_scores(result, names),
+        _check_epochs(result, epochs),
+        _check_repetition(result),
+    )
     return next(chain.from_iterable(parts), None)
 
 
-def _check_predictions(result: TrainingResult, classes: int) -> Iterator[str]:
+def _check_predictions(result: TrainingResult, classes: int, images: int) -> Iterator[str]:
     packed = (result.test_labels, result.test_predictions, result.test_confidences)
     labels, predictions, confidences = (each.array() for each in packed)
     if [each.dtype for each in packed] != ["u1", "u1", "<u2"]:
@@ -153,30 +168,61 @@ def _check_predictions(result: TrainingResult, classes: int) -> Iterator[str]:
         yield "test labels, predictions and confidences are not lists of the same length"
     if not labels.size:
         yield "there is no test image"
+    if labels.size != images:
+        yield f"the predictions are not those of {images:,} test images"
     if max(labels.max(), predictions.max()) >= classes:
         yield f"a test label or prediction is not one of the {classes} classes"
+
+
+def _check_mistakes(result: TrainingResult) -> Iterator[str]:
+    labels, predictions = result.test_labels.array(), result.test_predictions.array()
     for mistake in result.mistakes:
-        if mistake.index >= labels.size or max(mistake.label, mistake.prediction) >= classes:
-            yield "a mistake is of an image or a class that does not exist"
-        if mistake.image.dtype != "u1" or len(mistake.image.shape) != 3:  # noqa: PLR2004 - channels, height, width
+        at = mistake.index
+        if at >= labels.size or not mistake.label == labels[at] != predictions[at] == mistake.prediction:
+            yield "a mistake is not one of the predictions"
+        image = mistake.image
+        if image.dtype != "u1" or len(image.shape) != AXES or image.shape[0] not in CHANNELS or 0 in image.shape:
             yield "the image of a mistake has no channels, height and width"
 
 
-def _check_scores(result: TrainingResult, classes: int) -> Iterator[str]:
-    scores, labels = result.scores, result.test_labels.array()
-    if {len(scores.classes), len(scores.confusion), *map(len, scores.confusion)} != {classes}:
-        yield f"the scores are not those of {classes} classes"
-    if sum(map(sum, scores.confusion)) != labels.size:
-        yield "the confusion matrix does not count every test image once"
-    if not math.isclose(scores.accuracy, float((labels == result.test_predictions.array()).mean()), abs_tol=1e-6):
-        yield "the accuracy is not that of the predictions"
+def _check_scores(result: TrainingResult, names: Sequence[str]) -> Iterator[str]:
+    scores, classes = result.scores, len(names)
+    labels, predictions = (each.array().astype(np.int64) for each in (result.test_labels, result.test_predictions))
+    confusion = np.bincount(labels * classes + predictions, minlength=classes**2).reshape(classes, classes)
+    if [list(row) for row in scores.confusion] != confusion.tolist():
+        yield f"the confusion matrix of {classes} classes is not that of the predictions"
+    if [each.name for each in scores.classes] != list(names):
+        yield f"the scores are not those of the {classes} classes"
+    right, there, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    expected = np.stack([right / predicted.clip(1), right / there.clip(1), 2 * right / (predicted + there).clip(1)])
+    found = np.array([[each.precision, each.recall, each.f1] for each in scores.classes]).T
+    if [each.support for each in scores.classes] != there.tolist() or not _are_close(found, expected):
+        yield "the scores of a class are not those of the predictions"
+    means = [scores.accuracy, scores.macro_precision, scores.macro_recall, scores.macro_f1]
+    if not _are_close(np.array(means), np.array([right.sum() / labels.size, *expected.mean(axis=1)])):
+        yield "the accuracy or a mean over the classes is not that of the predictions"
+
+
+def _are_close(found: NDArray[np.float64], expected: NDArray[np.float64]) -> bool:
+    return np.allclose(found, expected, rtol=0, atol=1e-6)
 
 
 def _check_epochs(result: TrainingResult, epochs: int) -> Iterator[str]:
     if {*map(len, (result.epoch_seconds, result.validation_losses, result.validation_accuracies))} != {epochs}:
         yield f"the seconds, validation losses and accuracies are not those of {epochs} epochs"
+    if len(result.others_cpu_share) not in {0, epochs}:
+        yield f"the use of the CPUs by other processes is not that of {epochs} epochs"
     if not math.isclose(sum(result.epoch_seconds), result.train_seconds, rel_tol=1e-6, abs_tol=1e-6):
         yield "the seconds of the epochs do not add up to those of the training"
     losses = result.step_losses.array()
     if losses.dtype != np.float32 or losses.ndim != 1 or losses.size % epochs or not np.isfinite(losses).all():
         yield f"the losses of the steps are not finite numbers of {epochs} epochs of equal length"
+
+
+def _check_repetition(result: TrainingResult) -> Iterator[str]:
+    check = result.self_check
+    if check is not None and (
+        check.differing_losses > result.step_losses.array().size
+        or check.differing_predictions > result.test_labels.array().size
+    ):
+        yield "more losses or predictions differ in the repetition than there are"

@@ -9,13 +9,12 @@ import torch
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import synchronize
-from fashionbench.errors import describe_error
+from fashionbench.errors import describe_error, visible
 from fashionbench.execution.fast import keep_memory, speed_up_inference
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model
-from fashionbench.records.fields import without_control_characters
 from fashionbench.records.record import InferenceRecord, InferenceResult
 from fashionbench.training.case import InferenceCase
 from fashionbench.training.identity import Provenance
@@ -74,7 +73,7 @@ def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance)
 
 def record_inference_failure(case: InferenceCase, provenance: Provenance, reason: str) -> InferenceRecord:
     """Return the record of a forward pass that gave no result."""
-    reason = without_control_characters(reason)
+    reason = visible(reason)
     return _record(case, provenance, {"status": "failed", "reason": reason, "result": None, "model_info": None})
 
 
@@ -82,7 +81,7 @@ def _record(case: InferenceCase, provenance: Provenance, outcome: Mapping[str, A
     fields = {
         "model": case.model,
         "device": case.device.word,
-        "device_name": case.device.name,
+        "device_name": visible(case.device.name),
         "execution": case.execution,
         "precision": case.precision,
         "measured_at": now(),

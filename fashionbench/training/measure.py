@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from fashionbench.data.dataset import Dataset, Split, count_images, draw_split
 from fashionbench.devices.runtime import peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
-from fashionbench.errors import CaseFailedError, InputError
+from fashionbench.errors import CaseFailedError, InputError, visible
 from fashionbench.execution.step import TrainingStep, warm_up
 from fashionbench.models.baselines import Baseline
 from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model, find_builder
-from fashionbench.records.fields import Packed, without_control_characters
+from fashionbench.records.fields import Packed
 from fashionbench.records.record import DataInfo, ModelInfo, SelfCheck, TrainingRecord, TrainingResult
 from fashionbench.training.case import Case
 from fashionbench.training.identity import Provenance, require_same_model
@@ -82,7 +82,7 @@ def compare_repeats(record: TrainingRecord, again: TrainingRecord) -> TrainingRe
 
 def record_failure(case: Case, dataset: Dataset, provenance: Provenance, reason: str) -> TrainingRecord:
     """Return the record of a case that gave no result."""
-    return _record(case, dataset, provenance, {"status": "failed", "reason": without_control_characters(reason)})
+    return _record(case, dataset, provenance, {"status": "failed", "reason": visible(reason)})
 
 
 def record_absence(case: Case, dataset: Dataset, provenance: Provenance) -> TrainingRecord:
@@ -176,7 +176,7 @@ def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mappi
     fields = {
         "model": case.model,
         "device": case.device.word,
-        "device_name": case.device.name,
+        "device_name": visible(case.device.name),
         "execution": case.execution,
         "precision": case.precision,
         "measured_at": now(),
@@ -190,11 +190,11 @@ def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mappi
         "looks": provenance.looks,
         "recipe": case.recipe,
         "data": DataInfo(
-            name=without_control_characters(dataset.name),
+            name=visible(dataset.name),
             release=dataset.release,
-            source=without_control_characters(dataset.source),
+            source=visible(dataset.source),
             digests=dict(dataset.digests),
-            classes=tuple(map(without_control_characters, dataset.classes)),
+            classes=dataset.classes,
             train_images=train_images,
             validation_images=validation_images,
             test_images=test_images,

@@ -11,10 +11,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 from synthetic import CLASSES, make_inference, make_study, make_training
 
+from fashionbench.errors import visible
 from fashionbench.judging.intervals import seed_allowance
 from fashionbench.judging.rule import State, Thresholds, judge
 from fashionbench.judging.verdict import Verdict, decide
-from fashionbench.records.fields import without_control_characters
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.page import make_view, write_report
 from fashionbench.report.render import render_html
@@ -255,7 +255,7 @@ def test_without_scripts_the_page_is_complete(browser: Chrome, study: Path) -> N
 
 
 def test_text_of_hostile_records_is_only_shown(browser: Chrome, tmp_path: Path) -> None:
-    classes = (*map(without_control_characters, HOSTILE), *CLASSES[len(HOSTILE) :])
+    classes = (*map(visible, HOSTILE), *CLASSES[len(HOSTILE) :])
     records: list[TrainingRecord | InferenceRecord] = []
     for number, text in enumerate(HOSTILE[:2]):
         training = make_training(f"model{number} {text}", classes=classes)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 from synthetic import make_inference, make_training
 
-from fashionbench.records.fields import Packed, without_control_characters
+from fashionbench.records.fields import Packed
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 
@@ -105,13 +105,26 @@ def packed(values: object, dtype: Literal["u1", "<u2", "<f4"] = "u1") -> object:
             "there is no test image",
         ),
         ({"result.test_predictions": packed([10] * 50)}, "is not one of the 10 classes"),
-        ({"result.mistakes.0.index": 50}, "an image or a class that does not exist"),
-        ({"result.mistakes.0.label": 10}, "an image or a class that does not exist"),
+        ({"data.test_images": 51}, "are not those of 51 test images"),
+        ({"result.mistakes.0.index": 50}, "a mistake is not one of the predictions"),
+        ({"result.mistakes.0.label": 10}, "a mistake is not one of the predictions"),
+        ({"result.mistakes.0.image": packed(np.zeros((2, 4, 4)))}, "has no channels, height and width"),
         ({"result.mistakes.0.image": packed([1, 2])}, "has no channels, height and width"),
-        ({"result.scores.classes": []}, "the scores are not those of 10 classes"),
-        ({"result.scores.confusion": [[0] * 9] * 10}, "the scores are not those of 10 classes"),
-        ({"result.scores.confusion": [[1] * 10] * 10}, "does not count every test image once"),
-        ({"result.scores.accuracy": 0.5}, "the accuracy is not that of the predictions"),
+        ({"result.scores.classes": []}, "the scores are not those of the 10 classes"),
+        ({"result.scores.classes.0.name": "x"}, "the scores are not those of the 10 classes"),
+        ({"result.scores.classes.0.recall": 0.0}, "the scores of a class are not those of the predictions"),
+        ({"result.scores.classes.0.support": 6}, "the scores of a class are not those of the predictions"),
+        ({"result.scores.confusion": [[0] * 9] * 10}, "the confusion matrix of 10 classes is not that"),
+        ({"result.scores.confusion": [[1] * 10] * 10}, "the confusion matrix of 10 classes is not that"),
+        ({"result.scores.accuracy": 0.5}, "the accuracy or a mean over the classes is not that"),
+        ({"result.scores.macro_f1": 0.5}, "the accuracy or a mean over the classes is not that"),
+        ({"result.others_cpu_share": [0.0]}, "the use of the CPUs by other processes is not that of 10 epochs"),
+        (
+            {"result.self_check": {"train_seconds": 1.0, "differing_losses": 0, "differing_predictions": 51}},
+            "more losses or predictions differ in the repetition",
+        ),
+        ({"looks": [3, 2]}, "the planned numbers of seeds do not ascend"),
+        ({"data.classes": ["x"] * 10}, "two classes have the same name"),
         ({"result.validation_losses": [0.5] * 9}, "are not those of 10 epochs"),
         ({"result.train_seconds": 1.0}, "do not add up"),
         ({"result.step_losses": packed([0.5] * 11, "<f4")}, "10 epochs of equal length"),
@@ -121,6 +134,9 @@ def packed(values: object, dtype: Literal["u1", "<u2", "<f4"] = "u1") -> object:
         ({"model_info.parameters": 2**64}, "less than"),
         ({"data.classes": ["x"] * 257}, "at most 256 items"),
         ({"measured_at": "yesterday"}, "measured_at"),
+        ({"measured_at": "2026-02-30T12:00:00Z"}, "day is out of range"),
+        ({"device": "tpu9"}, "String should match pattern"),
+        ({"device_name": "\u202ecpu"}, "String should match pattern"),
         ({"model": "net\x1b[2J"}, "String should match pattern"),
         ({"environment.versions": {"\x07": "1"}}, "String should match pattern"),
     ],
@@ -136,7 +152,3 @@ def test_a_baselines_single_epoch_fits_every_recipe() -> None:
     change |= {"result.validation_losses": [0.5], "result.validation_accuracies": [0.5]}
 
     assert TrainingRecord.model_validate_json(spoiled(change)).result is not None
-
-
-def test_control_characters_of_a_message_are_replaced_before_it_is_recorded() -> None:
-    assert without_control_characters("a\tb\n\x1b[31mred") == "a\tb\n\N{REPLACEMENT CHARACTER}[31mred"

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,7 @@ def test_benchmarks_without_a_record_are_skipped(tmp_path: Path) -> None:
         ('{"benchmarks": [], "fashionbench": {"schema_version": 2, "records": []}}', "schema_version"),
         ("[" * 100_000, "Expected a benchmark JSON"),
         ('{"kind": 1' + "0" * 5_000 + "}", "Expected a benchmark JSON"),
+        ("[" + "{}," * 500_000 + "{}]", "has over 500,000 lists and objects"),
         (
             json.dumps({"record": {"kind": "inference"} | dict.fromkeys(map(str, range(1_000)))}),
             r"1,0\d\d fields are invalid",
@@ -145,7 +148,9 @@ def test_an_oversized_file_is_rejected_without_reading_it(tmp_path: Path) -> Non
     with path.open("wb") as file:
         file.truncate(MAX_JSON_BYTES + 1)  # without content on the disk
 
-    with pytest.raises(InputError, match=r"has 33,554,433 bytes\. Expected at most 33,554,432 bytes"):
+    with pytest.raises(
+        InputError, match=r"cannot be read \(33,554,433 bytes or more, and at most 33,554,432 are read\)"
+    ):
         read_records([path])
 
 
@@ -226,14 +231,43 @@ def test_timings_of_different_data_do_not_replace_each_other(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
-def test_a_pipe_or_folder_among_the_records_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_folder_socket_or_device_among_the_records_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     write_record(tmp_path, make_training())
-    os.mkfifo(tmp_path / "z.json")
+    path = tmp_path / "z.json"
+    makers: list[tuple[Callable[[], object], Callable[[], object]]] = [
+        (lambda: os.mkfifo(path), path.unlink),
+        (path.mkdir, path.rmdir),
+    ]
 
-    with pytest.raises(InputError, match=r"z\.json is not a regular file\. Expected .*\. Remove it from the folder"):
-        read_records([tmp_path])
+    for make, remove in makers:
+        make()
+        with pytest.raises(
+            InputError, match=r"z\.json cannot be read \(not a regular file\)\. Expected .*\. Check the"
+        ):
+            read_records([tmp_path])
+        remove()
+    with pytest.raises(InputError, match=r"zero cannot be read \(not a regular file\)"):
+        read_records([Path("/dev/zero")])
 
-    (tmp_path / "z.json").unlink()
-    (tmp_path / "z.json").mkdir()
-    with pytest.raises(InputError, match=r"z\.json cannot be read \(Is a directory\)"):
-        read_records([tmp_path])
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("linked", ["records/z.json", "run.json", "records"])
+def test_no_link_leads_out_of_the_folder_that_was_given(tmp_path: Path, linked: str) -> None:
+    outside = write_record(tmp_path / "outside", make_training()).parent
+    given = tmp_path / "given"
+    write_record(given / "records", make_training(seed=1))
+    if linked == "records":
+        shutil.rmtree(given / linked)
+        (given / linked).symlink_to(outside)
+    else:
+        (given / linked).symlink_to(next(outside.iterdir()))
+
+    with pytest.raises(InputError, match=r"is a link, or in a linked folder, that leads out of the folder"):
+        read_records([given])
+    (tmp_path / "link").symlink_to(outside)
+    assert len(read_records([tmp_path / "link"])) == 1
+
+
+def test_a_path_that_no_system_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be read \(File name too long\)"):
+        read_records([tmp_path / ("x" * 5_000)])

@@ -1,0 +1,61 @@
+"""A record that is rightly sealed is refused in one line where its parts do not fit together; else its report is whole.
+
+``nox -s fuzz`` changes many more places.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from hostile import places, replaced, resealed, seal_whatever
+from hypothesis import given
+from synthetic import make_inference, make_training
+
+from fashionbench.errors import FashionBenchError
+from fashionbench.judging.comparison import compare
+from fashionbench.judging.rule import DEFAULT_THRESHOLDS
+from fashionbench.records.reading import read_records
+from fashionbench.records.record import InferenceRecord, TrainingRecord
+from fashionbench.report.comparison import compare_view
+from fashionbench.report.page import write_report
+from fashionbench.report.render import render_html
+
+SMALL, BIG = (make_training(model, images=60) for model in ("fashioncnn", "resnet18"))
+TIMED = make_inference()
+
+
+def is_taken(content: bytes, folder: Path, formats: tuple[str, ...] = ("md", "json")) -> bool:
+    """Read, judge, report and compare a record among others; False where it is refused in one printable line."""
+    path = folder / "hostile.json"
+    path.write_bytes(content)
+    others: list[TrainingRecord | InferenceRecord] = [SMALL, BIG, TIMED]
+    try:
+        found = [*read_records([path]), *others]
+        report = write_report(found, folder, formats=formats)
+        found_page = compare_view(compare(others, found, DEFAULT_THRESHOLDS), ())
+    except FashionBenchError as error:
+        message = str(error)
+        assert message.isprintable()
+        assert len(message) < 2_000
+        assert ". Expected " in message
+        return False
+    return bool(report.conclusion and render_html(found_page))
+
+
+@given(content=resealed(make_training("resnet18", seed=1, images=60)))
+def test_a_training_with_other_values(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    is_taken(content, tmp_path_factory.getbasetemp())
+
+
+@given(content=resealed(make_inference("resnet18", batch_size=256)))
+def test_a_timing_with_other_values(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    is_taken(content, tmp_path_factory.getbasetemp())
+
+
+def test_each_kind_of_a_contradiction_is_refused_and_the_record_itself_is_taken(tmp_path: Path) -> None:
+    document = json.loads(make_training("resnet18", seed=1, images=60).model_dump_json())
+
+    assert is_taken(seal_whatever(document), tmp_path)
+    for path in places(document):
+        if path[:1] == ("result",) and path != ("result",):
+            assert not is_taken(seal_whatever(replaced(document, path, 10**400)), tmp_path), path
