@@ -241,11 +241,12 @@ def devices(given: Given) -> None:
     """List the devices that a run would use."""
     from fashionbench.devices.device import list_devices
     from fashionbench.execution.peak import measure_peak
+    from fashionbench.running.process import call_in_process
 
     for device in list_devices():
         typer.echo(f"{device.word:8} {device.name}")
         if options.PEAK.read(given):
-            found = measure_peak(device)
+            found = call_in_process(measure_peak, device)  # its memory ends with it
             typer.echo(
                 f"{'':8} fp32: products {found.product_flops_per_second / 1e9:,.0f} GFLOP/s, convolutions "
                 f"{found.convolution_flops_per_second / 1e9:,.0f} GFLOP/s, copies "

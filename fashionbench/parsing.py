@@ -37,7 +37,7 @@ LARGEST_SIDE: Final = 4096
 EVERY_DEVICE: Final = ("all",)
 """What ``--devices all`` is read as."""
 
-DEVICE: Final = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
+DEVICE: Final = re.compile(r"cpu|mps|(cuda|xpu)(:(0|[1-9][0-9]*))?")
 
 SHOWN: Final = 60
 """Characters of a wrong text that a message quotes."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from commands import call
 from synthetic import make_study, make_training
 
@@ -149,7 +150,11 @@ def test_a_plain_run_in_another_precision_says_so_on_every_label(
     assert "Share of the machine" not in page
 
 
-def test_devices_tell_their_peak_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_devices_tell_their_peak_from_a_process_of_its_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "rand", refuse)  # in this process
+
     assert call("devices", "--peak") == 0
 
     assert re.search(r"fp32: products [\d,]+ GFLOP/s, convolutions [\d,]+ GFLOP/s", capsys.readouterr().out)

@@ -156,7 +156,7 @@ def test_a_device_that_is_named_twice_is_read_once(text: str, names: tuple[str, 
     assert options.DEVICES.parse(text) == names
 
 
-@pytest.mark.parametrize("text", ["gpu", "", "cuda:", "cpu:0", "cuda:one", "tpu", "cpu,all"])
+@pytest.mark.parametrize("text", ["gpu", "", "cuda:", "cpu:0", "cuda:one", "cuda:00", "cuda:٣", "tpu", "cpu,all"])
 def test_a_name_of_no_device_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
         options.DEVICES.parse(text)

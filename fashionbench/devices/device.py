@@ -8,6 +8,8 @@ from functools import cache
 import cpuinfo
 import torch
 
+from fashionbench.devices.cpus import default_threads
+from fashionbench.devices.runtime import accelerator_names
 from fashionbench.parsing import EVERY_DEVICE
 
 __all__ = ["Device", "cpu_name", "find_accelerators", "list_devices", "name_devices", "select_devices"]
@@ -29,7 +31,7 @@ class Device:
     """Its product name; empty for a device that is absent."""
     absence: str = ""
     """Why it cannot be used; empty for a device that is present."""
-    threads: int = field(default_factory=torch.get_num_threads)
+    threads: int = field(default_factory=default_threads)
     """Threads with which PyTorch computes on a CPU. They decide the speed and the last bits. 0 for an accelerator."""
     host: str = field(default_factory=cpu_name)
     """Product name of the CPU in its machine."""
@@ -37,12 +39,8 @@ class Device:
 
 def find_accelerators() -> dict[str, str]:
     """Return the product name of each accelerator that PyTorch finds, by its name as torch writes it."""
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if accelerator is None:
-        return {}
-    kind = accelerator.type
-    words = [f"{kind}:{index}" if index else kind for index in range(torch.accelerator.device_count())]
-    return {word: _product_name(torch.device(word)) for word in words}
+    # of mps, Apple gives the chip's name only
+    return {word: name or f"{cpu_name()} GPU" for word, name in accelerator_names().items()}
 
 
 def list_devices(accelerators: Mapping[str, str] | None = None) -> tuple[Device, ...]:
@@ -97,11 +95,3 @@ def _find_device(word: str, accelerators: Mapping[str, str]) -> Device:
     there = ", ".join(device.word for device in list_devices(accelerators))
     absence = f"not found by torch {torch.__version__} here (found: {there})"
     return Device(word=word, name="", threads=0, absence=absence)
-
-
-def _product_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type == "xpu":
-        return torch.xpu.get_device_name(device)
-    return f"{cpu_name()} GPU"  # mps: Apple gives the chip's name only

@@ -12,6 +12,7 @@ from typing import Final
 import psutil
 import torch
 
+from fashionbench.devices.cpus import default_threads, governor, usable_cpus
 from fashionbench.devices.device import Device, cpu_name
 from fashionbench.devices.runtime import driver_version, run_program
 from fashionbench.errors import visible
@@ -34,10 +35,12 @@ def describe_environment(device: Device, command: str) -> Environment:
         cpu=visible(cpu_name()),
         physical_cores=psutil.cpu_count(logical=False),
         logical_cores=os.cpu_count() or 1,
+        usable_cpus=usable_cpus(),
+        governor=governor(),
         memory_bytes=psutil.virtual_memory().total,
         accelerator=visible(device.name) if accelerated else None,
         driver=driver_version(torch.device(device.word)) if accelerated else None,
-        threads=torch.get_num_threads(),
+        threads=default_threads(),
         versions={"python": platform.python_version()} | library_versions(LIBRARIES),
         commit=commit,
         commit_clean=clean,

@@ -7,6 +7,8 @@ from typing import Final
 
 import psutil
 
+from fashionbench.devices.cpus import allowed_cpus
+
 __all__ = ["LEAST_SECONDS", "CpuLoad", "CpuUse", "read_cpu_use"]
 
 LEAST_SECONDS: Final = 0.5
@@ -36,9 +38,7 @@ class CpuUse:
 def read_cpu_use(own: Iterable[psutil.Process]) -> CpuUse:
     """Read the use of the CPUs; ``own`` are the processes that do not count as others."""
     times = psutil.cpu_times(percpu=True)
-    process = psutil.Process()
-    allowed = process.cpu_affinity() if hasattr(process, "cpu_affinity") else range(len(times))  # macOS has none
-    chosen = [times[each]._asdict() for each in allowed or () if each < len(times)]
+    chosen = [times[each]._asdict() for each in allowed_cpus() if each < len(times)]
     # the time of a guest system is part of that of users
     total = sum(sum(each.values()) - each.get("guest", 0.0) - each.get("guest_nice", 0.0) for each in chosen)
     idle = sum(each["idle"] + each.get("iowait", 0.0) for each in chosen)

@@ -1,34 +1,93 @@
-"""What depends on the kind of device: how to wait for it, its peak memory, its driver."""
+"""What FashionBench asks of an accelerator: names, waiting, memory, random state, capture; and the same of the CPU.
+
+All of it goes through PyTorch's module for the kind of device (``torch.cuda``, ``torch.xpu``, ``torch.mps``). A backend
+that registers such a module is measured like the others, as the tests' stand-in device is.
+"""
 
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
-from typing import Final
+from typing import Any, Final
 
 import psutil
 import torch
+from torch import Tensor
 
 if sys.platform != "win32":
     import resource
 
-__all__ = ["driver_version", "peak_device_bytes", "peak_host_bytes", "reset_peaks", "run_program", "synchronize"]
+__all__ = [
+    "accelerator_names",
+    "capture",
+    "driver_version",
+    "free_bytes",
+    "peak_device_bytes",
+    "peak_host_bytes",
+    "pins_memory",
+    "random_state",
+    "reset_peaks",
+    "run_program",
+    "set_random_state",
+    "synchronize",
+]
 
 PROGRAM_TIMEOUT_SECONDS: Final = 20.0
+
+GRAPHS: Final = ("CUDAGraph", "XPUGraph")
+"""Names of the class of recorded work in the modules of the devices that can record it."""
+
+CALLS_BEFORE_CAPTURE: Final = 3
+
+
+def accelerator_names() -> dict[str, str]:
+    """Return the product name of each accelerator that PyTorch finds, by its name as torch writes it; empty for mps."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return {}
+    kind = accelerator.type
+    words = [f"{kind}:{index}" if index else kind for index in range(torch.accelerator.device_count())]
+    return {word: _product_name(torch.device(word)) for word in words}
+
+
+def _product_name(device: torch.device) -> str:
+    module = _module(device)
+    return str(module.get_device_name(device)) if hasattr(module, "get_device_name") else ""
+
+
+def _module(device: torch.device) -> Any:  # noqa: ANN401 - each kind of device has a module of its own
+    return torch.get_device_module(device)
 
 
 def synchronize(device: torch.device) -> None:
     """Wait until a device has done all its work. The CPU has no queue."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
+    if device.type == "mps":
+        torch.mps.synchronize()  # there is one, and it is not named
+    elif device.type != "cpu":
+        _module(device).synchronize(device)
+
+
+def pins_memory(device: torch.device) -> bool:
+    """Return whether copies to a device are faster from pinned memory of the host."""
+    return device.type in {"cuda", "xpu"}
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return how much memory is free on a device; of Apple's GPU, how much more its driver recommends to use."""
+    if device.type == "cpu":
+        return int(psutil.virtual_memory().available)
+    if device.type == "mps":
+        return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return int(_module(device).mem_get_info(device)[0])
 
 
 def reset_peaks(device: torch.device) -> None:
     """Restart the counts of peak memory: the device's, and on Linux this process's."""
-    if device.type in {"cuda", "xpu"}:
-        torch.accelerator.reset_peak_memory_stats(device)
+    if hasattr(_module(device), "reset_peak_memory_stats"):
+        _module(device).reset_peak_memory_stats(device)
     if sys.platform == "linux":
         # proc_pid_clear_refs(5): 5 resets the peak resident set size; some sandboxes do not offer it
         with suppress(OSError):
@@ -47,9 +106,51 @@ def peak_host_bytes() -> int:
 
 def peak_device_bytes(device: torch.device) -> int | None:
     """Return the most bytes that PyTorch allocated on a device since ``reset_peaks``; None where it counts none."""
-    if device.type in {"cuda", "xpu"}:
-        return int(torch.accelerator.max_memory_allocated(device))
-    return None
+    module = _module(device)
+    return int(module.max_memory_allocated(device)) if hasattr(module, "max_memory_allocated") else None
+
+
+def random_state(device: torch.device) -> Tensor | None:
+    """Return the state of an accelerator's own random generator; None for the CPU, whose generator is PyTorch's."""
+    return None if device.type == "cpu" else _module(device).get_rng_state(device)
+
+
+def set_random_state(device: torch.device, state: Tensor | None) -> None:
+    """Restore what ``random_state`` returned."""
+    if state is not None:
+        _module(device).set_rng_state(state, device)
+
+
+def capture(device: torch.device, work: Callable[[], Tensor]) -> Callable[[], Tensor] | None:
+    """Record the work of a function on a device; return a function that does it again, or None where it cannot record.
+
+    The work is done three times before, on a stream of its own, as PyTorch's documentation asks for. What it reads must
+    stay where it is, and its result is the same tensor each time.
+
+    Raises:
+        RuntimeError: The work cannot be recorded, for example because it waits for a value of the device.
+
+    """
+    module = _module(device)
+    make = next((getattr(module, name) for name in GRAPHS if hasattr(module, name)), None)
+    if make is None:
+        return None
+    with module.device(device):
+        here, aside = module.current_stream(device), module.Stream(device)
+        aside.wait_stream(here)
+        with module.stream(aside):
+            for _ in range(CALLS_BEFORE_CAPTURE):
+                work()
+        here.wait_stream(aside)
+        graph = make()
+        with module.graph(graph):
+            result = work()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return result
+
+    return replay
 
 
 def driver_version(device: torch.device) -> str | None:

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import quantile_test
 
 from fashionbench.data.dataset import Dataset
+from fashionbench.devices.precision import single_precision
 from fashionbench.devices.runtime import peak_host_bytes
 from fashionbench.execution.step import StepOptions, prepare_step, time_steps
 from fashionbench.models.registry import build_model
@@ -83,4 +84,6 @@ def take_turn(model: str, dataset: Dataset, device: str, options: StepOptions, b
         options=options,
     )
     images, labels = dataset.train_images, dataset.train_labels
-    return time_steps(step, images, labels, batch_size=batch_size, seconds=SECONDS_PER_TURN), peak_host_bytes()
+    with single_precision(step.device, options.precision):
+        seconds = time_steps(step, images, labels, batch_size=batch_size, seconds=SECONDS_PER_TURN)
+    return seconds, peak_host_bytes()

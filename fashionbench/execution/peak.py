@@ -1,5 +1,6 @@
 """What a device can do at most: matrix products, convolutions and copies, measured in a second."""
 
+import math
 import timeit
 from collections.abc import Callable
 from typing import Final
@@ -8,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from fashionbench.devices.device import Device
-from fashionbench.devices.precision import arithmetic
-from fashionbench.devices.runtime import synchronize
+from fashionbench.devices.precision import single_precision
+from fashionbench.devices.runtime import free_bytes, synchronize
 from fashionbench.execution.onednn import multiply
 from fashionbench.records.record import Peak, Precision
 
@@ -19,9 +20,21 @@ SECONDS_EACH: Final = 0.2
 
 WARM_UP: Final = 3
 
+PART_OF_FREE_MEMORY: Final = 10
+"""The buffers of a measurement take at most the tenth part."""
+
+CPU_SIZE: Final = 1024
+ACCELERATOR_SIZE: Final = 8192
+"""Rows and columns of matrices that keep a device busy."""
+
+CHANNELS: Final = 64
+PIXELS: Final = 56 * 56
+
 
 def measure_peak(device: Device, precision: Precision = "fp32", *, size: int | None = None) -> Peak:
     """Return a device's rates: of each operation, the best of the runs of a fifth of a second.
+
+    The numbers that are multiplied have the precision, so that no conversion is timed.
 
     Args:
         device: One that is there.
@@ -33,26 +46,48 @@ def measure_peak(device: Device, precision: Precision = "fp32", *, size: int | N
 
     """
     place = torch.device(device.word)
-    size = size or (1024 if place.type == "cpu" else 8192)
-    matrix = torch.rand(size, size, device=place)
-    images = torch.rand(size // 64, 64, 56, 56, device=place).to(memory_format=torch.channels_last)
-    kernel = torch.rand(64, 64, 3, 3, device=place).to(memory_format=torch.channels_last)
-    product_flops = 2 * size**3
-    convolution_flops = 2 * images.numel() * 64 * 9
-    target = torch.empty(16 * size * size, device=place)
-    source = torch.rand_like(target)
-
-    def best(operation: Callable[[], object]) -> float:
-        def once() -> None:
-            operation()
-            synchronize(place)
-
-        first = min(timeit.repeat(once, number=1, repeat=WARM_UP))
-        return min(timeit.repeat(once, number=1, repeat=max(WARM_UP, int(SECONDS_EACH / first))))
-
-    with torch.inference_mode(), arithmetic(place, precision):
+    size = size or (CPU_SIZE if place.type == "cpu" else ACCELERATOR_SIZE)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    with torch.inference_mode(), single_precision(place, precision):
         return Peak(
-            product_flops_per_second=product_flops / best(lambda: multiply(matrix, matrix, None)),
-            convolution_flops_per_second=convolution_flops / best(lambda: functional.conv2d(images, kernel, padding=1)),
-            copy_bytes_per_second=2 * source.nbytes / best(lambda: target.copy_(source)),
+            product_flops_per_second=_multiply(place, dtype, size),
+            convolution_flops_per_second=_convolve(place, dtype, size),
+            copy_bytes_per_second=_copy(place, size),
         )
+
+
+def _multiply(place: torch.device, dtype: torch.dtype, size: int) -> float:
+    most = math.isqrt(_numbers(place, dtype) // 2)  # factors, which are the same, and product
+    size = max(64, min(size, most) // 64 * 64)
+    matrix = torch.rand(size, size, device=place, dtype=dtype)
+    return 2 * size**3 / _best(place, lambda: multiply(matrix, matrix, None))
+
+
+def _convolve(place: torch.device, dtype: torch.dtype, size: int) -> float:
+    count = max(1, min(size // 64, _numbers(place, dtype) // (2 * CHANNELS * PIXELS)))  # images in and out
+    images = torch.rand(count, CHANNELS, 56, 56, device=place, dtype=dtype).to(memory_format=torch.channels_last)
+    kernel = torch.rand(CHANNELS, CHANNELS, 3, 3, device=place, dtype=dtype).to(memory_format=torch.channels_last)
+    flops = 2 * images.numel() * CHANNELS * 9
+    return flops / _best(place, lambda: functional.conv2d(images, kernel, padding=1))
+
+
+def _copy(place: torch.device, size: int) -> float:
+    source = torch.rand(min(16 * size * size, _numbers(place, torch.float32) // 2), device=place)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / _best(place, lambda: target.copy_(source))
+
+
+def _numbers(place: torch.device, dtype: torch.dtype) -> int:
+    """Return how many numbers the buffers may have."""
+    return free_bytes(place) // PART_OF_FREE_MEMORY // dtype.itemsize
+
+
+def _best(place: torch.device, operation: Callable[[], object]) -> float:
+    """Return the seconds of the fastest call."""
+
+    def once() -> None:
+        operation()
+        synchronize(place)
+
+    first = min(timeit.repeat(once, number=1, repeat=WARM_UP))
+    return min(timeit.repeat(once, number=1, repeat=max(WARM_UP, int(SECONDS_EACH / first))))

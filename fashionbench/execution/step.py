@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fashionbench.data.dataset import Task
 from fashionbench.devices.precision import arithmetic
-from fashionbench.devices.runtime import synchronize
+from fashionbench.devices.runtime import pins_memory, synchronize
 from fashionbench.execution.fast import keep_memory, speed_up
 from fashionbench.records.record import Execution, Precision
 
@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 WARM_UP_STEPS: Final = 3
+
+MOST_STEPS_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class TrainingStep:
 
     def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
         """Train on one batch (B, C, H, W) in [0, 1] and (B,); return its loss, a detached scalar on the device."""
+        images = images.to(self.device, non_blocking=True)  # no copy of what is there, as the batches of fast are
+        labels = labels.to(self.device, non_blocking=True)
         return train_step(self.model, self.optimizer, images, labels, self.options)
 
     def copy(self) -> "TrainingStep":
@@ -67,9 +71,23 @@ class TrainingStep:
         return replace(self, model=model, optimizer=make_optimizer(model, rate, self.options.execution))
 
     def place(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images (N, C, H, W), uint8, and labels (N,) on the device, as ``iterate_batches`` wants them."""
-        images = scale_pixels(images) if self.options.execution == "plain" else images
-        return images.to(self.device), labels.to(self.device)
+        """Return images (N, C, H, W), uint8, and labels (N,), where the execution keeps them.
+
+        The fast one keeps them on the device, as bytes. The plain one keeps them on the host, scaled, as tutorials do,
+        and copies each batch.
+        """
+        if self.options.execution == "plain":
+            return scale_pixels(images), labels
+        placed = images.to(self.device), labels.to(self.device)
+        synchronize(self.device)
+        return placed
+
+    def batches(
+        self, images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield shuffled batches of what ``place`` returned, as ``iterate_batches`` does."""
+        pinned = pins_memory(self.device)
+        return iterate_batches(images, labels, batch_size, generator, self.options.execution, start, pinned=pinned)
 
 
 def prepare_step(
@@ -104,7 +122,14 @@ def scale_pixels(images: Tensor) -> Tensor:
 
 
 def iterate_batches(  # noqa: PLR0913, PLR0917 - two arrays, and what decides their order and their batches
-    images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, execution: Execution, start: int = 0
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    execution: Execution,
+    start: int = 0,
+    *,
+    pinned: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield shuffled batches (B, C, H, W) in [0, 1] and (B,), every image once.
 
@@ -117,6 +142,7 @@ def iterate_batches(  # noqa: PLR0913, PLR0917 - two arrays, and what decides th
         generator: Decides the order.
         execution: ``fast`` gathers from the resident array; ``plain`` is PyTorch's DataLoader.
         start: Batches to pass over, which a resumed training has seen.
+        pinned: Whether the DataLoader pins its batches in memory, which a copy to an accelerator asks for.
 
     """
     if execution == "plain":
@@ -126,6 +152,7 @@ def iterate_batches(  # noqa: PLR0913, PLR0917 - two arrays, and what decides th
             shuffle=True,
             generator=generator,
             drop_last=len(images) % batch_size == 1,
+            pin_memory=pinned,
         )
         yield from islice(loader, start, None)
         return
@@ -175,18 +202,21 @@ def time_steps(step: TrainingStep, images: Tensor, labels: Tensor, *, batch_size
     """
     placed = step.place(images, labels)
     generator = torch.Generator().manual_seed(0)
-    execution = step.options.execution
-    batches = chain.from_iterable(iterate_batches(*placed, batch_size, generator, execution) for _ in count())
+    batches = chain.from_iterable(step.batches(*placed, batch_size, generator) for _ in count())
 
-    def once() -> None:
-        step(*next(batches))
+    def take(number: int) -> float:
+        """Return the seconds of some steps. As in a training, nothing waits for the device between two."""
+        started = time.perf_counter()
+        for _ in range(number):
+            step(*next(batches))
         synchronize(step.device)
+        return time.perf_counter() - started
 
     step.model.train()
-    for _ in range(WARM_UP_STEPS):
-        once()
-    started, steps = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds or not steps:
-        once()
-        steps += 1
-    return (time.perf_counter() - started) / steps
+    take(WARM_UP_STEPS)
+    spent, steps, number = 0.0, 0, 1
+    while spent < seconds:
+        spent += take(number)
+        steps += number
+        number = min(2 * number, MOST_STEPS_AT_ONCE)
+    return spent / steps

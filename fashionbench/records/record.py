@@ -63,6 +63,10 @@ class Environment(Strict):
     cpu: Text
     physical_cores: Count | None
     logical_cores: Count
+    usable_cpus: Count | None = None
+    """CPUs that affinity and control groups leave to the run; None in records from before 0.2."""
+    governor: Text | None = None
+    """How the system chooses the CPUs' clock, or "not readable"; None in records from before 0.2."""
     memory_bytes: Count
     accelerator: Text | None
     """The accelerator's name as reported by its runtime; None on cpu."""

@@ -107,9 +107,9 @@ class TrainingResult(Strict):
     mistakes: Annotated[TupleOf[Mistake], Field(max_length=MOST_MISTAKES)]
     """The most confident mistakes, most confident first."""
     peak_host_bytes: Count
-    """Peak resident memory of the case's process."""
+    """Peak resident memory of the case's own process, from building the model to scoring the test images."""
     peak_device_bytes: Count | None
-    """Peak memory allocated on the accelerator; None on cpu."""
+    """Peak memory that this process allocated on the accelerator in that time; None on cpu."""
     resumed: Count = 0
     """How often the training continued from a checkpoint; the seconds are those of the steps that were kept."""
     self_check: SelfCheck | None = None

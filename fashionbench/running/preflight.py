@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fashionbench.data.dataset import Dataset, Task, count_images
 from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
+from fashionbench.devices.precision import single_precision
 from fashionbench.errors import InputError, describe_error
 from fashionbench.execution.fast import try_rewriting
 from fashionbench.execution.step import time_steps
@@ -58,7 +59,8 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     how = case.hyperparameters
     images, labels = (each[: 64 * how.batch_size] for each in (dataset.train_images, dataset.train_labels))
     step = case.prepare(model, dataset.task)
-    seconds = time_steps(step, images, labels, batch_size=how.batch_size, seconds=SECONDS_PER_ESTIMATE)
+    with single_precision(case.torch_device, case.precision):
+        seconds = time_steps(step, images, labels, batch_size=how.batch_size, seconds=SECONDS_PER_ESTIMATE)
     return seconds * train_images / min(how.batch_size, len(images)) * how.epochs
 
 

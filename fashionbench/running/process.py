@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 import psutil
 
 from fashionbench.data.dataset import Dataset
+from fashionbench.devices.cpus import limit_threads
 from fashionbench.errors import FashionBenchError, describe_error
 from fashionbench.records.record import Execution, TrainingRecord
 from fashionbench.training.case import Case
@@ -144,7 +145,7 @@ def call_in_plain_process(function: Callable[P, T], *args: P.args, **kwargs: P.k
 def _call(
     context: "ForkServerContext | SpawnContext", function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
 ) -> T:
-    pool = ProcessPoolExecutor(1, mp_context=context, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin)
     try:
         return pool.submit(function, *args, **kwargs).result()
     except KeyboardInterrupt:  # nobody waits for the answer any more
@@ -248,7 +249,7 @@ def _work(sender: "Connection[object, object]", job: Job, dataset: Dataset) -> N
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all its processes; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    _follow_parent()
+    _begin()
     checkpoints = None
     if job.checkpoint is not None:
         checkpoints = Checkpoints(
@@ -278,8 +279,12 @@ def _keep_traceback(job: Job, sender: "Connection[object, object]") -> None:
     traceback.print_exc()
 
 
-def _follow_parent() -> None:
-    """End this process at once when its parent is gone: the next run must find the folder its own."""
+def _begin() -> None:
+    """Limit this process to the CPUs that it may use, and end it at once when its parent is gone.
+
+    The next run must find the folder its own.
+    """
+    limit_threads()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -230,7 +230,7 @@ def measure_peak_of(run: Run, device: Device) -> None:
     if device not in run.peaks:
         try:
             run.peaks[device] = _call(run.cluster, device, measure_peak, device, run.plan.precision)
-        except (RuntimeError, SetupError) as error:
+        except (MemoryError, RuntimeError, SetupError) as error:
             run.peaks[device] = None
             run.display.say(
                 f"The peak of {run.display.names[device]} was not measured: {str(error).partition(chr(10))[0]}"
@@ -283,8 +283,9 @@ def _expect(
         if not case.device.absence and (case.model, case.device) not in known:
             try:
                 known[case.model, case.device] = _call(cluster, case.device, estimate_seconds, case, dataset)
-            except (RuntimeError, SetupError) as error:
-                say(f"{case.model} fails on {names[case.device]}: {str(error).partition(chr(10))[0]}")
+            except (MemoryError, RuntimeError, SetupError) as error:
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                say(f"{case.model} fails on {names[case.device]}: {reason}")
                 known[case.model, case.device] = 0.0
     return [
         (case, known[case.model, case.device])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler
 
+from fashionbench.devices.runtime import random_state, set_random_state, synchronize
 from fashionbench.models.randomness import load_generators, save_generators
 from fashionbench.records.files import write_atomically
 
@@ -73,7 +74,7 @@ class State:
             "generator": self.epoch_began,
             "cpu_generator": torch.get_rng_state(),
             "other_generators": save_generators(),
-            "device_generator": None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device),
+            "device_generator": random_state(device),
             "epoch": self.epoch,
             "step_losses": torch.stack(self.step_losses).cpu(),
             "losses": self.losses,
@@ -104,8 +105,7 @@ class State:
         self.generator.set_state(saved["generator"])
         torch.set_rng_state(saved["cpu_generator"])
         load_generators(saved["other_generators"])
-        if saved["device_generator"] is not None:
-            torch.get_device_module(device).set_rng_state(saved["device_generator"], device)
+        set_random_state(device, saved["device_generator"])
         self.epoch = saved["epoch"]
         self.step_losses = [*saved["step_losses"].to(device)]
         self.losses = saved["losses"]
@@ -116,6 +116,7 @@ class State:
         self.paused_seconds = saved["paused_seconds"]
         self.others_cpu_share = saved["others_cpu_share"]
         self.resumed = saved["resumed"] + 1
+        synchronize(device)  # the copies to the device are no training
 
 
 class Checkpoints:

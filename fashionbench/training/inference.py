@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.precision import arithmetic
+from fashionbench.devices.precision import arithmetic, single_precision
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import describe_error, visible
 from fashionbench.execution.fast import keep_memory, speed_up_inference
@@ -37,7 +37,8 @@ def measure_inference(case: InferenceCase, dataset: Dataset, provenance: Provena
     needs, they repeat.
     """
     try:
-        return _time_forward(case, dataset, provenance)
+        with single_precision(torch.device(case.device.word), case.precision):
+            return _time_forward(case, dataset, provenance)
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises; its timing alone is lost
         return record_inference_failure(case, provenance, describe_error(error))
 

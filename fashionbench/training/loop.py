@@ -17,7 +17,7 @@ from fashionbench.data.dataset import Split
 from fashionbench.devices.load import CpuLoad
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
-from fashionbench.execution.step import TrainingStep, iterate_batches
+from fashionbench.execution.step import TrainingStep
 from fashionbench.models.randomness import seeded_generators
 from fashionbench.recipe import Hyperparameters
 from fashionbench.records.record import DISTURBING_SHARE
@@ -139,10 +139,11 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
             with clock.running():
                 state.epoch_began = state.generator.get_state()
                 seen = len(state.step_losses)
-                batches = iterate_batches(images, labels, how.batch_size, state.generator, case.execution, seen)
+                batches = step.batches(images, labels, how.batch_size, state.generator, seen)
                 if seen:  # passing over them is no training
                     with clock.off():
                         batches = chain([*islice(batches, 1)], batches)
+                        synchronize(device)
                 _train_epoch(state, batches, tick, keep, step)
                 if isinstance(schedule, StepLR):
                     schedule.step()

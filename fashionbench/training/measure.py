@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fashionbench.data.dataset import Dataset, Split, count_images, draw_split
+from fashionbench.devices.precision import single_precision
 from fashionbench.devices.runtime import peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.errors import CaseFailedError, InputError, visible
 from fashionbench.execution.step import TrainingStep, warm_up
@@ -51,13 +52,14 @@ def measure_training(case: Case, dataset: Dataset, provenance: Provenance, super
 
     """
     try:
-        gc.collect()
-        reset_peaks(case.torch_device)
-        find_builder(case.model)  # imports the model's source, which is then compared with what the run began with
-        require_same_model(case.model, provenance.model_sha256)
-        split = draw_split(dataset, case.recipe, case.seed)
-        trained = _prepare_and_train(case, dataset, split, supervision)
-        return _finish(case, dataset, provenance, split, trained)
+        with single_precision(case.torch_device, case.precision):
+            gc.collect()
+            reset_peaks(case.torch_device)
+            find_builder(case.model)  # imports the model's source, which is then compared with what the run began with
+            require_same_model(case.model, provenance.model_sha256)
+            split = draw_split(dataset, case.recipe, case.seed)
+            trained = _prepare_and_train(case, dataset, split, supervision)
+            return _finish(case, dataset, provenance, split, trained)
     except InputError:
         raise
     except (CaseFailedError, MemoryError, RuntimeError) as error:

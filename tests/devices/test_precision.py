@@ -1,20 +1,55 @@
-"""A block computes in the precision that it was given."""
+"""A process computes in the precision that it was given, and PyTorch's settings are afterwards as they were."""
+
+from typing import Any
 
 import pytest
 import torch
 
-from fashionbench.devices.precision import arithmetic
+from fashionbench.devices.precision import arithmetic, single_precision
 from fashionbench.records.record import Precision
 
+CUDA = torch.device("cuda")
 
-@pytest.mark.parametrize(("precision", "single"), [("fp32", "ieee"), ("tf32", "tf32")])
+
+def settings() -> list[str]:
+    cudnn: Any = torch.backends.cudnn
+    return [each.fp32_precision for each in (torch.backends.cuda.matmul, cudnn, cudnn.conv, cudnn.rnn)]
+
+
+@pytest.mark.parametrize(("precision", "single"), [("fp32", "ieee"), ("bf16", "ieee"), ("tf32", "tf32")])
 def test_single_precision_is_ieee_on_nvidias_devices_unless_tf32_is_asked_for(
     precision: Precision, single: str
 ) -> None:
-    before = torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    before = settings()
 
-    with arithmetic(torch.device("cuda"), precision):
-        inside = torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision
-    torch.backends.cudnn.fp32_precision, torch.backends.cuda.matmul.fp32_precision = before
+    with single_precision(CUDA, precision):
+        inside = settings()
 
-    assert inside == (single, single)
+    assert inside == [single] * 4
+    assert settings() == before
+
+
+def test_the_settings_are_restored_after_an_error() -> None:
+    before = settings()
+
+    with pytest.raises(ValueError, match="broken"), single_precision(CUDA, "fp32"):
+        raise ValueError("broken")
+
+    assert settings() == before
+
+
+def test_other_devices_leave_the_settings_alone() -> None:
+    before = settings()
+
+    with single_precision(torch.device("cpu"), "tf32"):
+        assert settings() == before
+
+
+def test_a_step_changes_no_setting() -> None:
+    before = settings()
+
+    with arithmetic(torch.device("cpu"), "bf16"):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert settings() == before
+
+    assert product.dtype == torch.bfloat16

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,12 @@ from cases import CPU
 from torch import Tensor, nn
 
 from fashionbench.data.dataset import Split, Task
+from fashionbench.execution import step as step_module
 from fashionbench.execution.step import StepOptions, TrainingStep, iterate_batches, prepare_step
 from fashionbench.models.registry import build_model
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution
 from fashionbench.training import checkpoint as checkpoint_module
-from fashionbench.training import loop
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State, Stopped, remove_checkpoints
 from fashionbench.training.clock import TrainingClock
@@ -177,15 +178,13 @@ def test_batches_that_a_resumed_training_passes_over_are_off_the_clock(
     with pytest.raises(Stopped):
         run(network(execution), keeper(path, StopAt(6)))
 
-    def passing_over(
-        images: Tensor, labels: Tensor, size: int, generator: torch.Generator, executed: Execution, start: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def passing_over(*given: Any, **options: Any) -> Iterator[tuple[Tensor, Tensor]]:
         before = clock()
         time.sleep(0.01)
         readings.append(clock() - before)
-        yield from iterate_batches(images, labels, size, generator, executed, start)
+        yield from iterate_batches(*given, **options)
 
-    monkeypatch.setattr(loop, "iterate_batches", passing_over)
+    monkeypatch.setattr(step_module, "iterate_batches", passing_over)
     run(network(execution), keeper(path), clock=clock)
 
     assert readings[0] == 0

@@ -108,9 +108,11 @@ def _summary_on(context: Context, device: str) -> Table:
         "half "
         "the width of this model's own 95 % confidence interval, which is not paired. "
         + (
-            "Device memory is what the training allocated on the accelerator."
+            "Device memory is what the process of a training allocated on the accelerator, from building the model to "
+            "scoring."
             if on_accelerator
-            else "The memory of the process includes Python, PyTorch and the images, not the model alone."
+            else "Memory is that of the process of a training, from building the model to scoring. It includes "
+            "Python, PyTorch and the images, not the model alone."
         ),
     ).without_constant("seeds")
 

@@ -38,7 +38,10 @@ def _properties(record: TrainingRecord | InferenceRecord) -> Iterator[tuple[str,
     found = record.environment
     cores = f"{units.count(found.physical_cores)} physical and {units.count(found.logical_cores)} logical cores"
     yield "device", f"{record.device}: {record.device_name}"
-    yield "CPU", f"{found.cpu}, {cores}, {found.threads} threads used"
+    usable = "" if found.usable_cpus is None else f", of which this run may use {units.count(found.usable_cpus)}"
+    yield "CPU", f"{found.cpu}, {cores}{usable}; {found.threads} threads used"
+    if found.governor is not None:
+        yield "CPU frequency governor", found.governor
     yield "memory", units.mebibytes(found.memory_bytes)
     if found.accelerator is not None:
         yield "accelerator", f"{found.accelerator}, driver {found.driver or units.MISSING}"

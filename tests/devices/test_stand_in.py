@@ -1,0 +1,328 @@
+"""On an accelerator whose work is done only when somebody waits for it, clock, memory and resumption are right."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from cases import TINY, provenance_of
+from stand_in_device import NAME, StandIn, attach
+from synthetic import make_environment
+from torch import Tensor, nn
+
+from fashionbench.data.dataset import Dataset, Split, Task
+from fashionbench.devices.device import Device, list_devices
+from fashionbench.devices.runtime import driver_version, free_bytes, peak_device_bytes, reset_peaks, synchronize
+from fashionbench.execution import peak as peak_module
+from fashionbench.execution.peak import measure_peak
+from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step, time_steps
+from fashionbench.recipe import Recipe
+from fashionbench.records.record import Execution, TrainingRecord
+from fashionbench.training import inference as inference_module
+from fashionbench.training import loop
+from fashionbench.training import measure as measure_module
+from fashionbench.training.case import Case, InferenceCase
+from fashionbench.training.checkpoint import Checkpoints, Stopped
+from fashionbench.training.clock import TrainingClock
+from fashionbench.training.identity import Provenance
+from fashionbench.training.inference import measure_inference
+from fashionbench.training.loop import Curves, Supervision, Tick, train
+from fashionbench.training.measure import measure_training
+
+HERE = Device(word=NAME, name="Stand-in", threads=0)
+TASK = Task(shape=(1, 4, 4), classes=4)
+RECIPE = Recipe(name="toy", epochs=2, batch_size=8, learning_rate=0.01)
+EXECUTIONS = get_args(Execution)
+
+
+@pytest.fixture
+def device() -> Iterator[StandIn]:
+    if torch.accelerator.is_available():
+        pytest.skip("a real accelerator is here, and PyTorch uses one kind a process")
+    with attach() as attached:
+        yield attached
+
+
+def prepared(execution: Execution = "fast", word: str = NAME, dropout: float = 0.5) -> TrainingStep:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = nn.Linear(16, 32), nn.BatchNorm1d(32), nn.Dropout(dropout), nn.Linear(32, 4)
+    network, options = nn.Sequential(nn.Flatten(), *layers), StepOptions(execution=execution)
+    return prepare_step(network, TASK, device=torch.device(word), learning_rate=0.01, options=options)
+
+
+def images(count: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(256, (count, 1, 4, 4), generator=generator, dtype=torch.uint8), torch.arange(count) % 4
+
+
+def split() -> Split:
+    pixels, labels = images(38)
+    return Split(
+        train_images=pixels[:30],
+        train_labels=labels[:30],
+        validation_images=pixels[30:],
+        validation_labels=labels[30:],
+        test_images=pixels[:0],
+        test_labels=labels[:0],
+    )
+
+
+class NotingClock(TrainingClock):
+    """Notes, whenever it is turned on or off, what waits on the device and how often the host has read from it."""
+
+    def __init__(self, device: StandIn) -> None:
+        super().__init__()
+        self.device = device
+        self.waiting: list[int] = []
+        self.reads: list[int] = []
+
+    def _note(self) -> None:
+        self.waiting.append(self.device.waiting)
+        self.reads.append(self.device.reads)
+
+    def _resume(self) -> None:
+        self._note()
+        super()._resume()
+
+    def _suspend(self) -> None:
+        super()._suspend()
+        self._note()
+
+    def reads_while_on(self) -> int:
+        """Return how often the host has read from the device while the clock was on."""
+        return sum(self.reads[1::2]) - sum(self.reads[::2])
+
+
+class StopAt:
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def run(
+    execution: Execution = "fast",
+    *,
+    clock: TrainingClock | None = None,
+    path: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    seconds: float = 1e9,
+) -> Curves:
+    checkpoints = None if path is None else Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
+    case = Case(model="toy", device=HERE, recipe=RECIPE, seed=0, execution=execution)
+    supervision = Supervision(clock=clock or TrainingClock(), checkpoints=checkpoints)
+    step = prepared(execution)
+    synchronize(step.device)
+    return train(case, step, split(), supervision)
+
+
+def test_it_is_listed_with_its_name_and_its_memory(device: StandIn) -> None:
+    target = torch.device(NAME)
+    reset_peaks(target)
+    block = torch.ones(1000, device=target)
+
+    assert [(each.word, each.name, each.threads) for each in list_devices()[1:]] == [(NAME, "Stand-in", 0)]
+    assert free_bytes(target) == device.capacity - 4 * block.numel()
+    assert peak_device_bytes(target) == 4 * block.numel()
+    assert driver_version(target) is None
+
+
+def test_it_learns_what_the_cpu_learns(device: StandIn) -> None:
+    pixels, labels = images(8)
+    losses = []
+
+    for word in (NAME, "cpu"):
+        step = prepared(word=word, dropout=0.0)  # the device draws other numbers
+        losses.append([float(step(pixels / 255, labels)) for _ in range(5)])
+
+    assert device.reads >= 5
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_nothing_waits_on_the_device_when_the_clock_is_turned_on_or_off(
+    device: StandIn, execution: Execution, tmp_path: Path
+) -> None:
+    first, second = NotingClock(device), NotingClock(device)
+
+    with pytest.raises(Stopped):
+        run(execution, clock=first, path=tmp_path / "case.pt", stop=StopAt(2))
+    run(execution, clock=second, path=tmp_path / "case.pt", seconds=0.0)
+
+    assert {*first.waiting, *second.waiting} == {0}
+    assert len(second.waiting) > 8
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_no_step_reads_from_the_device(device: StandIn, execution: Execution, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_TICKS", math.inf)
+    clock = NotingClock(device)
+
+    run(execution, clock=clock)
+
+    assert device.reads > 0  # between the epochs
+    assert clock.reads_while_on() == 0
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
+    device: StandIn, execution: Execution, tmp_path: Path
+) -> None:
+    expected, stops = run(execution), 0
+
+    while True:
+        device.manual_seed_all(stops)  # as a new process has another state
+        try:
+            curves = run(execution, path=tmp_path / "case.pt", stop=StopAt(2))
+            break
+        except Stopped:
+            stops += 1
+
+    assert curves.resumed == stops >= 2
+    assert torch.equal(curves.step_losses, expected.step_losses)
+    assert curves.validation_losses == expected.validation_losses
+
+
+def case_here(recipe: Recipe = TINY, execution: Execution = "fast") -> Case:
+    return Case(model="fashioncnn", device=HERE, recipe=recipe, seed=0, execution=execution)
+
+
+def measure_here(case: Case, sample: Dataset, watch: Callable[[Tick], None] = lambda _: None) -> TrainingRecord:
+    return measure_training(case, sample, provenance_of(case, sample), Supervision(watch=watch))
+
+
+def test_what_is_timed_is_done_before_the_next_is_timed(
+    device: StandIn, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = {}
+
+    def noting(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def noted(*given: object) -> object:
+            waiting[name] = device.waiting
+            return function(*given)
+
+        return noted
+
+    monkeypatch.setattr(TrainingStep, "copy", noting("warm-up", TrainingStep.copy))
+    monkeypatch.setattr(measure_module, "train", noting("training", train))
+    record = measure_here(case_here(), sample)
+
+    assert record.status == "finished"
+    assert waiting == {"warm-up": 0, "training": 0}
+
+
+def test_peak_memory_is_that_of_the_case(device: StandIn, sample: Dataset) -> None:
+    block = torch.empty(10**8, dtype=torch.uint8, device=NAME)
+    del block
+
+    record = measure_here(case_here(), sample)
+
+    assert record.result is not None
+    assert record.result.peak_device_bytes is not None
+    weights = 4 * 1_475_338
+    assert 3 * weights < record.result.peak_device_bytes < 10**8
+    assert device.mem_get_info(None)[0] == device.capacity
+
+
+@pytest.mark.parametrize("megabytes", [1, 8])
+def test_a_model_that_does_not_fit_is_a_failed_record_with_its_reason(
+    device: StandIn, sample: Dataset, megabytes: int
+) -> None:
+    device.capacity = megabytes * 10**6
+
+    record = measure_here(case_here(), sample)
+
+    assert record.status == "failed"
+    assert record.reason.startswith("standin out of memory. Tried to allocate")
+    assert "more" not in record.reason
+
+
+def test_images_that_do_not_fit_when_they_are_scored_are_a_failed_record(device: StandIn, sample: Dataset) -> None:
+    def fill(tick: Tick) -> None:
+        if tick.epoch == TINY.epochs and tick.validation_accuracy is not None:
+            device.capacity = 1_000_000
+
+    record = measure_here(case_here(), sample, fill)
+
+    assert (record.status, record.result) == ("failed", None)
+    assert record.reason.startswith("standin out of memory")
+
+
+def inference_here(sample: Dataset, batch_size: int = 1) -> object:
+    case = InferenceCase(model="fashioncnn", device=HERE, batch_size=batch_size, execution="fast", precision="fp32")
+    provenance = Provenance(
+        identity="1" * 64, environment=make_environment(), code_sha256="2" * 64, model_sha256="3" * 64
+    )
+    return measure_inference(case, sample, provenance)
+
+
+def test_a_round_of_inference_ends_when_the_device_is_done(
+    device: StandIn, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference_module, "SECONDS_PER_INFERENCE", 0.01)
+    device.seconds_per_call = 0.004
+
+    result = inference_here(sample).result  # type: ignore[attr-defined]  # an InferenceRecord
+
+    assert min(result.seconds) >= 10 * device.seconds_per_call  # a forward pass is more than ten calls
+
+
+def test_inference_that_does_not_fit_is_a_failed_record(device: StandIn, sample: Dataset) -> None:
+    device.capacity = 1_000_000
+
+    record = inference_here(sample)
+
+    assert record.status == "failed"  # type: ignore[attr-defined]  # an InferenceRecord
+    assert record.reason.startswith("standin out of memory")  # type: ignore[attr-defined]  # the same
+
+
+def test_the_time_of_a_step_includes_what_the_device_does(device: StandIn) -> None:
+    step = prepared()
+    device.seconds_per_call = 0.001
+
+    seconds = time_steps(step, *images(16), batch_size=8, seconds=0.05)
+
+    assert seconds >= 20 * device.seconds_per_call  # a step is more than twenty calls
+
+
+def test_a_rate_of_the_peak_counts_until_the_device_is_done(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak_module, "SECONDS_EACH", 0.01)
+    device.seconds_per_call = 0.01
+
+    peak = measure_peak(HERE, size=64)
+
+    assert peak.product_flops_per_second <= 2 * 64**3 / device.seconds_per_call
+    assert peak.convolution_flops_per_second <= 2 * 64 * 56 * 56 * 64 * 9 / device.seconds_per_call
+    assert peak.copy_bytes_per_second <= 2 * 4 * 16 * 64**2 / device.seconds_per_call
+
+
+def test_the_peak_takes_a_tenth_of_the_free_memory_and_gives_it_back(
+    device: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peak_module, "SECONDS_EACH", 0.0)
+    device.capacity = 64 * 10**6
+
+    measure_peak(HERE)
+
+    assert device.max_memory_allocated(None) <= device.capacity // 10 + 2 * 10**5  # the kernel comes on top
+    assert device.mem_get_info(None)[0] == device.capacity
+
+
+@pytest.mark.usefixtures("device")
+def test_the_peak_multiplies_numbers_of_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak_module, "SECONDS_EACH", 0.0)
+    multiplied = []
+
+    def noting(rows: Tensor, weight: Tensor, bias: None) -> Tensor:
+        multiplied.append(rows.dtype)
+        return nn.functional.linear(rows, weight, bias)
+
+    monkeypatch.setattr(peak_module, "multiply", noting)
+    measure_peak(HERE, "bf16", size=64)
+
+    assert {*multiplied} == {torch.bfloat16}
