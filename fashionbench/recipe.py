@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    PositiveInt,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -20,10 +19,23 @@ from pydantic import (
 )
 
 from fashionbench.errors import InputError
+from fashionbench.opening import read_regular
 
 __all__ = ["RECIPES", "Hyperparameters", "Recipe", "load_recipe"]
 
-MAX_TOML_BYTES: Final = 64 * 1024
+MAX_TOML_BYTES: Final = 16 * 1024
+
+MOST_IMAGES: Final = 10**9
+
+MOST_MODELS: Final = 1_000
+
+SHOWN: Final = 60
+"""Characters of a wrong value that a message quotes."""
+
+PRINTABLE: Final = r"^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$"
+"""A text without control characters and bidirectional overrides."""
+
+Model = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -46,11 +58,11 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
-    batch_size: Annotated[int, Field(ge=2)] = 100
+    batch_size: Annotated[int, Field(ge=2, le=MOST_IMAGES)] = 100
     """Batch normalisation cannot train on a single image."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     schedule: Literal["step", "one-cycle"] = "step"
-    step_epochs: PositiveInt = 5
+    step_epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of each label that is distributed evenly over all classes (Szegedy et al., 2016)."""
@@ -63,15 +75,17 @@ def _given(fields: Hyperparameters) -> dict[str, Any]:
 class Recipe(Hyperparameters):
     """Everything that decides a training besides model, device and seed."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=PRINTABLE)]
     validation_fraction: Fraction = 0.25
-    train_images: Annotated[int, Field(ge=100)] | None = None
+    train_images: Annotated[int, Field(ge=100, le=MOST_IMAGES)] | None = None
     """Number of images drawn before the validation split, stratified, by seed; None: all."""
-    test_images: Annotated[int, Field(ge=10)] | None = None
+    test_images: Annotated[int, Field(ge=10, le=MOST_IMAGES)] | None = None
     """Number of test images drawn, stratified, the same for every seed; None: all."""
     is_result: bool = True
     """False for a recipe that only checks an installation; its report states this on every page."""
-    model: dict[str, Annotated[Hyperparameters, PlainSerializer(_given)]] = Field(default_factory=dict)
+    model: dict[Model, Annotated[Hyperparameters, PlainSerializer(_given)]] = Field(
+        default_factory=dict, max_length=MOST_MODELS
+    )
     """What differs for single models, by their names: only the fields that were given count."""
 
     def for_model(self, model: str) -> Hyperparameters:
@@ -101,11 +115,12 @@ def _with_table(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe's fields with a table ``model`` in place of a mapping for each field; leave what is no table."""
     found = dict(fields)
     for earlier, field in BY_MODEL.items():
-        table = found.get("model", {})
-        if isinstance(found.get(earlier), dict) and isinstance(table, dict):
-            for name, value in found.pop(earlier).items():
-                table = {**table, name: {field: value, **table.get(name, {})}}
-            found["model"] = table
+        given, table = found.get(earlier), found.get("model", {})
+        if not isinstance(given, dict) or not isinstance(table, dict):
+            continue
+        if all(isinstance(table.get(name, {}), dict) for name in given):
+            del found[earlier]
+            found["model"] = table | {name: {field: value, **table.get(name, {})} for name, value in given.items()}
     return found
 
 
@@ -158,20 +173,14 @@ def load_recipe(name_or_path: str, trained: Collection[str] | None = None) -> Re
         )
     path = Path(name_or_path)
     try:
-        if path.stat().st_size > MAX_TOML_BYTES:
-            raise InputError(
-                f"recipe file {path} has {path.stat().st_size:,} bytes",
-                expected=f"at most {MAX_TOML_BYTES:,} bytes",
-                remedy="check that it is a recipe",
-            )
-        fields = _with_table(tomllib.loads(path.read_text(encoding="utf-8")))
+        fields = _with_table(tomllib.loads(read_regular(path, MAX_TOML_BYTES).decode()))
     except OSError as error:
         raise InputError(
             f"recipe file {path} cannot be read ({error.strerror})",
-            expected="a readable TOML file",
+            expected=f"a TOML file of at most {MAX_TOML_BYTES:,} bytes",
             remedy="check the path given to --recipe",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"recipe file {path} is not valid TOML ({error})",
             expected="lines such as epochs = 10",
@@ -184,7 +193,7 @@ def load_recipe(name_or_path: str, trained: Collection[str] | None = None) -> Re
     for name in fields.get("model", {}):
         if trained is not None and name not in trained:
             raise InputError(
-                f"recipe file {path} has a table [model.{name}]",
+                f"recipe file {path} has a table [model.{name[:SHOWN]}]",
                 expected=f"tables of models that this run trains: {', '.join(trained) or 'none'}",
                 remedy="correct the name or remove the table, or add the model to --models",
             )
@@ -206,7 +215,7 @@ def _with_study_batch_sizes(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _invalid_field(path: Path, error: ValidationError) -> InputError:
     first = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
+    field = ".".join(map(str, first["loc"]))[:SHOWN]
     if first["type"] == "extra_forbidden":
         known = Recipe if len(first["loc"]) == 1 else Hyperparameters
         return InputError(
@@ -216,7 +225,15 @@ def _invalid_field(path: Path, error: ValidationError) -> InputError:
         )
     expected = re.sub(r"^\w+ should (be|have) ", "", first["msg"])  # "Input should be greater than 0"
     return InputError(
-        f"recipe file {path}: field {field!r} is {first['input']!r:.60}",
+        f"recipe file {path}: field {field!r} is {_show(first['input'])}",
         expected=re.sub("^(?=greater|less)", "a number ", expected),
         remedy=f"correct or remove {field!r}",
     )
+
+
+def _show(value: object) -> str:
+    """Return a wrong value for a message. Python writes out no number of over 4,300 digits, and no endless table."""
+    try:
+        return repr(value)[:SHOWN]
+    except (RecursionError, ValueError):
+        return "nested too deeply" if isinstance(value, dict | list) else "a number of too many digits"

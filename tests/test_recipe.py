@@ -1,5 +1,7 @@
 """Recipes have the defaults of the study, are validated, and errors name the field."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,7 +156,13 @@ def test_every_field_of_a_recipe_is_in_the_docs() -> None:
         ("[batch_size_by_model]\nresnet18 = -1", r"field 'model\.resnet18\.batch_size' is -1"),
         ("epochs = ", r"is not valid TOML \(Invalid value .*\)\. Expected lines such as epochs = 10"),
         ("a = " + "[" * 5_000, r"is not valid TOML"),
-        ("#" * 70_000, r"has 70,000 bytes\. Expected at most 65,536 bytes"),
+        ("#" * 20_000, r"\(20,000 bytes or more, .*\)\. Expected a TOML file of at most 16,384 bytes"),
+        ("epochs = " + "9" * 5_000, r"is not valid TOML \(Exceeds the limit"),
+        ("epochs = 0x" + "f" * 5_000, r"field 'epochs' is a number of too many digits"),
+        ("epochs." + ".".join("a" * 4_000) + " = 1", r"field 'epochs' is nested too deeply"),
+        ('name = "a\\u001b[2J"', r"field 'name' is 'a\\x1b\[2J'\. Expected "),
+        ('[model."\\u202e"]\nepochs = 2', r"field 'model\."),
+        ("[epochs_by_model]\na = 2\n[model]\na = 3", r"the unknown field 'epochs_by_model'|field 'model\.a' is 3"),
     ],
 )
 def test_an_invalid_recipe_is_rejected_with_the_name_of_the_field(tmp_path: Path, text: str, message: str) -> None:
@@ -186,3 +194,14 @@ def test_an_unknown_recipe_is_rejected_with_a_list_of_recipes() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_built_in_recipes_have_their_own_names(name: str) -> None:
     assert RECIPES[name].name == name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_a_folder_or_an_endless_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "endless.toml").symlink_to("/dev/zero")
+
+    for name in ("pipe", "folder", "endless"):
+        with pytest.raises(InputError, match=rf"{name}\.toml cannot be read \(not a regular file\)"):
+            load_recipe(str(tmp_path / f"{name}.toml"))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from fashionbench.data.dataset import Dataset, name_small_classes
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, visible
 
 __all__ = [
     "CHANNELS",
@@ -26,7 +26,9 @@ __all__ = [
     "check_memory",
     "draw_test_images",
     "draw_test_places",
+    "is_name",
     "make_dataset",
+    "most_unpacked",
     "name_labels",
     "scale_pixels",
 ]
@@ -61,17 +63,48 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "#n/a", "null"})
 
 MEMORY_SHARE: Final = 0.5
 
+FREE_BYTES: Final = 128 * 1024**2
+
+MOST_TIMES: Final = 200
+"""By which a compressed file may grow. Some are made to grow 1,000 times; drawings on an empty ground grow some 50."""
+
+LONGEST_NAME: Final = 200
+
+JOINERS: Final = re.compile("[\u200c\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]")
+"""Invisible, but part of words in Persian and Hindi and of emoji."""
+
 LabelledImages = tuple[NDArray[np.uint8], NDArray[Any]]
 """Images (N, C, H, W) and labels (N,), which may be any integers or names."""
 
 
-def check_memory(where: str, count: int) -> None:
-    """Refuse images that would need more than half of this machine's memory.
+def most_unpacked(stored: int) -> int:
+    """Return how many bytes a file of ``stored`` bytes may become, so that a small one cannot fill the memory."""
+    return max(FREE_BYTES, MOST_TIMES * stored)
+
+
+def is_name(text: str) -> bool:
+    """Return whether a class may have this name."""
+    return 0 < len(text) <= LONGEST_NAME and JOINERS.sub("", text).isprintable()
+
+
+def check_memory(where: str, count: int, stored: int | None = None) -> None:
+    """Refuse images that would need more than half of this machine's memory, or far more than their files.
+
+    Args:
+        where: What contains them, for the message.
+        count: The bytes that they need.
+        stored: The bytes of their files; None where their size is the user's choice.
 
     Raises:
         InputError: ``count`` bytes are more than that.
 
     """
+    if stored is not None and count > most_unpacked(stored):
+        raise InputError(
+            f"{where} needs {count / 1e6:,.0f} MB of memory, but its files have only {stored / 1e6:,.1f} MB",
+            expected=f"at most {MOST_TIMES} times the size of its files",
+            remedy="check where the files come from: they may be made to fill the memory",
+        )
     memory = psutil.virtual_memory().total
     if count > MEMORY_SHARE * memory:
         raise InputError(
@@ -237,13 +270,20 @@ def make_dataset(  # noqa: PLR0913, PLR0917 - the parts of a data set, most of t
     arrays: dict[str, NDArray[np.uint8] | NDArray[np.int64]] = {}
     for what, (images, labels) in halves.items():
         arrays |= {f"{what} images": images, f"{what} labels": np.searchsorted(present, labels)}
+    names = tuple(map(str, present.tolist())) if classes is None else classes
+    if odd := [each for each in names if not is_name(each)]:
+        raise InputError(
+            f"data set {name}: a class has the name {odd[0][:LONGEST_NAME]!r}",
+            expected=f"1 to {LONGEST_NAME} letters that can be printed",
+            remedy="rename the class",
+        )
     tensors = {key: torch.from_numpy(np.require(array, requirements=["C", "W"])) for key, array in arrays.items()}
     return Dataset(
-        name=name,
+        name=visible(name),
         release="",
         source=source,
         digests={key: hashlib.sha256(tensor.numpy().data).hexdigest() for key, tensor in tensors.items()},
-        classes=tuple(map(str, present.tolist())) if classes is None else classes,
+        classes=names,
         train_images=tensors["training images"],
         train_labels=tensors["training labels"],
         test_images=tensors["test images"],

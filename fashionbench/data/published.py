@@ -21,8 +21,9 @@ from torchvision.datasets.utils import download_url
 from fashionbench.data.arrays import make_dataset
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fetch import short_timeout
-from fashionbench.data.readers import IDX_NAMES, decode_idx, open_regular
+from fashionbench.data.readers import IDX_NAMES, decode_idx
 from fashionbench.errors import InputError, SetupError
+from fashionbench.opening import open_regular
 
 __all__ = ["NAMED", "Publication", "decode_batch", "load_published"]
 
@@ -35,6 +36,9 @@ CIFAR_CLASSES: Final = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 )
+
+LARGEST_ARCHIVE: Final = 1024**3
+"""Twice EMNIST's."""
 
 INTEGERS: Final = frozenset({"BININT", "BININT1", "BININT2"})
 
@@ -97,7 +101,7 @@ def load_published(
 def _download(
     publication: Publication, name: str, folder: Path, announce: Callable[[str], None], fetch: Callable[..., None]
 ) -> None:
-    with suppress(OSError), open_regular(folder / name) as stream:  # it may not be there yet
+    with suppress(OSError), open_regular(folder / name, LARGEST_ARCHIVE) as stream:  # it may not be there yet
         if _digest(stream) == publication.digests[name]:
             return
     failures = []
@@ -119,7 +123,7 @@ def _download(
 
 def _open_verified(publication: Publication, path: Path, digest: str) -> BinaryIO:
     try:
-        stream = open_regular(path)
+        stream = open_regular(path, LARGEST_ARCHIVE)
     except OSError as error:
         unpacked = ": its archive is needed, not the unpacked files" if path.with_suffix("").exists() else ""
         raise InputError(

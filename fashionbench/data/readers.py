@@ -20,7 +20,6 @@ __all__ = [
     "encode_idx",
     "find_csv",
     "find_idx",
-    "open_regular",
     "read_csv",
     "read_idx_bytes",
 ]

@@ -22,8 +22,8 @@ from fashionbench.data.arrays import (
     scale_pixels,
 )
 from fashionbench.data.dataset import Dataset
-from fashionbench.data.readers import open_regular
 from fashionbench.errors import FashionBenchError, InputError
+from fashionbench.opening import open_regular
 
 __all__ = ["load_npz"]
 
@@ -147,7 +147,9 @@ def _find_role(name: str) -> Role | None:
 
 def _check_headers(path: Path, archive: zipfile.ZipFile, names: dict[Role, str]) -> None:
     """Check kind and size of each array before any memory is allocated for it."""
-    count = 0
+    members = [archive.getinfo(f"{name}.npy") for name in names.values()]
+    count = sum(member.file_size for member in members)
+    check_memory(str(path), count, sum(member.compress_size for member in members))
     for (_, kind), name in names.items():
         info = archive.getinfo(f"{name}.npy")
         with archive.open(info) as member:
@@ -166,8 +168,6 @@ def _check_headers(path: Path, archive: zipfile.ZipFile, names: dict[Role, str])
                 expected=f"{math.prod(shape) * dtype.itemsize:,}, as its header says",
                 remedy="write the file again",
             )
-        count += stored
-    check_memory(str(path), count)
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:

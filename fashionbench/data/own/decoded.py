@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fashionbench.data.dataset import Reading
 from fashionbench.data.own.layout import Half, Layout
-from fashionbench.data.readers import open_regular
+from fashionbench.opening import open_regular
 
 __all__ = ["FEWEST_KEPT", "Copy", "find_copy", "keep_copy", "name_copy"]
 

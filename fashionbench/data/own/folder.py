@@ -86,7 +86,11 @@ def _decode(path: Path, layout: Layout, reading: Reading) -> Copy:
         places = _place([file for file in layout.files if file in headers or file in layout.refused], layout)
         is_grey = all(header.is_grey for header in headers.values())
         shape = (1 if is_grey else 3, *size)
-        check_memory(f"folder {path} with {len(headers):,} images", len(headers) * int(np.prod(shape)))
+        check_memory(
+            f"folder {path} with {len(headers):,} images",
+            len(headers) * int(np.prod(shape)),
+            None if remarks else sum(header.stored_bytes for header in headers.values()),
+        )
         images = {half: np.empty((len(files), *shape), np.uint8) for half, files in places.items()}
 
         fitted = size if remarks else None  # else a file that changes while it is read is noticed

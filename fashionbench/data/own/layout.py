@@ -10,7 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
+from fashionbench.data.arrays import is_name
 from fashionbench.errors import InputError
+from fashionbench.opening import leads_out_of
 
 __all__ = ["IMAGE_SUFFIXES", "Half", "Layout", "find_half", "list_images"]
 
@@ -45,13 +47,12 @@ IMAGE_SUFFIXES: Final = frozenset(
 )
 """A file of another name that is no image, such as ``labels.txt``, is passed over."""
 
-JOINERS: Final = re.compile("[\u200c\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]")
-"""Invisible, but part of words in Persian and Hindi and of emoji."""
-
 FEWEST_CLASSES: Final = 2
 
 DEEPEST: Final = 64
 """Folders within folders; people have some five."""
+
+MOST_FOLDERS: Final = 20_000
 
 NAMES_SHOWN: Final = 5
 
@@ -71,6 +72,8 @@ class Layout:
     """Why a file cannot be used."""
     remarks: list[str] = field(default_factory=list)
     """What was taken for what, for the user."""
+    folders: list[Path] = field(default_factory=list)
+    """All that were listed; by links, a few may be many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +146,14 @@ def find_half(name: str) -> tuple[Half | None, tuple[str, ...]]:
 def _scan(folder: Path, listing: Layout, above: tuple[Path, ...]) -> _Folder:
     """List a folder and those within; ``above`` are the folders on the way, without links."""
     found = _Folder(path=folder)
-    real = Path(os.path.realpath(folder))
+    real = Path(os.path.realpath(above[-1] / folder.name if above else folder))  # links on the way are not read again
+    listing.folders.append(folder)
+    if len(listing.folders) > MOST_FOLDERS:
+        raise InputError(
+            f"folder {listing.root} contains over {MOST_FOLDERS:,} folders",
+            expected="one folder of images per class",
+            remedy="remove links to folders",
+        )
     if not real.is_relative_to(listing.root):
         listing.refused[folder] = "a link that leads out of the folder"
         return found
@@ -158,7 +168,7 @@ def _scan(folder: Path, listing: Layout, above: tuple[Path, ...]) -> _Folder:
             listing.passed_over[entry.name] += 1
         elif entry.is_dir():
             found.folders[entry.name] = _scan(path, listing, (*above, real))
-        elif entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(listing.root):
+        elif entry.is_symlink() and leads_out_of(listing.root, real / entry.name):
             listing.refused[path] = "a link that leads out of the folder"
         else:
             found.files.append(path)
@@ -261,7 +271,7 @@ def _remark(names: Mapping[Half, str], listing: Layout) -> None:
 def _check_classes(path: Path, trees: Mapping[Half, Mapping[str, list[_Folder]]]) -> tuple[str, ...]:
     """Return the classes, by name, of folders that agree about them."""
     train = trees["train"]
-    unprintable = [name for name in train if not JOINERS.sub("", name).isprintable()]
+    unprintable = [name for name in train if not is_name(name)]
     if not train or unprintable:
         raise InputError(
             f"folder {path}: {f'class {unprintable[0]!r}' if unprintable else 'no folders of images'}",

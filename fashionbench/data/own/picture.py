@@ -1,19 +1,23 @@
 """One image file: its header, and its pixels as a viewer shows them."""
 
+import ctypes
+import os
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, _imaging
 
+from fashionbench.data.arrays import most_unpacked
 from fashionbench.data.dataset import AS_STORED, Reading
-from fashionbench.data.readers import open_regular
+from fashionbench.opening import open_regular
 from fashionbench.options import Fit
 
 __all__ = [
@@ -46,6 +50,9 @@ GREY_MODES: Final = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "
 COLOUR_MODES: Final = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr"})
 
 MODES_IN_WORDS: Final = {"F": "floating-point pixels", "I": "32-bit or signed pixels"}
+
+BYTES_PER_PIXEL: Final = 4
+"""As Pillow decodes colours."""
 
 MAX_PIXELS: Final = 89_478_485
 """Of one image; Pillow's own bound, beyond which it warns of a file made to exhaust the memory."""
@@ -99,6 +106,8 @@ class Header:
     height: int
     is_grey: bool
     """Whether it stores grey levels, or a palette of greys."""
+    stored_bytes: int
+    """Size of the file."""
 
 
 def read_header(path: Path) -> Header:
@@ -108,15 +117,16 @@ def read_header(path: Path) -> Header:
         PictureError: The file is no regular file, has another format, several pages, or pixels that cannot be shown.
 
     """
-    with _opened(path) as image:
+    with _opened(path) as (image, stored):
         try:
-            if (reason := _why_not(image)) is not None:
+            if (reason := _why_not(image, stored)) is not None:
                 raise PictureError(reason)
             width, height = image.size
             is_grey, is_turned = _is_grey(image), _orientation(image) in QUARTER_TURNS
         except DAMAGE as error:
             raise PictureError(_damaged(error)) from error
-    return Header(width=height if is_turned else width, height=width if is_turned else height, is_grey=is_grey)
+    width, height = (height, width) if is_turned else (width, height)
+    return Header(width=width, height=height, is_grey=is_grey, stored_bytes=stored)
 
 
 def read_pixels(
@@ -134,7 +144,7 @@ def read_pixels(
         PictureError: The file is damaged.
 
     """
-    with _opened(path) as image:
+    with _opened(path) as (image, _):
         try:
             shades = SHADES_OF_FEW_BITS.get(_stored_mode(image))
             if shades is not None and "transparency" in image.info:
@@ -165,7 +175,9 @@ def describe_fit(size: tuple[int, int], reading: Reading) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+def _opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, int]]:
+    """Open an image; yield it and the size of its file."""
+    _silence_libtiff()
     try:
         stream = open_regular(path)
     except OSError as error:
@@ -179,7 +191,16 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
             stream.seek(0)
             raise UnknownFormatError(_name_format(stream.read(16))) from error
         with image:
-            yield image
+            yield image, os.fstat(stream.fileno()).st_size
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing of damage to standard error itself; Pillow raises it, too."""
+    with suppress(AttributeError, OSError):  # on Windows, or in a Pillow without it
+        library = ctypes.CDLL(_imaging.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
 
 
 def _name_format(beginning: bytes) -> str:
@@ -193,10 +214,12 @@ def _name_format(beginning: bytes) -> str:
     return "damaged, or not an image"
 
 
-def _why_not(image: ImageFile.ImageFile) -> str | None:
-    """Return why an image cannot be used; None where it can."""
+def _why_not(image: ImageFile.ImageFile, stored: int) -> str | None:
+    """Return why an image in a file of ``stored`` bytes cannot be used; None where it can."""
     if image.width * image.height > MAX_PIXELS:
         return f"{image.width} x {image.height}, over {MAX_PIXELS:,} pixels"
+    if image.width * image.height * BYTES_PER_PIXEL > most_unpacked(stored):
+        return f"{image.width} x {image.height} pixels in only {stored:,} bytes"
     pages = getattr(image, "n_frames", 1)
     if (
         pages > 1 and image.format != "MPO"

@@ -232,3 +232,23 @@ def test_a_header_is_not_believed_and_memory_not_spent(tmp_path: Path, monkeypat
     assert "bytes. Expected 240,000, as its header says" in refusal(tmp_path / "lie.npz")
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=1000))
     assert "own.npz needs 0.0 GB of memory. Expected at most half" in refusal(path)
+
+
+def test_a_small_archive_of_huge_arrays_is_refused_before_any_is_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "own.npz", **keras(x_train=np.zeros((12, 4_000, 4_000), np.uint8)))
+    with zipfile.ZipFile(tmp_path / "header.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x02\x00\x00\x00\x00\x04" + bytes(2**26))
+
+    assert "own.npz needs 192 MB of memory, but its files have only 0.2 MB. Expected at most 200" in refusal(
+        tmp_path / "own.npz"
+    )
+    assert "header.npz needs 268 MB of memory" in refusal(tmp_path / "header.npz")
+
+
+def test_names_of_classes_that_cannot_be_printed_are_refused(tmp_path: Path) -> None:
+    for name in ("cat\x1b[2J", "\u202ecat", "x" * 201):
+        labels = np.array([name, "dog"] * 6)
+        path = write(tmp_path / "own.npz", **keras(y_train=labels, y_test=labels[:8]))
+
+        assert "Expected 1 to 200 letters that can be printed. Rename the class." in refusal(path)

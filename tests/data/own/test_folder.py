@@ -331,3 +331,14 @@ def test_a_folder_that_cannot_be_read_is_refused(pets: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "scandir", scandir)  # root, who runs the tests in a container, may read everything
 
     assert "cannot be read (Permission denied). Expected readable folders." in refusal(pets)
+
+
+def test_small_files_of_large_images_are_refused_before_they_are_decoded(pets: Path) -> None:
+    for half in ("train", "test"):
+        for name in ("cat", "dog"):
+            for path in (pets / half / name).iterdir():
+                path.unlink()
+            for number in range(2):
+                Image.new("L", (5_000, 5_000), number).save(pets / half / name / f"{number}.png")
+
+    assert "with 8 images needs 200 MB of memory, but its files have only 0." in refusal(pets)

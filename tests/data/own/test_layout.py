@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fashionbench.data.own import layout
 from fashionbench.data.own.layout import Layout, find_half, list_images
 from fashionbench.errors import InputError
 
@@ -158,3 +159,15 @@ def test_folders_nested_without_end_are_refused(tmp_path: Path) -> None:
     found = make(tmp_path, "cat/1.png", "/".join(["dog", *["deep"] * 80, "1.png"]))
 
     assert [*found.refused.values()] == ["nested too deeply"]
+
+
+def test_links_that_make_a_few_folders_countless_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "MOST_FOLDERS", 1_000)
+    make(tmp_path / "own", "cat/1.png", "dog/1.png")
+    for depth in range(40):  # each folder has two links to the next: 2^40 ways
+        (tmp_path / "own" / "deep" / str(depth)).mkdir(parents=True)
+        for name in "ab":
+            (tmp_path / "own" / "deep" / str(depth) / name).symlink_to(tmp_path / "own" / "deep" / str(depth + 1))
+
+    with pytest.raises(InputError, match=r"own contains over 1,000 folders\. Expected .*\. Remove links to folders"):
+        list_images(tmp_path / "own")

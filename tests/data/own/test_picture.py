@@ -69,7 +69,7 @@ def colour_of(path: Path) -> NDArray[np.uint8]:
 def test_grey_levels_come_as_they_are(tmp_path: Path, end: str) -> None:
     path = save(GREY, tmp_path / f"x.{end}")
 
-    assert read_header(path) == Header(width=6, height=8, is_grey=True)
+    assert read_header(path) == Header(width=6, height=8, is_grey=True, stored_bytes=path.stat().st_size)
     assert (grey_of(path) == GREY).all()
     assert (read_pixels(path, grey=False) == GREY[..., None]).all()
 
@@ -201,7 +201,7 @@ def test_a_photograph_is_turned_upright_and_its_damaged_notes_do_not_matter(tmp_
     content = path.read_bytes()
     (tmp_path / "y.jpg").write_bytes(content.replace(b"MM\0*", b"MM\0?"))
 
-    assert read_header(path) == Header(width=64, height=48, is_grey=True)
+    assert read_header(path) == Header(width=64, height=48, is_grey=True, stored_bytes=path.stat().st_size)
     assert read_pixels(path, grey=True).shape == (48, 64)
     assert read_pixels(tmp_path / "y.jpg", grey=True).shape == (64, 48)
 
@@ -308,3 +308,27 @@ def test_an_upright_image_is_resized_after_it_was_turned(tmp_path: Path) -> None
     found = read_pixels(path, grey=True, size=(6, 8), fit="stretch")
 
     assert np.abs(found.astype(int) - TURNED[6] * 5).max() <= 8
+
+
+@pytest.mark.parametrize("end", ["png", "webp", "tif"])
+def test_an_image_that_would_become_far_larger_than_its_file_is_refused_by_its_header(tmp_path: Path, end: str) -> None:
+    how = {"compression": "tiff_lzw"} if end == "tif" else {}
+    path = save(Image.new("L" if end == "tif" else "RGB", (6_000, 6_000)), tmp_path / f"x.{end}", **how)
+
+    with pytest.raises(PictureError, match=r"^6000 x 6000 pixels in only [\d,]+ bytes$"):
+        read_header(path)
+
+
+def test_what_libtiff_finds_damaged_is_not_written_to_standard_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = save(
+        Image.fromarray(np.arange(4_096, dtype=np.uint8).reshape(64, 64)), tmp_path / "x.tif", compression="tiff_lzw"
+    )
+    content = bytearray(path.read_bytes())
+    content[200:220] = b"\xff" * 20
+    path.write_bytes(content)
+
+    with pytest.raises(PictureError, match="damaged"):
+        read_pixels(path, grey=True)
+    assert capfd.readouterr().err == ""

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -11,9 +12,10 @@ from typing import BinaryIO, Final
 
 import psutil
 
+from fashionbench.data.arrays import most_unpacked
 from fashionbench.data.own.layout import IMAGE_SUFFIXES, Half, find_half
-from fashionbench.data.readers import open_regular
 from fashionbench.errors import InputError
+from fashionbench.opening import open_regular, read_at_most
 
 __all__ = ["PARQUET", "SUFFIXES", "Content", "find_table", "read_tables"]
 
@@ -114,29 +116,24 @@ def _read(path: Path) -> dict[str, bytes]:
     """Return the tables of a file by their names, decompressed."""
     limit = int(MEMORY_SHARE * psutil.virtual_memory().total)
     try:
-        with open_regular(path) as stream:
+        with open_regular(path, limit) as stream:
             beginning = stream.read(2)
             stream.seek(0)
+            unpacked = min(limit, most_unpacked(os.fstat(stream.fileno()).st_size))
             if beginning == b"\x1f\x8b":
                 with gzip.GzipFile(fileobj=stream) as packed:
-                    contents = {path.name: packed.read(limit + 1)}
+                    contents = {path.name: read_at_most(packed, unpacked)}
             elif beginning == b"PK":
-                contents = _read_zipped(path, stream, limit)
+                contents = _read_zipped(path, stream, unpacked)
             else:
-                contents = {path.name: stream.read(limit + 1)}
+                contents = {path.name: read_at_most(stream, limit)}
         decoded = {name: _decode(content) for name, content in contents.items()}
     except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} cannot be read ({getattr(error, 'strerror', None) or str(error)[:MESSAGE_CHARACTERS]})",
-            expected="a readable CSV file, plain, gzipped or zipped",
-            remedy="check the file",
+            expected="a CSV file, plain, gzipped or zipped, of at most 1/16 of this machine's memory",
+            remedy="check the file, or write the images to an .npz or a folder",
         ) from error
-    if sum(map(len, contents.values())) > limit:
-        raise InputError(
-            f"{path} contains over {limit / 1e9:,.1f} GB of text",
-            expected="at most that, 1/16 of this machine's memory",
-            remedy="write the images to an .npz or a folder",
-        )
     return decoded
 
 
@@ -163,10 +160,11 @@ def _read_zipped(path: Path, stream: BinaryIO, limit: int) -> dict[str, bytes]:
         contents = {}
         for info in tables.values():
             with archive.open(info) as member:
-                content = member.read(limit + 1)
-            limit = max(0, limit - len(content))
+                content = read_at_most(member, limit)
+            limit -= len(content)
             if content.startswith(b"\x1f\x8b"):
                 with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
-                    content = packed.read(limit + 1)
+                    content = read_at_most(packed, limit)
+                    limit -= len(content)
             contents[info.filename] = content
         return contents

@@ -24,6 +24,8 @@ SEPARATORS: Final = ";\t|,"
 
 MAX_COLUMNS: Final = 1_000_000
 
+MAX_LINE_BYTES: Final = 32 * MAX_COLUMNS
+
 SAMPLE_BYTES: Final = 64 * 1024
 
 MESSAGE_CHARACTERS: Final = 200
@@ -135,10 +137,11 @@ def _refuse_cell(cells: "pd.Series[Any]", wrong: NDArray[np.bool_], where: Calla
 
 def _read_first(where: str, text: bytes) -> tuple[list[str], str]:
     """Return the cells of a CSV's first row, and the separator."""
+    _check_lines(where, text)
     line = io.BytesIO(text.lstrip(b"\r\n")).readline().rstrip(b"\n").partition(b"\r")[0].decode(errors="replace")
     separator = max(SEPARATORS, key=line.count)
     try:
-        (cells,) = csv.reader([line], delimiter=separator)
+        (cells,) = csv.reader([line], delimiter=separator) if line.count(separator) < MAX_COLUMNS else ([],)
     except (csv.Error, ValueError) as error:  # a quote that is not closed, an endless cell, or no line at all
         raise InputError(
             f"{where} begins with {line[:40]!r}",
@@ -147,11 +150,25 @@ def _read_first(where: str, text: bytes) -> tuple[list[str], str]:
         ) from error
     if not 1 < len(cells) <= MAX_COLUMNS:
         raise InputError(
-            f"{where} has {len(cells):,} columns",
+            f"{where} has {len(cells) or line.count(separator) + bool(line):,} columns",
             expected=f"2 to {MAX_COLUMNS:,}, separated by commas, semicolons, tabs or bars",
             remedy="check the separator",
         )
     return [cell.strip() for cell in cells], separator
+
+
+def _check_lines(where: str, text: bytes) -> None:
+    """Refuse a line that is longer than any table's, before it is divided into cells."""
+    start = 0
+    while len(text) - start > MAX_LINE_BYTES:
+        end = max(text.rfind(each, start, start + MAX_LINE_BYTES) for each in (b"\n", b"\r"))
+        if end < 0:
+            raise InputError(
+                f"{where} has a line of over {MAX_LINE_BYTES:,} bytes",
+                expected=f"at most {MAX_COLUMNS:,} columns",
+                remedy="check the file",
+            )
+        start = end + 1
 
 
 def _parse(where: str, text: bytes, separator: str, texts: Sequence[int], *, skip: int) -> pd.DataFrame:
@@ -196,7 +213,7 @@ def _open_parquet(where: str, content: bytes) -> Any:  # noqa: ANN401 - pyarrow 
             expected="a Parquet file with a column for the label and one for each pixel",
             remedy="write it again",
         ) from error
-    check_memory(where, file.metadata.num_rows * file.metadata.num_columns * NUMBER_BYTES)
+    check_memory(where, file.metadata.num_rows * file.metadata.num_columns * NUMBER_BYTES, len(content))
     return file
 
 

@@ -174,4 +174,21 @@ def test_more_text_than_memory_allows_and_countless_columns_are_refused(
     assert "has 1,000,002 columns. Expected 2 to 1,000,000" in refusal(tmp_path / "wide.csv")
 
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16_000))
-    assert "of text. Expected at most that" in refusal(tmp_path / "wide.csv")
+    assert "at most 1,000 are read). Expected a CSV file" in refusal(tmp_path / "wide.csv")
+
+
+def test_a_line_that_is_longer_than_any_tables_is_refused_before_it_is_divided(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"label,pixel\n1," + b"," * 33_000_000)
+
+    assert "has a line of over 32,000,000 bytes" in refusal(tmp_path / "x.csv")
+
+
+def test_a_small_archive_of_countless_numbers_is_refused(tmp_path: Path) -> None:
+    text = b"label,pixel\n" + b"1,2\n" * 40_000_000
+    with gzip.open(tmp_path / "x.csv.gz", "wb", compresslevel=1) as file:
+        file.write(text)
+    with zipfile.ZipFile(tmp_path / "y.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("y.csv", text)
+
+    for name in ("x.csv.gz", "y.zip"):
+        assert "bytes or more, and at most 1" in refusal(tmp_path / name)
