@@ -7,15 +7,25 @@ const form = document.getElementById("explore");
 // ---- the verdict rule; a test compares it with fashionbench/judging/rule.py over a grid
 
 function judge(device, margin, price) {
-  const gain = device.gain_low - device.allowance;
-  const affordable = price === null || device.extra_minutes <= price * 100 * gain;
-  const overpriced = price !== null && device.extra_minutes > Math.max(0, price * 100 * device.gain_high);
-  const dominates = device.slowdown_high <= 1 && gain >= 0 && (device.slowdown_high < 1 || gain > 0);
-  if ((gain >= margin && affordable) || dominates) return "WORTH IT";
-  if (device.slowdown_low > 1 && (device.gain_high < margin || overpriced)) return "NOT WORTH IT";
-  const within = -margin <= device.gain_low && device.gain_high <= margin;
-  const alike = 1 / page.tie_slowdown <= device.slowdown_low && device.slowdown_high <= page.tie_slowdown;
-  return within && alike ? "TIE" : "CANNOT TELL";
+  const [low, , high] = device.gain;
+  const lowest = low - device.allowance;
+  const [affordable, overpriced] = compareWithPrice(device, lowest, price);
+  if (lowest >= margin && affordable) return "WORTH IT";
+  if (device.slowdown === null) return "CANNOT TELL";
+  const [fastest, , slowest] = device.slowdown;
+  if (slowest <= 1 && lowest >= 0 && (slowest < 1 || lowest > 0)) return "WORTH IT";
+  if (fastest > 1 && (high < margin || overpriced)) return "NOT WORTH IT";
+  const alike = 1 / page.tie_slowdown <= fastest && slowest <= page.tie_slowdown;
+  return -margin <= low && high <= margin && alike ? "TIE" : "CANNOT TELL";
+}
+
+function compareWithPrice(device, lowest, price) {
+  if (price === null) return [true, false];
+  if (device.extra_minutes === null) return [false, false];
+  const [least, extra, most] = device.extra_minutes;
+  const [low, estimate, high] = [lowest, device.gain[1], device.gain[2]].map((gain) => 100 * price * gain);
+  const net = estimate - extra;
+  return [net - Math.hypot(estimate - low, most - extra) >= 0, net + Math.hypot(high - estimate, extra - least) < 0];
 }
 
 function showVerdict() {

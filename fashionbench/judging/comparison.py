@@ -1,7 +1,7 @@
 """Two runs compared: what became slower or less accurate, whether the verdict changed, and which settings differ."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,18 +10,14 @@ import numpy as np
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.errors import InputError
-from fashionbench.judging.intervals import (
-    Interval,
-    correct_predictions,
-    gain_interval,
-    mean_minutes,
-    training_slowdown,
-)
 from fashionbench.judging.rule import Thresholds
+from fashionbench.judging.statistics.intervals import Estimate, Interval, correct_predictions, gain_interval
+from fashionbench.judging.statistics.times import mean_minutes, others_share, training_slowdown
 from fashionbench.judging.verdict import decide_by
+from fashionbench.judging.wording import describe_others
 from fashionbench.parsing import Gate
 from fashionbench.records.grouping import finished_trainings, machine, select
-from fashionbench.records.record import InferenceRecord, TrainingRecord
+from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord
 
 __all__ = ["Change", "Comparison", "compare", "failed_conditions", "gain_text", "ratio_text"]
 
@@ -48,8 +44,10 @@ class Change:
     old_minutes: float
     """Geometric mean over these seeds, as in the new run."""
     new_minutes: float
-    time: Interval
+    time: Interval | Estimate
     """New over old training time."""
+    others_cpu_share: float | None
+    """The largest fraction of the CPUs that other processes used during one training; None if it is not known."""
     old_accuracy: float
     new_accuracy: float
     accuracy: Interval | None
@@ -144,6 +142,7 @@ def _compare_trainings(key: Key, before: Sequence[TrainingRecord], after: Sequen
         old_minutes=mean_minutes(old),
         new_minutes=mean_minutes(new),
         time=training_slowdown(new, old),
+        others_cpu_share=others_share([*old, *new]),
         old_accuracy=float(np.mean([each.scores.accuracy for each in old])),
         new_accuracy=float(np.mean([each.scores.accuracy for each in new])),
         accuracy=gain_interval(correct_predictions(new), correct_predictions(old)) if comparable else None,
@@ -172,14 +171,11 @@ def _checksum(text: str) -> str:
 
 def failed_conditions(comparison: Comparison, gate: Gate) -> tuple[str, ...]:
     """Return a sentence for each change beyond its limit at 95 % confidence, or that is not comparable."""
-    failed = []
+    failed: list[str] = []
     for each in comparison.changes:
         name = f"{model_label(each.model)} on {each.device}"
-        if gate.slower is not None and each.differs_in(TIME_SETTINGS):
-            failed.append(f"{name}: the times are not comparable, because the machines differ")
-        elif gate.slower is not None and each.time.low > 1 + gate.slower:
-            limit = units.percent(gate.slower)
-            failed.append(f"{name} is slower by more than {limit}, at 95 % confidence: {ratio_text(each.time)}")
+        if gate.slower is not None:
+            failed.extend(name + found for found in _check_time(each, gate.slower))
         if gate.worse is not None and each.accuracy is None:
             failed.append(f"{name}: the accuracies are not comparable, because the recipe or the data differ")
         elif gate.worse is not None and each.accuracy is not None and each.accuracy.high < -gate.worse:
@@ -194,9 +190,23 @@ def failed_conditions(comparison: Comparison, gate: Gate) -> tuple[str, ...]:
     return tuple(failed)
 
 
-def ratio_text(interval: Interval) -> str:
-    """Return a ratio with its interval: ``1.02 (0.98 to 1.06)``."""
-    return units.with_interval(units.ratio(interval.estimate, 2), units.interval_ratio(interval.low, interval.high, 2))
+def _check_time(change: Change, limit: float) -> Iterator[str]:
+    """Yield, as the rest of a sentence, why training times are not comparable, or that they are too long."""
+    if change.differs_in(TIME_SETTINGS):
+        yield ": the times are not comparable, because the machines differ"
+    elif change.others_cpu_share is not None and change.others_cpu_share > DISTURBING_SHARE:
+        yield f": the times are not reliable, because {describe_others(change.others_cpu_share)} during a training"
+    elif not isinstance(change.time, Interval):
+        yield ": the times are not comparable, because there are too few seeds or epochs for an interval"
+    elif change.time.low > 1 + limit:
+        yield f" is slower by more than {units.percent(limit)}, at 95 % confidence: {ratio_text(change.time)}"
+
+
+def ratio_text(measured: Interval | Estimate) -> str:
+    """Return a ratio with its interval, if it has one: ``1.02 (0.98 to 1.06)``."""
+    ratio = units.ratio(measured.estimate, 2)
+    limits = units.interval_ratio(measured.low, measured.high, 2) if isinstance(measured, Interval) else "no interval"
+    return units.with_interval(ratio, limits)
 
 
 def gain_text(interval: Interval) -> str:

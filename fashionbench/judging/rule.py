@@ -1,12 +1,13 @@
-"""The rule (WORTH IT, NOT WORTH IT, TIE or CANNOT TELL) and the values that a verdict consists of."""
+"""The rule: WORTH IT, NOT WORTH IT, TIE or CANNOT TELL, from the evidence on one device and the user's thresholds."""
 
+import math
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from fashionbench.judging.differences import PairedOutcomes
-from fashionbench.judging.intervals import CONFIDENCE, Interval
 from fashionbench.judging.prices import Money
+from fashionbench.judging.statistics.intervals import CONFIDENCE, Estimate, Interval, seed_allowance
 from fashionbench.options import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR, Given
 
 __all__ = [
@@ -15,16 +16,18 @@ __all__ = [
     "NO_MONEY",
     "RULE_VERSION",
     "TIE_SLOWDOWN",
-    "DeviceVerdict",
-    "Recommendation",
+    "Evidence",
+    "OpenPart",
     "State",
     "Thresholds",
-    "Verdict",
+    "deciding_half_width",
     "dominates",
+    "find_open_parts",
     "judge",
+    "weigh",
 ]
 
-RULE_VERSION: Final = 2
+RULE_VERSION: Final = 3
 """Changes with the rule, so that verdicts of different rules are never compared unnoticed."""
 
 DEFAULT_MARGIN_PP: Final = MARGIN.read({})
@@ -36,13 +39,15 @@ TIE_SLOWDOWN: Final = 1.25
 
 State = Literal["WORTH IT", "NOT WORTH IT", "TIE", "CANNOT TELL"]
 
+OpenPart = Literal["gain", "time", "price"]
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+BISECTIONS: Final = 40
 
 
-class Thresholds(_Frozen):
+class Thresholds(BaseModel):
     """What the user decides and what the rule fixes."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     margin: float
     """The smallest gain that matters, a fraction."""
@@ -67,104 +72,141 @@ class Thresholds(_Frozen):
             money=Money(per_hour=PRICE_PER_HOUR.read(given), per_pp=PRICE_MONEY.read(given)),
         )
 
+    def on(self, device: str) -> Self:
+        """Return the thresholds on a device, where a price in money is one in minutes.
+
+        Raises:
+            InputError: A percentage point has a price in money, but an hour on the device has none.
+
+        """
+        in_money = self.money.minutes_per_pp(device)
+        return self if in_money is None else self.model_copy(update={"price_minutes_per_pp": in_money})
+
 
 DEFAULT_THRESHOLDS: Final = Thresholds.read({})
 
 
-class Recommendation(_Frozen):
-    """Which model to choose; None: no clear winner."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the rule judges on one device."""
 
-    model: str | None
-    sentence: str
-
-
-class DeviceVerdict(_Frozen):
-    """The verdict on one device."""
-
-    device: str
-    """The label that distinguishes it from the other devices."""
-    device_name: str
-    seeds: tuple[int, ...]
-    """Those with which both models finished."""
-    test_images: int
-    looks: tuple[int, ...] = ()
-    """Numbers of seeds at which an interim analysis was planned; empty if the number of seeds was fixed."""
-    confidence: float = CONFIDENCE
-    """Confidence of gain and slowdown in this analysis alone; ``thresholds`` has that of all planned analyses."""
-    small_minutes: float
-    """Geometric mean over the seeds."""
-    big_minutes: float
-    small_accuracy: float
-    """Mean over the seeds, a fraction."""
-    big_accuracy: float
     gain: Interval
-    """Big minus small accuracy, a fraction."""
-    slowdown: Interval
-    """Big over small training time."""
-    detectable_gain: float
-    """The true gain that such a run finds to be above zero in four of five cases, a fraction."""
-    outcomes: PairedOutcomes
-    mcnemar_p: tuple[float, ...]
-    """McNemar's exact test for each seed."""
-    price_minutes_per_pp: Interval | None
-    """Extra minutes of training per percentage point gained; None unless the gain is significantly above zero."""
-    state: State
-    provisional: bool
-    """One seed only."""
-    seeds_needed: int | None
-    """How many seeds would decide a CANNOT TELL; None if no number would, or if the verdict is decided."""
-    sentence: str
+    """Big minus small accuracy, fractions."""
+    slowdown: Interval | None
+    """Big over small training time; None if the times are not reliable, or too few for an interval."""
+    extra_minutes: Interval | None
+    """Big minus small training time; None as for the slowdown."""
+    allowance: float = 0.0
+    """Subtracted from the gain's lower limit, for variation that the interval does not include."""
+
+    @property
+    def lowest_gain(self) -> float:
+        """Return the gain's lower limit, less the allowance."""
+        return self.gain.low - self.allowance
 
 
-class Verdict(_Frozen):
-    """The answer over all devices; ``verdict.json`` contains it."""
-
-    rule_version: int = RULE_VERSION
-    small: str
-    big: str
-    is_result: bool
-    """False for a recipe that only checks an installation."""
-    thresholds: Thresholds
-    devices: tuple[DeviceVerdict, ...]
-    state: State
-    provisional: bool
-    agreement: str
-    """Whether the verdict is the same on every device."""
-    sentence: str
-    where_cost_matters: Recommendation
-    where_only_accuracy_counts: Recommendation
-    would_change: tuple[str, ...]
-
-
-def judge(
-    gain: Interval, slowdown: Interval, extra_minutes: float, thresholds: Thresholds, allowance: float = 0.0
-) -> State:
-    """Apply the rule to one device.
+def weigh(gain: Interval, slowdown: Estimate, extra_minutes: Estimate, seeds: int, *, is_reliable: bool) -> Evidence:
+    """Return what the rule may rely on: times only if they are reliable and have an interval.
 
     Args:
-        gain: Big minus small accuracy, fractions.
-        slowdown: Big over small training time.
-        extra_minutes: Big minus small training time.
-        thresholds: Margin and price.
-        allowance: Subtracted from the gain's lower limit, for variation that the interval does not include.
+        gain: Big minus small accuracy.
+        slowdown: Big over small training time, with or without an interval.
+        extra_minutes: Big minus small training time, the same.
+        seeds: The number of seeds.
+        is_reliable: Whether the machine was free for the trainings.
 
     """
-    lowest_gain = gain.low - allowance
-    price = thresholds.price_minutes_per_pp
-    affordable = price is None or extra_minutes <= price * 100 * lowest_gain
-    too_expensive = price is not None and extra_minutes > max(0.0, price * 100 * gain.high)
-    slower = slowdown.low > 1
-    if (lowest_gain >= thresholds.margin and affordable) or dominates(gain, slowdown, allowance):
+    known, extra = (each if is_reliable and isinstance(each, Interval) else None for each in (slowdown, extra_minutes))
+    return Evidence(gain=gain, slowdown=known, extra_minutes=extra, allowance=seed_allowance(gain, seeds))
+
+
+def judge(evidence: Evidence, thresholds: Thresholds) -> State:
+    """Apply the rule to one device."""
+    gain, slowdown, margin, tie = evidence.gain, evidence.slowdown, thresholds.margin, thresholds.tie_slowdown
+    affordable, too_expensive = _compare_with_price(evidence, thresholds.price_minutes_per_pp)
+    if (evidence.lowest_gain >= margin and affordable) or dominates(evidence):
         return "WORTH IT"
-    if slower and (gain.high < thresholds.margin or too_expensive):
+    if slowdown is None:
+        return "CANNOT TELL"
+    if slowdown.low > 1 and (gain.high < margin or too_expensive):
         return "NOT WORTH IT"
-    within_margin = -thresholds.margin <= gain.low and gain.high <= thresholds.margin
-    if within_margin and 1 / thresholds.tie_slowdown <= slowdown.low and slowdown.high <= thresholds.tie_slowdown:
+    if -margin <= gain.low and gain.high <= margin and 1 / tie <= slowdown.low and slowdown.high <= tie:
         return "TIE"
     return "CANNOT TELL"
 
 
-def dominates(gain: Interval, slowdown: Interval, allowance: float = 0.0) -> bool:
+def dominates(evidence: Evidence) -> bool:
     """Say whether the big model is no slower and no less accurate at 95 % confidence, and better in one of the two."""
-    lowest_gain = gain.low - allowance
-    return slowdown.high <= 1 and lowest_gain >= 0 and (slowdown.high < 1 or lowest_gain > 0)
+    slowdown = evidence.slowdown
+    if slowdown is None or slowdown.high > 1 or evidence.lowest_gain < 0:
+        return False
+    return slowdown.high < 1 or evidence.lowest_gain > 0
+
+
+def _compare_with_price(evidence: Evidence, price: float | None) -> tuple[bool, bool]:
+    """Say whether the gain is worth its extra time at a price in minutes per percentage point, and whether it is not.
+
+    The net worth is price x gain - extra minutes (net benefit: Stinnett and Mullahy, 1998). Its interval combines those
+    of the two by the method of variance estimates recovery (Zou and Donner, 2008).
+    """
+    if price is None or math.isinf(price):
+        return True, False
+    extra = evidence.extra_minutes
+    if extra is None:
+        return False, False
+    low, estimate, high = (
+        100 * price * each for each in (evidence.lowest_gain, evidence.gain.estimate, evidence.gain.high)
+    )
+    net = estimate - extra.estimate
+    lowest = net - math.hypot(estimate - low, extra.high - extra.estimate)
+    highest = net + math.hypot(high - estimate, extra.estimate - extra.low)
+    return lowest >= 0, highest < 0
+
+
+def find_open_parts(
+    evidence: Evidence, thresholds: Thresholds, *, slowdown: float, extra_minutes: float
+) -> tuple[OpenPart, ...]:
+    """Return what must be known better for a verdict; nothing if it is decided, or is a trade-off.
+
+    Args:
+        evidence: What the rule judges.
+        thresholds: Margin and price.
+        slowdown: The estimate, whether or not it has an interval.
+        extra_minutes: The same.
+
+    """
+    if judge(evidence, thresholds) != "CANNOT TELL":
+        return ()
+    if evidence.lowest_gain >= thresholds.margin:  # so the gain at its price is not decided
+        return ("time",) if evidence.extra_minutes is None else ("price",)
+    known_gain = replace(evidence, gain=_point(evidence.gain.estimate), allowance=0.0)
+    if judge(known_gain, thresholds) != "CANNOT TELL":
+        return ("gain",)
+    known_time = replace(evidence, slowdown=_point(slowdown), extra_minutes=_point(extra_minutes))
+    if judge(known_time, thresholds) != "CANNOT TELL":
+        return ("time",)
+    # a model that is faster but less accurate is a trade-off, however well both are known
+    both = judge(replace(known_time, gain=known_gain.gain, allowance=0.0), thresholds)
+    return ("gain", "time") if both != "CANNOT TELL" else ()
+
+
+def _point(value: float) -> Interval:
+    return Interval(estimate=value, low=value, high=value, method="as if it were known exactly")
+
+
+def deciding_half_width(evidence: Evidence, thresholds: Thresholds) -> float:
+    """Return the largest half-width of the gain's interval, with the same estimate, that decides the verdict.
+
+    Args:
+        evidence: What the rule judges, where the gain is what is open.
+        thresholds: Margin and price.
+
+    """
+    gain = evidence.gain
+    narrow, wide = 0.0, gain.estimate - evidence.lowest_gain
+    for _ in range(BISECTIONS):
+        half = (narrow + wide) / 2
+        limits = {"low": gain.estimate - half, "high": gain.estimate + half}
+        tried = replace(evidence, gain=gain.model_copy(update=limits), allowance=0.0)
+        narrow, wide = (half, wide) if judge(tried, thresholds) != "CANNOT TELL" else (narrow, half)
+    return narrow

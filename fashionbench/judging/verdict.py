@@ -4,32 +4,52 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from fashionbench import units
 from fashionbench.errors import InputError
-from fashionbench.judging.differences import mcnemar_exact, paired_outcomes
-from fashionbench.judging.intervals import (
+from fashionbench.judging.claims import check_claims
+from fashionbench.judging.findings import DeviceVerdict, ModelResult, Verdict
+from fashionbench.judging.prices import Money
+from fashionbench.judging.rule import (
+    DEFAULT_MARGIN_PP,
+    NO_MONEY,
+    Evidence,
+    State,
+    Thresholds,
+    deciding_half_width,
+    find_open_parts,
+    judge,
+    weigh,
+)
+from fashionbench.judging.statistics.differences import mcnemar_exact, paired_outcomes
+from fashionbench.judging.statistics.intervals import (
+    Estimate,
     Interval,
+    accuracy_interval,
     correct_predictions,
     detectable_gain,
     gain_interval,
     look_confidence,
-    mean_minutes,
-    seed_allowance,
     seeds_needed,
+)
+from fashionbench.judging.statistics.times import (
+    mean_minutes,
+    others_share,
+    price_interval,
+    training_extra,
     training_slowdown,
 )
-from fashionbench.judging.prices import Money
-from fashionbench.judging.rule import DEFAULT_MARGIN_PP, NO_MONEY, DeviceVerdict, State, Thresholds, Verdict, judge
 from fashionbench.judging.wording import (
     advise_on_accuracy,
     advise_on_cost,
     describe_agreement,
     describe_changes,
     describe_finding,
+    describe_others,
 )
 from fashionbench.records.grouping import device_labels, finished_trainings, machine, select
-from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
+from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord, TrainingResult
 
-__all__ = ["DeviceVerdict", "Verdict", "decide", "decide_by"]
+__all__ = ["DeviceVerdict", "Verdict", "decide", "decide_by", "list_results"]
 
 
 def decide(
@@ -77,7 +97,8 @@ def decide_by(records: Iterable[TrainingRecord | InferenceRecord], thresholds: T
     devices = tuple(each for each in judged if each is not None)
     if not devices:
         return None
-    return _over_devices(pair, thresholds, devices, is_result=all(each.recipe.is_result for each in finished))
+    verdict = _over_devices(pair, thresholds, devices, is_result=all(each.recipe.is_result for each in finished))
+    return verdict.model_copy(update={"models": list_results(records), "claims": check_claims(records, verdict)})
 
 
 def _require_alike(finished: Sequence[TrainingRecord]) -> None:
@@ -126,58 +147,68 @@ def _judge_device(
         return None
     small, big = ([results[seed] for seed in seeds] for results in (small_results, big_results))
     small_correct, big_correct = (correct_predictions(results) for results in (small, big))
-    small_minutes, big_minutes = (mean_minutes(results) for results in (small, big))
     looks = tuple(sorted({look for each in trainings for look in each.looks}))
     confidence = look_confidence(len(seeds), looks)
     gain = gain_interval(big_correct, small_correct, confidence)
     slowdown = training_slowdown(big, small, confidence)
-    in_money = thresholds.money.minutes_per_pp(trainings[0].device)
-    if in_money is not None:
-        thresholds = thresholds.model_copy(update={"price_minutes_per_pp": in_money})
-    state = judge(gain, slowdown, big_minutes - small_minutes, thresholds, seed_allowance(gain, len(seeds)))
+    extra = training_extra(big, small, confidence)
+    others = others_share([*small, *big])
+    is_reliable = others is None or others <= DISTURBING_SHARE
+    thresholds = thresholds.on(trainings[0].device)
+    evidence = weigh(gain, slowdown, extra, len(seeds), is_reliable=is_reliable)
+    state = judge(evidence, thresholds)
+    open_parts = find_open_parts(evidence, thresholds, slowdown=slowdown.estimate, extra_minutes=extra.estimate)
     needed = None
-    if state == "CANNOT TELL" and gain.low < thresholds.margin <= gain.high:
-        needed = seeds_needed(big_correct, small_correct, abs(gain.estimate - thresholds.margin), confidence)
+    if open_parts == ("gain",):
+        needed = seeds_needed(big_correct, small_correct, deciding_half_width(evidence, thresholds), confidence)
     return DeviceVerdict(
         device=label,
+        device_word=trainings[0].device,
         device_name=trainings[0].device_name,
         seeds=seeds,
         test_images=big_correct.shape[1],
         looks=looks,
         confidence=confidence,
-        small_minutes=small_minutes,
-        big_minutes=big_minutes,
+        small_minutes=mean_minutes(small),
+        big_minutes=mean_minutes(big),
         small_accuracy=float(small_correct.mean()),
         big_accuracy=float(big_correct.mean()),
         gain=gain,
         slowdown=slowdown,
+        extra_minutes=extra,
+        others_cpu_share=others,
+        times_are_reliable=is_reliable,
         detectable_gain=detectable_gain(big_correct, small_correct, confidence),
         outcomes=paired_outcomes(big_correct, small_correct),
         mcnemar_p=tuple(
             mcnemar_exact(int((one & ~other).sum()), int((~one & other).sum()))
             for one, other in zip(big_correct, small_correct, strict=True)
         ),
-        price_minutes_per_pp=_price(gain, big_minutes - small_minutes),
+        price_limit=thresholds.price_minutes_per_pp,
+        price_minutes_per_pp=_price(evidence),
         state=state,
+        open=open_parts,
         provisional=len(seeds) == 1,
         seeds_needed=needed,
-        sentence=describe_finding(pair, state, gain, slowdown, thresholds),
+        sentence=describe_finding(pair, state, evidence, thresholds, _describe_doubt(slowdown, others)),
     )
+
+
+def _describe_doubt(slowdown: Interval | Estimate, others: float | None) -> str:
+    """Return why the rule would not rely on a slowdown."""
+    reason = describe_others(others) if isinstance(slowdown, Interval) else slowdown.method.partition("because ")[2]
+    return f"{units.ratio(slowdown.estimate)} as long, but {reason}"
 
 
 def _by_seed(trainings: Sequence[TrainingRecord], model: str) -> dict[int, TrainingResult]:
     return {each.seed: each.result for each in trainings if each.model == model and each.result is not None}
 
 
-def _price(gain: Interval, extra_minutes: float) -> Interval | None:
-    if gain.low <= 0 or extra_minutes <= 0:
+def _price(evidence: Evidence) -> Interval | None:
+    extra = evidence.extra_minutes
+    if extra is None or evidence.gain.low <= 0 or extra.estimate <= 0:
         return None
-    return Interval(
-        estimate=extra_minutes / (100 * gain.estimate),
-        low=extra_minutes / (100 * gain.high),
-        high=extra_minutes / (100 * gain.low),
-        method="extra minutes divided by the gain and by the limits of its interval",
-    )
+    return price_interval(extra, evidence.gain)
 
 
 def _over_devices(
@@ -200,4 +231,34 @@ def _over_devices(
         where_cost_matters=advise_on_cost(pair, thresholds, state, devices),
         where_only_accuracy_counts=advise_on_accuracy(pair, devices),
         would_change=describe_changes(pair, thresholds, devices),
+    )
+
+
+def list_results(records: Iterable[TrainingRecord | InferenceRecord]) -> tuple[ModelResult, ...]:
+    """Return what each model reached on each device, the model with fewest parameters first, of selected records."""
+    records = tuple(records)
+    labels = device_labels(records)
+    groups: dict[tuple[str, str], list[TrainingRecord]] = {}
+    for each in finished_trainings(records):
+        groups.setdefault((labels[machine(each)], each.model), []).append(each)
+    found = [_summarise(label, trainings) for (label, _), trainings in groups.items()]
+    order = list(dict.fromkeys(each.device for each in found))
+    return tuple(sorted(found, key=lambda each: (order.index(each.device), each.parameters or 0, each.model)))
+
+
+def _summarise(label: str, trainings: Sequence[TrainingRecord]) -> ModelResult:
+    results = [each.result for each in trainings if each.result is not None]
+    info = trainings[0].model_info
+    return ModelResult(
+        device=label,
+        model=trainings[0].model,
+        seeds=tuple(each.seed for each in trainings),
+        minutes=mean_minutes(results),
+        accuracy=accuracy_interval(results),
+        macro_f1=float(np.mean([each.scores.macro_f1 for each in results])),
+        parameters=info.parameters if info else None,
+        reachable_parameters=info.reachable_parameters if info else None,
+        training_flops=info.training_flops if info else None,
+        peak_host_bytes=max(each.peak_host_bytes for each in results),
+        peak_device_bytes=max((each.peak_device_bytes for each in results if each.peak_device_bytes), default=None),
     )

@@ -1,42 +1,57 @@
 """The sentences of a verdict: what was found, which model to choose, and what would change the verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fashionbench import units
 from fashionbench.catalogue import model_label
-from fashionbench.judging.intervals import Interval
+from fashionbench.judging.findings import DeviceVerdict, Recommendation
 from fashionbench.judging.rule import (
     DEFAULT_MARGIN_PP,
     TIE_SLOWDOWN,
-    DeviceVerdict,
-    Recommendation,
+    Evidence,
     State,
     Thresholds,
     dominates,
+    judge,
 )
+from fashionbench.judging.statistics.intervals import Interval
+from fashionbench.judging.statistics.times import price_interval
 
-__all__ = ["advise_on_accuracy", "advise_on_cost", "describe_agreement", "describe_changes", "describe_finding"]
+__all__ = [
+    "advise_on_accuracy",
+    "advise_on_cost",
+    "describe_agreement",
+    "describe_changes",
+    "describe_finding",
+    "describe_others",
+]
 
 
 def describe_finding(
     pair: tuple[str, str],
     state: State,
-    gain: Interval,
-    slowdown: Interval,
+    evidence: Evidence,
     thresholds: Thresholds,
+    doubt: str,
 ) -> str:
     """Return one sentence with the reason for which the rule gives a state on a device.
 
     Args:
         pair: The small and the big model, here and below.
         state: The state.
-        gain: Big minus small accuracy, fractions.
-        slowdown: Big over small training time.
+        evidence: What the state was decided on.
         thresholds: Those that the state was decided by.
+        doubt: Why the slowdown does not count, if it is not part of the evidence.
 
     """
     small, big = map(model_label, pair)
+    gain, slowdown = evidence.gain, evidence.slowdown
     size = f"({units.bare(units.pp(gain.estimate))}, 95 % CI {units.bare(units.interval_pp(gain.low, gain.high))})"
+    if slowdown is None:
+        return (
+            f"The accuracy gain of {big} {_describe_position(gain, thresholds)} {size}; the training time does not "
+            f"count ({doubt})."
+        )
     if state == "CANNOT TELL" and gain.high < thresholds.margin and slowdown.low <= 1 <= slowdown.high:
         limits = units.bare(units.interval_ratio(slowdown.low, slowdown.high))
         return (
@@ -49,6 +64,19 @@ def describe_finding(
     if gain.high >= thresholds.margin and state != "TIE":
         return f"{time}{_describe_open_gain(state, thresholds, size)}."
     return f"{time}{_describe_small_gain(state, gain, thresholds, size)}."
+
+
+def _describe_position(gain: Interval, thresholds: Thresholds) -> str:
+    """Return where the interval of a gain lies."""
+    margin = _describe_margin(thresholds)
+    if gain.low >= thresholds.margin:
+        return f"lies above the {margin}"
+    return f"lies below the {margin}" if gain.high < thresholds.margin else f"may or may not reach the {margin}"
+
+
+def describe_others(share: float | None) -> str:
+    """Return how much of the CPUs other processes used during one training."""
+    return f"other processes used {units.percent(share, 0)} of the CPUs"
 
 
 def _describe_large_gain(state: State, thresholds: Thresholds, size: str) -> str:
@@ -135,13 +163,15 @@ def advise_on_cost(
         return Recommendation(model=big, sentence="Its gain is at least the margin at 95 % confidence.")
     if state == "WORTH IT":
         return Recommendation(model=big, sentence=f"It is no slower and no less accurate than {model_label(small)}.")
-    if all(device.slowdown.high < 1 for device in devices):
+    slowdowns = [device.evidence().slowdown for device in devices]
+    if None in slowdowns:
+        return Recommendation(model=None, sentence="The training times are not reliable enough to choose by them.")
+    if all(each is not None and each.high < 1 for each in slowdowns):
         if all(device.gain.high <= -thresholds.margin for device in devices):
             return Recommendation(model=small, sentence="Its gain is at least the margin at 95 % confidence.")
         sentence = f"It trains in less time, and {model_label(small)} is not shown to gain the margin or more."
         return Recommendation(model=big, sentence=sentence)
-    has_price = thresholds.price_minutes_per_pp is not None or thresholds.money.per_pp is not None
-    at_price = " at the stated price" if has_price else ""
+    at_price = " at the stated price" if any(device.price_limit is not None for device in devices) else ""
     return Recommendation(
         model=small, sentence=f"{model_label(big)} is not shown to gain the margin or more{at_price}."
     )
@@ -166,40 +196,58 @@ def describe_changes(
     pair: tuple[str, str], thresholds: Thresholds, devices: Sequence[DeviceVerdict]
 ) -> tuple[str, ...]:
     """Say, for each device, which margin, price or number of seeds would change the verdict."""
-    lines = []
     small, big = map(model_label, pair)
-    for device in devices:
-        at = f" (on {device.device})" if len(devices) > 1 else ""
-        lines.append(f"{_describe_margins(small, big, device)}{at}.")
-        if device.price_minutes_per_pp is not None:
-            price = units.price(device.price_minutes_per_pp.high)
-            lines.append(
-                f"At a price of {price} or more, even the lower limit of the gain pays for the extra time{at}."
-            )
-        if device.state == "CANNOT TELL" and device.gain.low < thresholds.margin <= device.gain.high:
-            lines.append(
-                f"About {device.seeds_needed} seeds would decide, if the gain does not change{at}."
-                if device.seeds_needed is not None
-                else f"No number of seeds would decide with these test images: the gain is too close to the margin{at}."
-            )
-    return tuple(lines)
+    return tuple(
+        f"{line} (on {device.device})." if len(devices) > 1 else f"{line}."
+        for device in devices
+        for line in (
+            _describe_margins(small, big, device),
+            *_describe_sufficient_price(device),
+            *_describe_open_parts(big, thresholds, device),
+        )
+    )
+
+
+def _describe_sufficient_price(device: DeviceVerdict) -> Iterator[str]:
+    evidence = device.evidence()
+    if evidence.extra_minutes is not None and evidence.lowest_gain > 0 and device.price_minutes_per_pp is not None:
+        lowered = evidence.gain.model_copy(update={"low": evidence.lowest_gain})
+        price = units.price(price_interval(evidence.extra_minutes, lowered).high)
+        yield f"At a price of {price} or more, the gain pays for the extra time at 95 % confidence"
+
+
+def _describe_open_parts(big: str, thresholds: Thresholds, device: DeviceVerdict) -> Iterator[str]:
+    """Yield how the parts that are open can be known better."""
+    if device.open == ("gain",):
+        limit = "the margin" if device.gain.high >= thresholds.margin else "zero or to the margin"
+        yield (
+            f"About {device.seeds_needed} seeds would decide, if the gain does not change"
+            if device.seeds_needed is not None
+            else f"No number of seeds would decide with these test images: the gain is too close to {limit}"
+        )
+    if "time" in device.open and not device.times_are_reliable:
+        yield "The training time is open: close other programs, then measure again"
+    elif "time" in device.open:
+        yield "The training time is open: train more seeds"
+    if device.state == "CANNOT TELL" and not device.open:
+        loss = units.pp(device.gain.estimate)
+        yield f"{big} takes less time at a gain of {loss}: the rule does not weigh lost accuracy against time"
 
 
 def _describe_margins(small: str, big: str, device: DeviceVerdict) -> str:
     """Return which other margins would change the verdict on a device."""
-    gain = device.gain
-    lowest, highest = (units.pp(each, 2).removeprefix("+") for each in (gain.low, gain.high))
-    if device.state == "WORTH IT" and dominates(gain, device.slowdown):
+    evidence = device.evidence()
+    lowest, highest = (units.pp(each, 2).removeprefix("+") for each in (evidence.lowest_gain, evidence.gain.high))
+    if device.state == "WORTH IT" and dominates(evidence):
         return f"No margin changes this: {big} is no slower and no less accurate than {small}"
     if device.state == "WORTH IT":
         return f"A margin above {lowest} would leave the verdict open"
-    if gain.low > 0:
+    if judge(evidence, Thresholds(margin=0.0, price_minutes_per_pp=device.price_limit)) == "WORTH IT":
         return f"A margin of {lowest} or less would make {big} worth it"
-    if device.slowdown.high < 1:
+    if evidence.lowest_gain > 0:
+        return f"No margin makes {big} worth it at this price"
+    if evidence.slowdown is not None and evidence.slowdown.high < 1:
         return f"{big} takes less time, so a gain with an interval above zero would make it worth it"
-    if device.state == "NOT WORTH IT" and gain.high > 0:
-        return (
-            f"A margin of {highest} or less would leave the verdict open. No margin makes {big} worth it: its gain is "
-            "not significantly above zero"
-        )
-    return f"No margin makes {big} worth it: its gain is not significantly above zero"
+    is_open_below = device.state == "NOT WORTH IT" and evidence.gain.high > 0
+    below = f"A margin of {highest} or less would leave the verdict open. " if is_open_below else ""
+    return f"{below}No margin makes {big} worth it: its gain is not significantly above zero"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fashionbench import units
 from fashionbench.catalogue import model_label
-from fashionbench.judging.intervals import mean_minutes
+from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict, Verdict
 from fashionbench.records.grouping import Machine, device_labels, finished_trainings, machine, select
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
@@ -119,7 +119,8 @@ def _times_follow(judged: DeviceVerdict, scale: int, digits: int) -> bool:
     """Say whether the ratio and the difference of two training times follow from the times as they are shown."""
     times = [scale * judged.big_minutes, scale * judged.small_minutes]
     big, small = (units.rounded(each, digits) for each in times)
-    places = 2 if judged.slowdown.high < 1 else 1
+    slowdown = judged.evidence().slowdown
+    places = 2 if slowdown is not None and slowdown.high < 1 else 1
     return (
         small > 0
         and units.fixed(big / small, places) == units.fixed(judged.slowdown.estimate, places)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from fashionbench.errors import InputError
-from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds, Verdict
+from fashionbench.judging.findings import Verdict
+from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
 from fashionbench.judging.verdict import decide_by
 from fashionbench.options import FORMATS
 from fashionbench.records.files import write_atomically

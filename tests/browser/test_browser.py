@@ -12,7 +12,6 @@ from selenium.webdriver.support.select import Select
 from synthetic import CLASSES, make_inference, make_study, make_training
 
 from fashionbench.errors import visible
-from fashionbench.judging.intervals import seed_allowance
 from fashionbench.judging.rule import State, Thresholds, judge
 from fashionbench.judging.verdict import Verdict, decide
 from fashionbench.records.record import InferenceRecord, TrainingRecord
@@ -103,16 +102,7 @@ def judge_devices(records: Records, margin_pp: float, price: float | None) -> li
 def rejudge(verdict: Verdict, margin_pp: float, price: float | None) -> list[State]:
     """Return the same from the intervals of a verdict, which is faster."""
     thresholds = Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price)
-    return [
-        judge(
-            each.gain,
-            each.slowdown,
-            each.big_minutes - each.small_minutes,
-            thresholds,
-            seed_allowance(each.gain, len(each.seeds)),
-        )
-        for each in verdict.devices
-    ]
+    return [judge(each.evidence(), thresholds) for each in verdict.devices]
 
 
 def _speed_up(record: TrainingRecord | InferenceRecord) -> TrainingRecord | InferenceRecord:

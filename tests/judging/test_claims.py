@@ -24,26 +24,68 @@ def study_with(big_seconds: float, *, big: float = 0.93, small: float = 0.91) ->
 
 
 @pytest.mark.parametrize(
-    ("big_seconds", "gpu", "cpu"),
+    ("device", "big_seconds", "gpu", "cpu"),
     [
-        (25 * 60, "reproduced", "not reproduced"),
-        (82 * 60, "not reproduced", "reproduced"),
-        (15 * 60, "not reproduced", "not reproduced"),
+        ("cuda", 25 * 60, "reproduced", "cannot tell"),
+        ("mps", 15 * 60, "not reproduced", "cannot tell"),
+        ("cpu", 25 * 60, "cannot tell", "not reproduced"),
+        ("cpu", 82 * 60, "cannot tell", "reproduced"),
+        ("cpu", 15 * 60, "cannot tell", "not reproduced"),
     ],
 )
-def test_the_slowdown_is_compared_as_a_ratio(big_seconds: float, gpu: str, cpu: str) -> None:
-    claims = claims_of(study_with(big_seconds))
+def test_a_slowdown_is_compared_with_that_on_the_same_kind_of_device(
+    device: str, big_seconds: float, gpu: str, cpu: str
+) -> None:
+    records = [
+        each.model_copy(update={"device": device}) if isinstance(each, TrainingRecord) else each
+        for each in study_with(big_seconds)
+    ]
 
-    outcomes = [claim.outcome for statement, claim in claims.items() if "as long" in statement]
-    assert outcomes == [gpu, cpu]
+    claims = [claim for statement, claim in claims_of(records).items() if "as long" in statement]
+
+    assert [claim.outcome for claim in claims] == [gpu, cpu]
+    assert claims[device == "cpu"].evidence.startswith(f"{big_seconds / 180:.1f}\N{NO-BREAK SPACE}× on {device} (95 % ")
+    assert claims[device != "cpu"].evidence == f"not measured on a {'GPU' if device == 'cpu' else 'CPU'}"
+
+
+def test_a_slowdown_that_is_not_reliable_or_has_no_interval_stays_open() -> None:
+    busy = [
+        each.model_copy(update={"result": each.result.model_copy(update={"others_cpu_share": (0.5,) * 10})})
+        for each in study_with(82 * 60)
+        if isinstance(each, TrainingRecord) and each.result
+    ]
+    once = RECIPES["study"].model_copy(update={"epochs": 1})
+    short = [make_training(m, recipe=once, train_seconds=t) for m, t in (("fashioncnn", 180.0), ("resnet18", 4920.0))]
+
+    for records, doubt in ((busy, ", not reliable)"), (short, "27.3\N{NO-BREAK SPACE}× on cpu (no interval)")):
+        claim = claims_of(list(records))[
+            "ResNet18 takes 82 min to train on its CPU, the CNN 3 min: 27.3\N{NO-BREAK SPACE}× as long"
+        ]
+        assert claim.outcome == "cannot tell"
+        assert doubt in claim.evidence
+
+
+def test_the_claims_are_in_the_verdict() -> None:
+    records = study_with(1_500)
+    verdict = decide(records)
+
+    assert verdict is not None
+    assert verdict.claims == check_claims(records, verdict)
+    assert len(verdict.claims) == 8
+
+
+def test_records_without_the_studys_classes_have_no_claims() -> None:
+    classes = tuple(f"class {number}" for number in range(10))
+
+    assert claims_of([make_training(model, classes=classes) for model in ("fashioncnn", "resnet18")]) == {}
 
 
 def test_a_slowdown_whose_interval_crosses_the_tolerance_stays_open() -> None:
-    records = study_with(25 * 60)
-    records[1] = make_training("resnet18", seed=0, accuracy=0.93, train_seconds=10 * 60)
+    records = study_with(82 * 60)
+    records[1] = make_training("resnet18", seed=0, accuracy=0.93, train_seconds=30 * 60)
 
     claim = claims_of(records)[
-        "ResNet18 takes 25 min to train on its GPU, the CNN 3 min: 8.3\N{NO-BREAK SPACE}× as long"
+        "ResNet18 takes 82 min to train on its CPU, the CNN 3 min: 27.3\N{NO-BREAK SPACE}× as long"
     ]
 
     assert claim.outcome == "cannot tell"

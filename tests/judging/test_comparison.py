@@ -137,3 +137,23 @@ def test_the_page_shows_every_change_and_every_broken_condition() -> None:
     assert "Failed conditions" in html
     assert "1.30 (1.30 to 1.30)" in html
     assert "other (" in html
+
+
+def test_times_without_an_interval_or_of_a_busy_machine_fail_the_gate_for_time() -> None:
+    once = RECIPES["study"].model_copy(update={"epochs": 1})
+    busy = [
+        each.model_copy(update={"result": each.result.model_copy(update={"others_cpu_share": (0.3,) * 10})})
+        for each in runs_of(100)
+        if each.result
+    ]
+
+    short = compared(runs_of(100, seeds=1, recipe=once), runs_of(100, seeds=1, recipe=once))
+
+    assert failed_conditions(short, Gate(slower=0.1)) == (
+        "FashionCNN on cpu: the times are not comparable, because there are too few seeds or epochs for an interval",
+    )
+    assert "1.00 (no interval)" in render_html(compare_view(short, ()))
+    (sentence,) = failed_conditions(compared(runs_of(100), busy), Gate(slower=0.1))
+    assert sentence.replace("\N{NO-BREAK SPACE}", " ") == (
+        "FashionCNN on cpu: the times are not reliable, because other processes used 30 % of the CPUs during a training"
+    )

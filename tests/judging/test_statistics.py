@@ -5,20 +5,23 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
+from simulation import cover_classes, simulate, weigh_price
 from sklearn.metrics import precision_recall_fscore_support
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from synthetic import make_training
 
-from fashionbench.judging.differences import (
+from fashionbench.judging.rule import Evidence, State, Thresholds, judge
+from fashionbench.judging.statistics.differences import (
     class_differences,
     expected_calibration_error,
     holm,
     mcnemar_exact,
     paired_outcomes,
 )
-from fashionbench.judging.intervals import (
+from fashionbench.judging.statistics.intervals import (
     CONFIDENCE,
     Interval,
     accuracy_interval,
@@ -27,15 +30,10 @@ from fashionbench.judging.intervals import (
     look_confidence,
     seed_allowance,
     seeds_needed,
-    slowdown_interval,
     wilson_interval,
 )
-from fashionbench.judging.rule import State, Thresholds, judge
 
-IMAGES = 10_000
 MARGIN = 0.005
-SPREAD = 0.002
-HARD = 0.2
 
 
 def correct(accuracies: list[float], images: int = 2_000, seed: int = 0) -> NDArray[np.bool_]:
@@ -93,41 +91,21 @@ def test_the_gain_of_one_seed_covers_images_only_and_says_so() -> None:
     assert "seed-to-seed variation is not included" in interval.method
 
 
-def test_equal_models_have_no_gain_and_an_interval_without_width() -> None:
+def test_the_intervals_of_equal_models_are_those_of_one_differing_image() -> None:
     big = np.ones((3, 50), dtype=bool)
 
     interval = gain_interval(big, big)
 
-    assert (interval.low, interval.estimate, interval.high) == (0.0, 0.0, 0.0)
+    assert interval.estimate == 0.0
+    assert interval.high == -interval.low == pytest.approx(stats.t.ppf(0.975, 49) / 50)
+    assert gain_interval(big[:1], big[:1]).high == pytest.approx(1.959963984540054 / 50)
+    assert gain_interval(big[:, :1], big[:, :1]).high > 1
 
 
 def test_the_same_input_gives_the_same_interval() -> None:
     big, small = correct([0.92, 0.93, 0.91]), correct([0.9, 0.91, 0.9], seed=1)
 
     assert gain_interval(big, small) == gain_interval(big, small)
-
-
-def test_the_slowdown_of_three_seeds_has_a_t_interval_of_paired_logs() -> None:
-    interval = slowdown_interval([20.0, 22.0, 21.0], [5.0, 5.0, 5.0], [], [])
-
-    logs = np.log([4.0, 4.4, 4.2])
-    half = 4.302652729911275 * logs.std(ddof=1) / math.sqrt(3)
-    assert interval.estimate == pytest.approx(math.exp(logs.mean()))
-    assert interval.high == pytest.approx(math.exp(logs.mean() + half))
-
-
-def test_the_slowdown_of_one_seed_has_an_interval_from_its_epochs_and_says_so() -> None:
-    interval = slowdown_interval([20.0], [5.0], [9.0, 10.0, 11.0], [2.4, 2.5, 2.6])
-
-    assert interval.low < 4.0 < interval.high
-    assert "interval from the seconds of the epochs" in interval.method
-
-
-@pytest.mark.parametrize("epochs", [([20.0], [5.0]), ([10.0, 10.0], [2.5, 2.5])], ids=["one epoch", "equal epochs"])
-def test_a_slowdown_without_variation_has_an_interval_without_width(epochs: tuple[list[float], list[float]]) -> None:
-    interval = slowdown_interval([20.0], [5.0], *epochs)
-
-    assert interval.low == interval.high == pytest.approx(4.0)
 
 
 def test_paired_outcomes_count_every_image_once() -> None:
@@ -165,6 +143,53 @@ def test_equal_classes_do_not_differ_significantly() -> None:
     assert {each.adjusted_p for each in differences} == {1.0}
 
 
+def test_the_recall_of_all_classes_together_has_the_interval_of_the_gain() -> None:
+    big, small = correct([0.92, 0.96, 0.9]), correct([0.9, 0.95, 0.87], seed=1)
+    labels = np.zeros(big.shape[1], dtype=int)
+
+    (found,) = (
+        each
+        for each in class_differences(labels, 1 - big, 1 - small, 2)
+        if each.metric == "recall" and each.class_index == 0
+    )
+    expected = gain_interval(big, small)
+
+    assert found.estimate == pytest.approx(expected.estimate)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=2e-3)
+
+
+def test_a_score_without_variation_has_the_interval_of_one_image() -> None:
+    labels = np.array([0, 0, 1, 1, 1, 1])
+    wrong = np.array([1, 1, 1, 1, 1, 1])
+
+    recall = [each for each in class_differences(labels, labels[None], wrong[None], 3) if each.metric == "recall"]
+
+    assert [recall[0].estimate, recall[0].high] == pytest.approx([1.0, 1 + stats.t.ppf(0.975, 1) / 2])
+    assert recall[0].adjusted_p > 0.05
+    assert (recall[2].low, recall[2].high, recall[2].adjusted_p) == (0.0, 0.0, 1.0)  # no such image
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_differences_of_classes_have_their_coverage_and_are_rarely_called_significant(seeds: int) -> None:
+    covered, false = cover_classes(np.random.default_rng(seeds), seeds, 150)
+
+    assert min(covered.values()) > 0.88  # 4 standard errors below 95 %
+    assert 0.93 <= np.mean(list(covered.values())) <= 0.98
+    assert false <= 0.05
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.3])
+def test_the_interval_of_a_price_carries_the_spread_of_the_times(spread: float) -> None:
+    generator = np.random.default_rng(5)
+    gains = [gain_interval(*simulate(generator, 0.015, 3)) for _ in range(300)]
+
+    found = [weigh_price(generator, each, spread, 3, 0.015) for each in gains if each.low > 0]
+
+    assert np.mean([is_covered for is_covered, _ in found]) >= 0.9
+    for state in ("WORTH IT", "NOT WORTH IT"):  # at exactly the price that it has
+        assert np.mean([each == state for _, each in found]) < 0.06
+
+
 def test_a_narrower_interval_needs_more_seeds_and_some_widths_are_out_of_reach() -> None:
     big, small = correct([0.92, 0.93, 0.915]), correct([0.91, 0.92, 0.9], seed=1)
 
@@ -184,26 +209,6 @@ def test_a_model_whose_confidence_is_its_accuracy_is_calibrated() -> None:
 
     assert reliability.error == pytest.approx(0.0)
     assert reliability.counts == (4, 1)
-
-
-def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Simulate which predictions of two models are right, (seeds, images), with a true gain of ``gain``.
-
-    Each study has its own images. Both models are always right on four in five. On each of the others, the hard ones,
-    the models have a probability in common, plus or minus a preference for one of them, so that hard images are hard
-    for both models and all seeds. A seed changes all probabilities of a model. The mean accuracy of the small model is
-    91.5 %. Only the hard images are drawn.
-    """
-    hard = generator.binomial(IMAGES, HARD)
-    common = 0.2 + 0.6 * generator.beta(0.9, 0.54, hard)
-    preference = generator.choice([-0.1, 0.1], hard)
-    models = []
-    for own_gain, own_preference in ((gain, preference), (0.0, -preference)):
-        effects = own_gain + generator.normal(0, SPREAD, seeds)
-        right = np.ones((seeds, IMAGES), dtype=bool)
-        right[:, :hard] = generator.random((seeds, hard)) < common + own_preference + effects[:, None] / HARD
-        models.append(right)
-    return models[0], models[1]
 
 
 def test_the_detectable_gain_is_found_in_four_of_five_studies() -> None:
@@ -251,7 +256,6 @@ def test_the_interval_of_an_interim_analysis_is_wider_and_says_so() -> None:
 
     assert look.low < alone.low < alone.high < look.high
     assert look.method.endswith("99.2 % at this interim analysis, 95 % over all planned analyses")
-    assert slowdown_interval([20.0, 22.0, 21.0], [5.0, 5.0, 5.0], [], [], 0.99).high > 4.5
 
 
 def add_seeds_until_decided(
@@ -261,7 +265,9 @@ def add_seeds_until_decided(
     slowdown = Interval(estimate=7.0, low=6.0, high=8.0, method="")
     intervals = [gain_interval(big[:look], small[:look], look_confidence(look, looks)) for look in LOOKS]
     thresholds = Thresholds(margin=MARGIN, price_minutes_per_pp=None)
-    states = [judge(interval, slowdown, 9.0, thresholds) for interval in intervals]
+    states = [
+        judge(Evidence(gain=interval, slowdown=slowdown, extra_minutes=slowdown), thresholds) for interval in intervals
+    ]
     ended = next((state for state in states if state != "CANNOT TELL"), states[-1])
     return ended, all(interval.low <= gain <= interval.high for interval in intervals)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from fashionbench import units
-from fashionbench.judging.intervals import Interval, seed_allowance
-from fashionbench.judging.rule import Thresholds, judge
+from fashionbench.judging.rule import Evidence, Thresholds, judge, weigh
+from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.wording import describe_finding
 
 
@@ -123,10 +123,10 @@ def test_the_sentence_gives_the_reason_of_the_rule(
     gain: tuple[float, float], slowdown: tuple[float, float], price: float | None, seeds: int, state: str, sentence: str
 ) -> None:
     thresholds = Thresholds(margin=0.005, price_minutes_per_pp=price)
-    limits, ratio = interval(*gain), interval(*slowdown)
-    decided = judge(limits, ratio, 15.0, thresholds, seed_allowance(limits, seeds))
+    evidence = weigh(interval(*gain), interval(*slowdown), interval(15.0, 15.0), seeds, is_reliable=True)
+    decided = judge(evidence, thresholds)
 
-    found = describe_finding(("fashioncnn", "resnet18"), decided, limits, ratio, thresholds)
+    found = describe_finding(("fashioncnn", "resnet18"), decided, evidence, thresholds, "")
 
     assert decided == state
     assert found.replace(units.SPACE, " ") == sentence
@@ -134,9 +134,22 @@ def test_the_sentence_gives_the_reason_of_the_rule(
 
 def test_only_the_default_margin_is_called_so() -> None:
     thresholds = Thresholds(margin=0.02, price_minutes_per_pp=None)
+    evidence = Evidence(gain=interval(0.0, 0.01), slowdown=interval(3.9, 4.1), extra_minutes=interval(15.0, 15.0))
 
-    found = describe_finding(
-        ("fashioncnn", "resnet18"), "NOT WORTH IT", interval(0.0, 0.01), interval(3.9, 4.1), thresholds
-    )
+    found = describe_finding(("fashioncnn", "resnet18"), "NOT WORTH IT", evidence, thresholds, "")
 
     assert "lies below the margin of 2 percentage points" in found
+
+
+@pytest.mark.parametrize(
+    ("gain", "position"),
+    [((0.01, 0.02), "lies above"), ((-0.01, 0.004), "lies below"), ((0.0, 0.02), "may or may not reach")],
+)
+def test_a_time_that_does_not_count_is_named_with_its_reason(gain: tuple[float, float], position: str) -> None:
+    evidence = Evidence(gain=interval(*gain), slowdown=None, extra_minutes=None)
+    thresholds = Thresholds(margin=0.005, price_minutes_per_pp=None)
+
+    found = describe_finding(("fashioncnn", "resnet18"), "CANNOT TELL", evidence, thresholds, "4.0 × as long, but why")
+
+    assert found.startswith(f"The accuracy gain of ResNet18 {position} the default margin of 0.5 percentage points (")
+    assert found.endswith("); the training time does not count (4.0 × as long, but why).")

@@ -1,7 +1,7 @@
 """The chapter on the claims of the original study."""
 
 from fashionbench import units
-from fashionbench.judging.claims import ACCEPTABLE_ACCURACY, RATIO_TOLERANCE, check_claims
+from fashionbench.judging.claims import ACCEPTABLE_ACCURACY, RATIO_TOLERANCE
 from fashionbench.report.context import Context, text_cell
 from fashionbench.report.view import Block, Table
 
@@ -10,7 +10,7 @@ __all__ = ["study_claims"]
 
 def study_claims(context: Context) -> tuple[Block, ...]:
     """Tabulate the study's claims and whether this run reproduces them."""
-    checked = check_claims(context.records, context.verdict) if context.verdict else ()
+    checked = context.verdict.claims if context.verdict else ()
     if not checked:
         return ()
     return (

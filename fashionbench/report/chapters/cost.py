@@ -7,9 +7,11 @@ import numpy as np
 
 from fashionbench import units
 from fashionbench.catalogue import model_label
-from fashionbench.judging.intervals import POWER, accuracy_interval, mean_minutes
+from fashionbench.judging.findings import DeviceVerdict
 from fashionbench.judging.prices import predictions_cost
-from fashionbench.judging.rule import NO_MONEY, DeviceVerdict
+from fashionbench.judging.rule import NO_MONEY
+from fashionbench.judging.statistics.intervals import POWER, Estimate, Interval, accuracy_interval
+from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.records.record import InferenceRecord
 from fashionbench.report.context import (
     Context,
@@ -144,7 +146,7 @@ def _cost_table(context: Context) -> Table | None:
         f"{units.percent(POWER, 0)} power. The intervals cover other seeds and other test images of the same kind, not "
         "other machines, data or recipes."
         + (
-            f" {NOT_APPLICABLE}: the gain is not significantly above zero, or the big model takes no extra time."
+            f" {NOT_APPLICABLE}: the gain is not significantly above zero, or the extra time is not known or zero."
             if has_price and not all(each.price_minutes_per_pp for each in devices)
             else ""
         ),
@@ -163,11 +165,16 @@ def _gain_cells(context: Context, judged: DeviceVerdict) -> tuple[Cell, ...]:
         number_cell(
             units.with_interval(units.pp(gain.estimate, digits), units.interval_pp(gain.low, gain.high, digits))
         ),
-        number_cell(
-            units.with_interval(units.ratio(slowdown.estimate), units.interval_ratio(slowdown.low, slowdown.high))
-        ),
+        number_cell(_slowdown_text(slowdown)),
         number_cell(text),
     )
+
+
+def _slowdown_text(slowdown: Interval | Estimate) -> str:
+    estimate = units.ratio(slowdown.estimate)
+    if not isinstance(slowdown, Interval):
+        return units.bare(estimate)
+    return units.with_interval(estimate, units.interval_ratio(slowdown.low, slowdown.high))
 
 
 def _price_text(judged: DeviceVerdict) -> str:

@@ -9,8 +9,8 @@ from matplotlib import image
 from numpy.typing import NDArray
 
 from fashionbench import units
-from fashionbench.judging.differences import expected_calibration_error
-from fashionbench.judging.intervals import correct_predictions, wilson_interval
+from fashionbench.judging.statistics.differences import expected_calibration_error
+from fashionbench.judging.statistics.intervals import correct_predictions, wilson_interval
 from fashionbench.judging.verdict import Verdict
 from fashionbench.records.record import Mistake, TrainingRecord, TrainingResult
 from fashionbench.report.context import Context, draw, join_phrases, per_device, results_of

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline, model_label
-from fashionbench.judging.intervals import ASSUMED_SEED_SPREAD, mean_minutes
+from fashionbench.judging.statistics.intervals import ASSUMED_SEED_SPREAD
+from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.recipe import Hyperparameters, Recipe
 from fashionbench.records.grouping import machine
 from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, results_of, text_cell

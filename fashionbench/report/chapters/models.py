@@ -9,7 +9,7 @@ import numpy as np
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline
-from fashionbench.judging.intervals import mean_minutes
+from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.records.grouping import machine
 from fashionbench.records.record import InferenceRecord, ModelInfo, Peak, TrainingRecord
 from fashionbench.report.context import Context, model_cell, number_cell, results_of, text_cell

@@ -8,8 +8,10 @@ from typing import Final
 from fashionbench import units
 from fashionbench.catalogue import STUDY_MODELS, model_label
 from fashionbench.judging.claims import STUDY_CNN_MINUTES, STUDY_RESNET_MINUTES
+from fashionbench.judging.findings import DeviceVerdict
 from fashionbench.judging.rule import State
-from fashionbench.judging.verdict import DeviceVerdict
+from fashionbench.judging.statistics.intervals import Interval
+from fashionbench.judging.wording import describe_others
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import Context, accuracy_digits, describe_seeds, join_phrases
 from fashionbench.report.front.scope import describe_scope
@@ -67,7 +69,7 @@ def introduce_study(context: Context) -> str:
     if not (has_recipe or has_models):
         return ""
     small, big = map(model_label, STUDY_MODELS)
-    times = join_phrases([f"{minutes} min on {device}" for device, minutes in STUDY_RESNET_MINUTES.items()])
+    times = join_phrases([f"{minutes} min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
     return (
         f"“The study” is “Resnet”, an unpublished student report. It trained {big} on Fashion-MNIST in {times}, and a "
         f"small CNN ({small} here) in {STUDY_CNN_MINUTES} min."
@@ -125,10 +127,16 @@ def _accuracy_tile(names: tuple[str, str], judged: DeviceVerdict, where: str) ->
 
 def _time_tile(context: Context, judged: DeviceVerdict, where: str) -> tuple[str, str]:
     unit = context.time_unit(judged.device)
-    interval = units.bare(units.interval_ratio(judged.slowdown.low, judged.slowdown.high))
+    slowdown = judged.slowdown
+    if not judged.times_are_reliable:
+        remark = f"not reliable: {describe_others(judged.others_cpu_share)}"
+    elif isinstance(slowdown, Interval):
+        remark = f"95 % CI of the ratio {units.bare(units.interval_ratio(slowdown.low, slowdown.high))}"
+    else:
+        remark = slowdown.method.partition(", ")[2]
     return (
         f"{unit.number(judged.big_minutes)} vs {unit.show(judged.small_minutes)}",
-        f"training time{where}; 95 % CI of the ratio {interval}",
+        f"training time{where}; {remark}",
     )
 
 
@@ -144,9 +152,11 @@ def _price_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict,
         smallest, largest = min(times), max(times)
         rest = f"; {others[-1][0]} at batch size {units.count(largest)}" if others else ""
         return ratio, f"as long per prediction{where}, batch size {units.count(smallest)} ({shown}){rest}"
-    if judged.gain.low > 0:
-        return NOT_APPLICABLE, f"no price per point: {names[1]} takes no extra training time{where}"
-    return NOT_APPLICABLE, f"no price per point: the gain{where} is not significantly above zero"
+    if judged.gain.low <= 0:
+        return NOT_APPLICABLE, f"no price per point: the gain{where} is not significantly above zero"
+    if judged.evidence().extra_minutes is None:
+        return NOT_APPLICABLE, f"no price per point: the extra training time{where} is not reliable"
+    return NOT_APPLICABLE, f"no price per point: {names[1]} takes no extra training time{where}"
 
 
 def _compare_serving(small_seconds: float, big_seconds: float) -> tuple[str, str]:
@@ -185,8 +195,9 @@ def list_reasons(context: Context) -> tuple[str, ...]:
     small, big = model_label(verdict.small), model_label(verdict.big)
     where = f"On {judged.device}, " if len(verdict.devices) > 1 else ""
     saved = context.time_unit(judged.device).show(abs(judged.big_minutes - judged.small_minutes))
-    significant = judged.slowdown.low > 1 or judged.slowdown.high < 1
-    faster = small if judged.slowdown.low > 1 else big
+    slowdown = judged.evidence().slowdown
+    significant = slowdown is not None and (slowdown.low > 1 or slowdown.high < 1)
+    faster = small if judged.slowdown.estimate > 1 else big
     return (
         f"{where}{compare_outcomes(judged, small, big)}",
         *([f"{faster} saves {saved} of training each time."] if significant else []),

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fashionbench import units
-from fashionbench.judging.intervals import accuracy_interval, mean_minutes
+from fashionbench.judging.statistics.intervals import accuracy_interval
+from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict
 from fashionbench.report.context import Context, draw, join_phrases, results_of
 from fashionbench.report.figures.curves import accuracy_minutes

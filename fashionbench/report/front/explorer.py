@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fashionbench.judging.intervals import seed_allowance
+from fashionbench.judging.findings import DeviceVerdict
 from fashionbench.report.context import Context
 from fashionbench.report.view import Explorer
 
@@ -27,18 +27,7 @@ def make_explorer(context: Context) -> Explorer | None:
     )
     return Explorer(
         data={
-            "devices": [
-                {
-                    "device": each.device,
-                    "gain_low": each.gain.low,
-                    "gain_high": each.gain.high,
-                    "slowdown_low": each.slowdown.low,
-                    "slowdown_high": each.slowdown.high,
-                    "extra_minutes": each.big_minutes - each.small_minutes,
-                    "allowance": seed_allowance(each.gain, len(each.seeds)),
-                }
-                for each in verdict.devices
-            ],
+            "devices": [_list_evidence(each) for each in verdict.devices],
             "tie_slowdown": verdict.thresholds.tie_slowdown,
             "price_step": step,
             "classes": list(classes),
@@ -53,3 +42,14 @@ def make_explorer(context: Context) -> Explorer | None:
 def _price_step(extra_minutes: float) -> float:
     """Return the minutes per percentage point of one slider step: the slider ends at ten times the extra minutes."""
     return max(extra_minutes, 0.1) * 10 / PRICE_STEPS
+
+
+def _list_evidence(judged: DeviceVerdict) -> dict[str, object]:
+    """Return what the page's script judges, as ``fashionbench.judging.rule.judge`` does."""
+    evidence = judged.evidence()
+    parts = {"gain": evidence.gain, "slowdown": evidence.slowdown, "extra_minutes": evidence.extra_minutes}
+    return {
+        "device": judged.device,
+        "allowance": evidence.allowance,
+        **{name: each and [each.low, each.estimate, each.high] for name, each in parts.items()},
+    }

@@ -87,6 +87,8 @@ def _describe_disturbances(context: Context) -> Iterator[Note]:
     every = units.count(len(results))
     disturbed = [(record, result) for record, result in results if result.disturbed_epochs()]
     if disturbed:
+        judged = context.verdict.devices if context.verdict else ()
+        doubt = "" if all(each.times_are_reliable for each in judged) else ", so the slowdown is not reliable"
         epochs = sum(len(result.disturbed_epochs()) for _, result in disturbed)
         most, worst = max(
             (max(share or 0.0 for share in result.others_cpu_share), f"{model_label(record.model)}, seed {record.seed}")
@@ -95,7 +97,7 @@ def _describe_disturbances(context: Context) -> Iterator[Note]:
         yield Note(
             text=f"Other processes used up to {units.percent(most, 0)} of the CPUs ({worst}), and over "
             f"5{units.SPACE}% in {_number(epochs, 'epoch')} of {len(disturbed)} of {every} trainings. Those training "
-            "times are too long, so the slowdown is not reliable. Close other programs, then measure again:",
+            f"times are too long{doubt}. Close other programs, then measure again:",
             command="nox -s bench -- --fresh",
         )
     paused = [result.paused_seconds for _, result in results if result.paused_seconds]

@@ -1,4 +1,4 @@
-"""Confidence intervals of gain and slowdown: pure functions, fractions in, fractions out."""
+"""Confidence intervals of accuracies and of their differences: pure functions, fractions in, fractions out."""
 
 import math
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ __all__ = [
     "ASSUMED_SEED_SPREAD",
     "CONFIDENCE",
     "Correct",
+    "Estimate",
     "Interval",
-    "Z",
     "accuracy_interval",
     "correct_predictions",
+    "describe_confidence",
     "detectable_gain",
     "gain_interval",
+    "half_width",
     "look_confidence",
-    "mean_minutes",
+    "satterthwaite",
     "seed_allowance",
     "seeds_needed",
-    "slowdown_interval",
-    "training_slowdown",
     "wilson_interval",
 ]
 
@@ -37,9 +37,6 @@ POWER: Final = 0.8
 
 Z: Final = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
 """Half-width of a 95 % interval of a normal distribution, in standard errors."""
-
-FEWEST_FOR_SEED_INTERVAL: Final = 3
-"""Seeds from which the slowdown's interval includes run-to-run variation."""
 
 MOST_SEEDS: Final = 1_000
 """Number of seeds beyond which none are recommended."""
@@ -56,29 +53,29 @@ Correct = NDArray[np.bool_]
 """Whether each prediction is right, (seeds, images)."""
 
 
-class Interval(BaseModel):
+class Estimate(BaseModel):
+    """An estimate without an interval, because the measurement shows no variation."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    estimate: float
+    method: str
+    """How it was computed, and what its interval includes or why it has none, for readers of the report."""
+
+
+class Interval(Estimate):
     """An estimate with its 95 % confidence interval.
 
     With interim analyses, the confidence is 95 % for all planned analyses together.
     """
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    estimate: float
     low: float
     high: float
-    method: str
-    """How it was computed and what it includes, for readers of the report."""
 
 
 def correct_predictions(results: Sequence[TrainingResult]) -> Correct:
     """Return whether each prediction is right, (seeds, images), of trainings scored on the same test images."""
     return np.stack([np.asarray(each.test_predictions.array() == each.test_labels.array()) for each in results])
-
-
-def mean_minutes(results: Sequence[TrainingResult]) -> float:
-    """Return the geometric mean of training minutes."""
-    return float(np.exp(np.log([max(each.train_seconds, 1e-9) for each in results]).mean())) / 60
 
 
 def wilson_interval(right: int, images: int) -> Interval:
@@ -140,12 +137,12 @@ def gain_interval(big: Correct, small: Correct, confidence: float = CONFIDENCE) 
     seeds, images = big.shape
     estimate = float(big.mean() - small.mean())
     error, freedom = _gain_error(big, small)
-    half = _half_width(error, freedom, confidence)
+    half = half_width(error, freedom, confidence)
     method = (
         f"paired over {images:,} test images; one training per model: seed-to-seed variation is not included"
         if seeds == 1
         else f"t interval over {seeds} seeds and {images:,} paired test images, {freedom:.1f} degrees of freedom"
-        f"{_describe_confidence(confidence)}"
+        f"{describe_confidence(confidence)}"
     )
     return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method)
 
@@ -156,7 +153,7 @@ def detectable_gain(big: Correct, small: Correct, confidence: float = CONFIDENCE
     It is (t_(1 - alpha/2) + t_power) standard errors (Bloom, 1995), with the degrees of freedom of the interval.
     """
     error, freedom = _gain_error(big, small)
-    return _half_width(error, freedom, confidence) + float(stats.t.ppf(POWER, freedom)) * error
+    return half_width(error, freedom, confidence) + float(stats.t.ppf(POWER, freedom)) * error
 
 
 def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
@@ -164,23 +161,39 @@ def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
     seeds, images = big.shape
     image_part = _image_variance(big, small)
     if seeds == 1:
-        return math.sqrt(image_part), math.inf
+        return max(math.sqrt(image_part), 1 / images), math.inf
     parts = [float(each.mean(axis=1).var(ddof=1)) / seeds for each in (big, small)]
     return _combine(parts, image_part, seeds, images)
 
 
 def _combine(parts: Sequence[float], image_part: float, seeds: int, images: int) -> tuple[float, float]:
-    """Return the standard error of variances over seeds and images, with Satterthwaite's degrees of freedom."""
-    variance = sum(parts) + image_part
-    if variance == 0:
-        return 0.0, math.inf
-    shares = sum(part**2 for part in parts) / (seeds - 1) + image_part**2 / (images - 1)
+    """Return the standard error of variances over seeds and images, and its degrees of freedom."""
+    freedoms = [*(seeds - 1 for _ in parts), max(1, images - 1)]
+    return satterthwaite([*parts, image_part], freedoms, 1 / images)
+
+
+def satterthwaite(parts: Sequence[float], freedoms: Sequence[float], resolution: float) -> tuple[float, float]:
+    """Return the standard error of a sum of variances, and the degrees of freedom of Satterthwaite (1946).
+
+    Args:
+        parts: The estimated variances.
+        freedoms: The degrees of freedom of each, those of the images last.
+        resolution: The smallest standard error: what one test image changes. Models that agree on all test images may
+            differ on others.
+
+    """
+    variance = sum(parts)
+    if variance <= resolution**2:
+        return resolution, freedoms[-1]
+    shares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
     return math.sqrt(variance), variance**2 / shares
 
 
 def _image_variance(big: Correct, small: Correct) -> float:
     """Return the part of the gain's variance that comes from the choice of test images."""
     seeds, images = big.shape
+    if images == 1:
+        return 0.0  # which is less than its resolution
     per_image = big.mean(axis=0) - small.mean(axis=0)
     variance = float(per_image.var(ddof=1) / images)
     if seeds == 1:
@@ -189,11 +202,12 @@ def _image_variance(big: Correct, small: Correct) -> float:
     return max(0.0, variance - chance)
 
 
-def _half_width(error: float, freedom: float, confidence: float) -> float:
+def half_width(error: float, freedom: float, confidence: float) -> float:
+    """Return half the width of a t interval."""
     return float(stats.t.ppf(0.5 + confidence / 2, freedom)) * error
 
 
-def _describe_confidence(confidence: float) -> str:
+def describe_confidence(confidence: float) -> str:
     """Return an addition to a method's description if the interval belongs to one of several interim analyses."""
     if confidence == CONFIDENCE:
         return ""
@@ -209,77 +223,15 @@ def seed_allowance(gain: Interval, seeds: int) -> float:
     return math.hypot(half, Z * math.sqrt(2) * ASSUMED_SEED_SPREAD) - half if seeds == 1 else 0.0
 
 
-def training_slowdown(
-    big: Sequence[TrainingResult], small: Sequence[TrainingResult], confidence: float = CONFIDENCE
-) -> Interval:
-    """Return the interval of the ratio of training times, big over small, of trainings paired by seed."""
-    return slowdown_interval(
-        [each.train_seconds for each in big],
-        [each.train_seconds for each in small],
-        [seconds for each in big for seconds in each.epoch_seconds],
-        [seconds for each in small for seconds in each.epoch_seconds],
-        confidence,
-    )
-
-
-def slowdown_interval(
-    big_seconds: Sequence[float],
-    small_seconds: Sequence[float],
-    big_epochs: Sequence[float],
-    small_epochs: Sequence[float],
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """Return the interval of the ratio of training times, big over small, as geometric means.
-
-    With three seeds or more, it is a t interval on the log ratios paired by seed. With fewer, it is Welch's interval on
-    the logs of the epochs' seconds, scaled to the whole training. It does not include run-to-run variation.
-
-    Args:
-        big_seconds: Training seconds per seed.
-        small_seconds: The same for the small model, seeds paired.
-        big_epochs: Seconds of each epoch of all seeds.
-        small_epochs: The same for the small model.
-        confidence: Confidence of this interval alone, from ``look_confidence``.
-
-    """
-    logs = np.log(np.asarray(big_seconds) / np.asarray(small_seconds))
-    estimate = float(logs.mean())
-    if len(logs) >= FEWEST_FOR_SEED_INTERVAL:
-        half = _half_width(float(logs.std(ddof=1)) / math.sqrt(len(logs)), len(logs) - 1, confidence)
-        method = (
-            f"ratio of geometric means, t interval on the log ratios of {len(logs)} seed pairs"
-            f"{_describe_confidence(confidence)}"
-        )
-    else:
-        half = _welch_half_width(np.log(np.asarray(big_epochs)), np.log(np.asarray(small_epochs)), confidence)
-        method = (
-            "ratio of geometric means, interval from the seconds of the epochs: run-to-run variation is not included"
-        )
-    return Interval(
-        estimate=math.exp(estimate), low=math.exp(estimate - half), high=math.exp(estimate + half), method=method
-    )
-
-
-def _welch_half_width(one: NDArray[np.float64], other: NDArray[np.float64], confidence: float) -> float:
-    if min(len(one), len(other)) <= 1:
-        return 0.0
-    parts = [float(each.var(ddof=1)) / len(each) for each in (one, other)]
-    variance = sum(parts)
-    if variance == 0:
-        return 0.0
-    freedom = variance**2 / sum(part**2 / (len(each) - 1) for part, each in zip(parts, (one, other), strict=True))
-    return _half_width(math.sqrt(variance), freedom, confidence)
-
-
-def seeds_needed(big: Correct, small: Correct, half_width: float, confidence: float = CONFIDENCE) -> int | None:
-    """Return how many seeds, more than at hand, would narrow the half-width to ``half_width``; None if no number would.
+def seeds_needed(big: Correct, small: Correct, required: float, confidence: float = CONFIDENCE) -> int | None:
+    """Return how many seeds, more than at hand, would narrow the half-width to ``required``; None if no number would.
 
     With a single seed, the spread over seeds and the stable part of the variance over images are assumed.
 
     Args:
         big: Whether the big model is right, (seeds, images).
         small: The same for the small model.
-        half_width: The required half-width, a fraction.
+        required: The required half-width, a fraction.
         confidence: Confidence of the interval.
 
     """
@@ -292,6 +244,6 @@ def seeds_needed(big: Correct, small: Correct, half_width: float, confidence: fl
         seed_variances = [float(each.mean(axis=1).var(ddof=1)) for each in (big, small)]
     for number in range(seeds + 1, MOST_SEEDS + 1):
         error, freedom = _combine([each / number for each in seed_variances], image_part, number, big.shape[1])
-        if _half_width(error, freedom, confidence) <= half_width:
+        if half_width(error, freedom, confidence) <= required:
             return number
     return None

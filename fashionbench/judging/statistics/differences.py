@@ -1,6 +1,7 @@
 """Differences beyond gain and slowdown: by class, image by image, and in calibration."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
-from fashionbench.judging.intervals import Correct, Z
+from fashionbench.judging.statistics.intervals import CONFIDENCE, Correct, half_width, satterthwaite
 
 __all__ = [
     "METRICS",
@@ -22,9 +23,8 @@ __all__ = [
     "paired_outcomes",
 ]
 
-BOOTSTRAP_SAMPLES: Final = 500
-
-METRICS: Final = ("precision", "recall", "f1")
+METRICS: Final = MappingProxyType({"precision": (1, 0), "recall": (0, 1), "f1": (1, 1)})
+"""By name: how much an image counts in the denominator because it is named so, and because it is of the class."""
 
 
 class ClassDifference(BaseModel):
@@ -98,8 +98,10 @@ def class_differences(
 ) -> tuple[ClassDifference, ...]:
     """Return the difference in precision, recall and F1 of each class, big minus small, with its 95 % interval.
 
-    The variance is the sum of two parts: over images (a paired bootstrap with a fixed seed) and over seeds. Each
-    interval is for one comparison; the p values are adjusted for all of them by Holm's method.
+    The intervals are made as the gain's: t intervals of a variance over seeds and one over paired test images, in which
+    the chance that a seed is right on an image is counted once, with Satterthwaite's degrees of freedom. The variance
+    over images is that of the influence of each image on the score (the delta method). Each interval is for one
+    comparison; the p values are adjusted for all of them by Holm's method.
 
     Args:
         labels: True classes, (images,).
@@ -108,53 +110,76 @@ def class_differences(
         classes: Number of classes.
 
     """
-    weights = np.random.default_rng(0).multinomial(
-        len(labels), np.full(len(labels), 1 / len(labels)), size=BOOTSTRAP_SAMPLES
-    )
-    once = np.ones((1, len(labels)))
-    resampled = [_class_scores(weights.astype(np.float32), labels, each, classes) for each in (big, small)]
-    measured = [_class_scores(once, labels, each, classes)[0] for each in (big, small)]  # (seeds, metrics, classes)
-    estimates = measured[0].mean(axis=0) - measured[1].mean(axis=0)  # (metrics, classes)
-    variances = (resampled[0].mean(axis=1) - resampled[1].mean(axis=1)).var(axis=0, ddof=1)
-    if len(big) > 1:
-        variances = variances + sum(each.var(axis=0, ddof=1) / len(each) for each in measured)
-    errors = np.sqrt(variances)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = np.nan_to_num(2 * stats.norm.sf(np.abs(estimates) / errors), nan=1.0)
-    adjusted = np.reshape(holm(p_values.ravel().tolist()), estimates.shape)
+    found = [
+        (metric, index, *_difference(weights, labels == index, big == index, small == index))
+        for metric, weights in METRICS.items()
+        for index in range(classes)
+    ]
+    adjusted = holm([p_value for *_, p_value in found])
     return tuple(
         ClassDifference(
             metric=metric,
             class_index=index,
-            estimate=float(estimates[row, index]),
-            low=float(estimates[row, index] - Z * errors[row, index]),
-            high=float(estimates[row, index] + Z * errors[row, index]),
-            adjusted_p=float(adjusted[row, index]),
+            estimate=estimate,
+            low=estimate - half,
+            high=estimate + half,
+            adjusted_p=each,
         )
-        for row, metric in enumerate(METRICS)
-        for index in range(classes)
+        for (metric, index, estimate, half, _), each in zip(found, adjusted, strict=True)
     )
 
 
-def _class_scores(
-    weights: NDArray[np.floating], labels: NDArray[np.integer], predictions: NDArray[np.integer], classes: int
-) -> NDArray[np.float64]:
-    """Return precision, recall and F1, (samples, seeds, metrics, classes), of images counted ``weights`` times."""
-    every = np.arange(classes)
-    truth = (labels[:, None] == every).astype(weights.dtype)  # (images, classes)
-    support = weights @ truth
-    scores = []
-    for each in predictions:
-        predicted = (each[:, None] == every).astype(weights.dtype)
-        right, named = weights @ (predicted * truth), weights @ predicted
-        scores.append(
-            np.stack([_divide(right, named), _divide(right, support), _divide(2 * right, named + support)], axis=1)
-        )
-    return np.stack(scores, axis=1).astype(np.float64)
+def _difference(
+    weights: tuple[int, int], is_class: NDArray[np.bool_], big: NDArray[np.bool_], small: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """Return a difference in one score of one class, the half-width of its interval, and its p value.
+
+    Args:
+        weights: How much a named image and one of the class count in the score's denominator.
+        is_class: Whether an image is of the class, (images,).
+        big: Whether it is named so, (seeds, images).
+        small: The same for the small model.
+
+    """
+    counted = is_class | big.any(axis=0) | small.any(axis=0)  # the others change nothing
+    sides = [_score(weights, is_class[counted], each[:, counted]) for each in (big, small)]
+    seeds, many = len(big), max(1, int(counted.sum()) - 1)
+    (big_scores, big_influence, _), (small_scores, small_influence, _) = sides
+    estimate = float(big_scores.mean() - small_scores.mean())
+    image_part = float(((big_influence.mean(axis=0) - small_influence.mean(axis=0)) ** 2).sum())
+    parts, freedoms = [], []
+    for scores, influence, _ in sides if seeds > 1 else ():
+        variance, chance = float(scores.var(ddof=1)), float(influence.var(axis=0, ddof=1).sum())
+        # a few seeds may vary less than by chance alone, which is known better, from all images
+        parts.append(max(variance, chance) / seeds)
+        freedoms.append(seeds - 1 if variance > chance else many)
+        image_part -= chance / seeds
+    resolution = max(resolution for _, _, resolution in sides)
+    error, freedom = satterthwaite([*parts, max(0.0, image_part)], [*freedoms, many], resolution)
+    if error == 0:  # no image is of this class, or named so
+        return estimate, 0.0, 1.0
+    p_value = float(2 * stats.t.sf(abs(estimate) / error, freedom))
+    return estimate, half_width(error, freedom, CONFIDENCE), p_value
 
 
-def _divide(part: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[np.floating]:
-    quotient: NDArray[np.floating] = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+def _score(
+    weights: tuple[int, int], is_class: NDArray[np.bool_], named: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return a score for each seed, (seeds,), the influence of each image on it, (seeds, images), and its resolution.
+
+    All three scores are a number of images that are right over a weighted number of images that count. An influence is
+    the derivative with respect to an image's weight, and the resolution is what one more right image would change.
+    """
+    right = sum(weights) * (named & is_class)
+    counts = weights[0] * named + weights[1] * is_class
+    whole = counts.sum(axis=1)
+    scores = _divide(right.sum(axis=1), whole)
+    influence = _divide(right - scores[:, None] * counts, np.broadcast_to(whole[:, None], right.shape))
+    return scores, influence, float(_divide(np.full(whole.shape, sum(weights)), whole).max())
+
+
+def _divide(part: NDArray[np.floating | np.integer], whole: NDArray[np.integer]) -> NDArray[np.float64]:
+    quotient: NDArray[np.float64] = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
     return quotient
 
 

@@ -1,0 +1,160 @@
+"""Simulated studies with a known truth; as a script, it prints the tables of docs/statistics.md (about 5 minutes)."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from fashionbench.judging.rule import Evidence, Thresholds, judge
+from fashionbench.judging.statistics.differences import METRICS, class_differences
+from fashionbench.judging.statistics.intervals import Interval, gain_interval
+from fashionbench.judging.statistics.times import extra_interval, price_interval, slowdown_interval
+
+Correct = NDArray[np.bool_]
+
+IMAGES: Final = 10_000
+SEED_SPREAD: Final = 0.002
+HARD: Final = 0.2
+
+CLASSES: Final = 10
+CENTRES: Final = np.repeat([0.8, 1.4, 2.0, 2.5, 3.0], 2)
+"""How easy the images of each class are; two neighbouring classes are confused with each other."""
+DIFFICULTY, PREFERENCE, BIAS, NOISE = 1.2, 0.3, 0.05, 0.3
+"""Standard deviations: of images, of a model on an image, of a seed on a class, of a seed on an image."""
+
+MINUTES: Final = (19.0, 4.0)
+"""Of the big and the small model."""
+
+
+def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[Correct, Correct]:
+    """Simulate which predictions of two models are right, (seeds, images), with a true gain of ``gain``.
+
+    Each study has its own images. Both models are always right on four in five. On each of the others, the hard ones,
+    the models have a probability in common, plus or minus a preference for one of them, so that hard images are hard
+    for both models and all seeds. A seed changes all probabilities of a model. The mean accuracy of the small model is
+    91.5 %. Only the hard images are drawn.
+    """
+    hard = generator.binomial(IMAGES, HARD)
+    common = 0.2 + 0.6 * generator.beta(0.9, 0.54, hard)
+    preference = generator.choice([-0.1, 0.1], hard)
+    models = []
+    for own_gain, own_preference in ((gain, preference), (0.0, -preference)):
+        effects = own_gain + generator.normal(0, SEED_SPREAD, seeds)
+        right = np.ones((seeds, IMAGES), dtype=bool)
+        right[:, :hard] = generator.random((seeds, hard)) < common + own_preference + effects[:, None] / HARD
+        models.append(right)
+    return models[0], models[1]
+
+
+def simulate_times(
+    generator: np.random.Generator, spread: float, seeds: int, minutes: Sequence[float] = MINUTES
+) -> tuple[list[float], list[float]]:
+    """Simulate training seconds of both models, with a run-to-run spread that is log-normal."""
+    big, small = (60 * each * np.exp(generator.normal(0, spread, seeds)) for each in minutes)
+    return big.tolist(), small.tolist()
+
+
+def weigh_price(
+    generator: np.random.Generator, gain: Interval, spread: float, seeds: int, true_gain: float
+) -> tuple[bool, str]:
+    """Return whether the price's interval covers the true price, and the state at exactly this price."""
+    big, small = simulate_times(generator, spread, seeds)
+    slowdown, extra = slowdown_interval(big, small, [], []), extra_interval(big, small, [], [])
+    assert isinstance(slowdown, Interval)
+    assert isinstance(extra, Interval)
+    truth = (MINUTES[0] - MINUTES[1]) / (100 * true_gain)
+    price = price_interval(extra, gain)
+    state = judge(
+        Evidence(gain=gain, slowdown=slowdown, extra_minutes=extra), Thresholds(margin=0.0, price_minutes_per_pp=truth)
+    )
+    return price.low <= truth <= price.high, state
+
+
+def simulate_classes(
+    generator: np.random.Generator, seeds: int, shift: float = 0.0
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Simulate labels, (images,), and the predictions of two models, (seeds, images).
+
+    Each class is confused with one other. Images are hard or easy for both models and all seeds, a model prefers some
+    of them, and a seed prefers some classes. The images of the first class are easier for the big model by ``shift``.
+    """
+    labels = np.repeat(np.arange(CLASSES), IMAGES // CLASSES)
+    ease = CENTRES[labels] + generator.normal(0, DIFFICULTY, IMAGES)
+    predictions = []
+    for own in (shift, 0.0):
+        bias = generator.normal(0, BIAS, (seeds, CLASSES))
+        lead = ease + own * (labels == 0) + generator.normal(0, PREFERENCE, IMAGES)
+        lead = lead + bias[:, labels] - bias[:, labels ^ 1] + generator.normal(0, NOISE, (seeds, IMAGES))
+        predictions.append(np.where(lead > 0, labels, labels ^ 1))
+    return labels, predictions[0], predictions[1]
+
+
+def true_differences(shift: float, draws: int = 200_000) -> dict[tuple[str, int], float]:
+    """Return the true difference of each score and class of ``simulate_classes``, by averaging over many seeds."""
+    bias = np.random.default_rng(0).normal(0, BIAS, (draws, CLASSES))
+    width = np.sqrt(DIFFICULTY**2 + PREFERENCE**2 + NOISE**2)
+    scores = []
+    for own in (shift, 0.0):
+        lead = CENTRES + own * (np.arange(CLASSES) == 0) + bias - bias[:, np.arange(CLASSES) ^ 1]
+        recall = stats.norm.cdf(lead / width)
+        named = recall + 1 - recall[:, np.arange(CLASSES) ^ 1]
+        scores.append({"precision": recall / named, "recall": recall, "f1": 2 * recall / (1 + named)})
+    return {
+        (metric, index): float((scores[0][metric][:, index] - scores[1][metric][:, index]).mean())
+        for metric in METRICS
+        for index in range(CLASSES)
+    }
+
+
+def cover_classes(
+    generator: np.random.Generator, seeds: int, studies: int, shift: float = 0.0
+) -> tuple[dict[tuple[str, int], float], float]:
+    """Return how often each interval covers the truth, and how often an equal class is called significant."""
+    truth = true_differences(shift)
+    covered = dict.fromkeys(truth, 0)
+    false = 0
+    for _ in range(studies):
+        found = class_differences(*simulate_classes(generator, seeds, shift), CLASSES)
+        for each in found:
+            covered[each.metric, each.class_index] += each.low <= truth[each.metric, each.class_index] <= each.high
+        false += any(each.adjusted_p < 0.05 for each in found if each.class_index > 1 or not shift)
+    return {key: count / studies for key, count in covered.items()}, false / studies
+
+
+def tabulate_prices(studies: int) -> Iterator[str]:
+    """Yield the table of prices."""
+    yield "| seeds | spread of times, % | price's interval covers it, % | worth it, % | not worth it, % |"
+    yield "| --: | --: | --: | --: | --: |"
+    for seeds in (3, 5):
+        generator = np.random.default_rng([17, seeds])
+        gains = [gain_interval(*simulate(generator, 0.015, seeds)) for _ in range(studies)]
+        gains = [each for each in gains if each.low > 0]
+        for spread in (0.02, 0.1, 0.2, 0.3):
+            found = [weigh_price(generator, each, spread, seeds, 0.015) for each in gains]
+            shares = [np.mean([state == wanted for _, state in found]) for wanted in ("WORTH IT", "NOT WORTH IT")]
+            yield (
+                f"| {seeds} | {100 * spread:.0f} | {100 * np.mean([is_covered for is_covered, _ in found]):.1f} | "
+                f"{100 * shares[0]:.1f} | {100 * shares[1]:.1f} |"
+            )
+
+
+def tabulate_classes(studies: int) -> Iterator[str]:
+    """Yield the table of class differences."""
+    yield "| seeds | shift of one class | lowest coverage, % | mean coverage, % | highest, % | false “significant”, % |"
+    yield "| --: | --: | --: | --: | --: | --: |"
+    for seeds in (3, 5):
+        for shift in (0.0, 0.2):
+            covered, false = cover_classes(np.random.default_rng([18, seeds]), seeds, studies, shift)
+            values = 100 * np.array(list(covered.values()))
+            yield (
+                f"| {seeds} | {shift} | {values.min():.1f} | {values.mean():.1f} | {values.max():.1f} | "
+                f"{100 * false:.1f} |"
+            )
+
+
+if __name__ == "__main__":
+    for table in (tabulate_prices(2_000), tabulate_classes(2_000)):
+        sys.stdout.write("\n".join([*table, "", ""]))
