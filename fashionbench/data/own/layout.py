@@ -272,9 +272,10 @@ def _check_classes(path: Path, trees: Mapping[Half, Mapping[str, list[_Folder]]]
     """Return the classes, by name, of folders that agree about them."""
     train = trees["train"]
     unprintable = [name for name in train if not is_name(name)]
-    if not train or unprintable:
+    if len(train) < FEWEST_CLASSES or unprintable:
+        alone = f"only {next(iter(train))!r} contains images" if train else "no folders of images"
         raise InputError(
-            f"folder {path}: {f'class {unprintable[0]!r}' if unprintable else 'no folders of images'}",
+            f"folder {path}: {f'class {unprintable[0]!r}' if unprintable else alone}",
             expected="one folder of images per class, with a printable name, in the folder itself or in each of train "
             "and test",
             remedy="rename the folder" if unprintable else "move the images of each class into a folder of its own",

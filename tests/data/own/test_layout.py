@@ -138,9 +138,10 @@ def test_emoji_and_words_with_invisible_joiners_are_names(tmp_path: Path) -> Non
     ("files", "words"),
     [
         (["1.png"], "no folders of images. Expected one folder of images per class"),
+        (["images/1.png", "labels.csv"], "only 'images' contains images. Expected one folder of images per class"),
         (["a\nb/1.png", "c/1.png"], "class 'a\\nb'. Expected"),
         (
-            ["train/cat/1.png", "test/wolf/1.png"],
+            ["train/cat/1.png", "train/dog/1.png", "test/dog/1.png", "test/wolf/1.png"],
             "classes cat only in train, wolf only in test. Expected folders of the",
         ),
         (["train/cat/1.png", "training/cat/1.png"], "train and training could be the same half"),

@@ -17,6 +17,9 @@ LABEL_NAMES: Final = frozenset({"label", "labels", "class", "target", "y"})
 INDEX_NAMES: Final = frozenset({"", "index", "id", "idx", "unnamed: 0"})
 """Columns that number the rows; pandas writes one without a name."""
 
+MOST_COLUMNS_OF_A_LIST: Final = 8
+"""A table of files and their labels has so few columns."""
+
 FEWEST_COUNTED: Final = 10
 """So many numbers that count 0, 1, 2 ... in the first row are a header: pandas writes it for columns without names."""
 
@@ -84,8 +87,9 @@ def find_label(where: str, names: Sequence[str] | None, width: int, wanted: str 
     rest = [place for place, name in enumerate(lower) if name not in INDEX_NAMES]
     if not named and rest and all(name.isdecimal() for name in (lower[place] for place in rest)):
         return (rest[0], rest[-1])
-    if not named and rest and not re.search(r"\d", lower[rest[0]]):
-        return (rest[0],)
+    wordy = [place for place in rest if not re.search(r"\d", lower[place])]
+    if not named and wordy and (len(wordy) == 1 or wordy[0] == rest[0]):
+        return (wordy[0],)
     found = " and ".join(repr(names[place]) for place in named)
     raise InputError(
         f"{where}: {f'columns {found}' if found else f'no column among {width:,}'} could be the label",
@@ -194,7 +198,9 @@ def _order(where: str, names: dict[int, str]) -> dict[int, tuple[tuple[int, ...]
             raise InputError(
                 f"{where}: column {name[:40]!r} is neither the label nor a pixel",
                 expected="a label and pixels whose names end in their number, such as pixel0, pixel1 and so on",
-                remedy="remove or rename the column",
+                remedy="remove or rename the column"
+                if len(names) > MOST_COLUMNS_OF_A_LIST
+                else "give a table of pixels; images in files of their own belong in one folder per class",
             )
         numbers = tuple(int(number) for number in re.findall(r"\d+", name))
         keys[place] = (numbers, LETTERS[letters[place]] if place in letters else "")

@@ -55,12 +55,12 @@ def load_table(path: Path, announce: Callable[[str], None], reading: Reading = A
     tables: dict[Half, Rows] = {}
     for half, content in contents.items():
         if half != "train" and reading.test is None and count_columns(content) == count_columns(contents["train"]) - 1:
-            said.append(f"{Path(content[0]).name} is not used: it has no labels")
+            said.append(f"{_name(content[0])} is not used: it has no labels")
         else:
             tables[half] = read_rows(content, reading.label_column)
     if "validation" in tables and "test" not in tables:
         tables["test"] = tables.pop("validation")
-    said += [f"{Path(rows.where).name} has the {half} images" for half, rows in tables.items() if half != "train"]
+    said += [f"{_name(rows.where)} has the {half} images" for half, rows in tables.items() if half != "train"]
     halves = _read_images(tables, reading, said.append)
     if "test" not in halves:
         said.append(DRAWN)
@@ -70,6 +70,11 @@ def load_table(path: Path, announce: Callable[[str], None], reading: Reading = A
     name = path.name.partition(".")[0]
     source = "; ".join([f"a {'Parquet' if contents['train'][1].startswith(PARQUET) else 'CSV'} file", *said])
     return make_dataset(name, source, None, halves["train"], halves["test"], halves.get("validation"))
+
+
+def _name(where: str) -> str:
+    """Return the name of a table, without the folder or the archive that contains it."""
+    return Path(where.rpartition(": ")[2]).name
 
 
 def _read_images(

@@ -25,6 +25,20 @@ def test_the_first_column_is_the_label_where_the_others_are_pixels(tmp_path: Pat
     assert read(write(tmp_path / "own.csv", [LABELS, PIXELS], ["digit", *NAMES])) == (expected(), said)
 
 
+def test_the_only_column_without_a_number_in_its_name_is_the_label(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.csv", [PIXELS, LABELS], [*NAMES, "breed"])
+
+    assert read(path) == (expected(), ["own.csv: column 'breed' is the label"])
+
+
+def test_a_list_of_files_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    files = np.array([f"{number}.png" for number in range(100)])
+
+    assert "Give a table of pixels; images in files of their own belong in one folder per class." in refusal(
+        write(tmp_path / "own.csv", [files, LABELS], ["file", "label"])
+    )
+
+
 def test_pixels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     by_letters = sorted(range(64), key=lambda number: f"pixel{number}")  # pixel0, pixel1, pixel10, pixel11
     grid = [f"{row}x{column}" for row in range(1, 9) for column in range(1, 9)]
@@ -117,6 +131,8 @@ def test_channels_that_follow_each_other_without_names_are_found_by_their_smooth
         (["class", "label", *NAMES[:63]], "columns 'class' and 'label' could be the label. Expected one column"),
         (["pixel64", *NAMES], "no column among 65 could be the label. Expected one column with the name class, label"),
         (["label", *NAMES[:63], "usage"], "column 'usage' is neither the label nor a pixel. Expected"),
+        (["set", *NAMES[:62], "breed", "usage"], "column 'breed' is neither the label nor a pixel. Expected"),
+        (["pixel64", *NAMES[:62], "breed", "usage"], "no column among 65 could be the label. Expected"),
         (["label", *NAMES[:63], "width9"], "column 'width9' is neither the label nor a pixel"),
         (["label", *NAMES[:63], "Pixel3"], "two columns are pixel 'pixel3'. Expected a name of its own"),
         (["label", *NAMES[:63], "id"], "has 63 columns of pixels in 65 columns. Expected the pixels of a square image"),
