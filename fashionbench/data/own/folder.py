@@ -180,14 +180,13 @@ def _choose_size(
     chosen = reading.image_size or (side, side)
     if {*sizes} == {chosen}:
         return chosen, []
-    shown = ", ".join(f"{count:,} of {w} x {h}" for (h, w), count in sizes.most_common(MOST_KINDS_NAMED))
-    found = f"{len(sizes)} sizes" if others else "one size"
-    return chosen, [
-        (
-            f"images of {found}, width x height: {shown}{' and others' if len(sizes) > MOST_KINDS_NAMED else ''}; "
-            f"{describe_fit(chosen, reading)}{'' if reading.image_size else ', a size that --image-size changes'}"
-        )
-    ]
+    shown = ", ".join(f"{count:,} of {w} x {h}" for (h, w), count in sizes.most_common())
+    if len(sizes) > MOST_KINDS_NAMED:
+        (lowest, highest), (narrowest, widest) = ((min(sides), max(sides)) for sides in zip(*sizes, strict=True))
+        shown = f"{narrowest} to {widest} x {lowest} to {highest}"
+    found = f"{len(sizes):,} sizes" if others else "one size"
+    how = f"{describe_fit(chosen, reading)}{'' if reading.image_size else ', a size that --image-size changes'}"
+    return chosen, [f"images of {found}, width x height: {shown}; {how}"]
 
 
 def _place(files: list[Path], layout: Layout) -> dict[Half, list[Path]]:

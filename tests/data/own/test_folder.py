@@ -342,3 +342,12 @@ def test_small_files_of_large_images_are_refused_before_they_are_decoded(pets: P
                 Image.new("L", (5_000, 5_000), number).save(pets / half / name / f"{number}.png")
 
     assert "with 8 images needs 200 MB of memory, but its files have only 0." in refusal(pets)
+
+
+def test_of_many_sizes_the_range_is_told(tmp_path: Path) -> None:
+    for number in range(12):
+        path = tmp_path / ("a", "b")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        photo(path, (20 + number, 40 - number), shade=number)
+
+    assert "images of 12 sizes, width x height: 20 to 31 x 29 to 40; resized to" in read(tmp_path)[1][1]
