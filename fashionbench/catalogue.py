@@ -1,6 +1,7 @@
 """The facts about named models, each once: label, appearance in figures, expected accuracy. Imports no torch."""
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Final
 
@@ -57,7 +58,9 @@ CATALOGUE: Final = MappingProxyType(
 
 def model_label(model: str) -> str:
     """Return the name of a model for readers: its label, or the name given with ``--models``."""
-    return CATALOGUE[model].label if model in CATALOGUE else model.removeprefix("torchvision:")
+    network, at, weights = model.partition("@")
+    label = CATALOGUE[network].label if network in CATALOGUE else network.removeprefix("torchvision:")
+    return f"{label}{at}{PurePath(weights).name}"
 
 
 def is_baseline(model: str) -> bool:

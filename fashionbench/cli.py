@@ -254,6 +254,22 @@ def devices(given: Given) -> None:
             )
 
 
+@app.command()
+@_with(*options.MODELS_OPTIONS)
+def models(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="as --models takes them", show_default="all but those of timm")
+    ] = None,
+    *,
+    given: Given,
+) -> None:
+    """List models: layers, parameters, and for each shape of images the operations, or why the model does not fit."""
+    from fashionbench.models.description import list_fits
+
+    for line in list_fits(names or [], options.SHAPE.read(given)):
+        typer.echo(line)
+
+
 def _show(written: "Report") -> None:
     typer.echo(written.conclusion)
     for path in written.paths:

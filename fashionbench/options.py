@@ -36,6 +36,7 @@ __all__ = [
     "LIMIT",
     "MARGIN",
     "MODELS",
+    "MODELS_OPTIONS",
     "OUT",
     "PEAK",
     "PRECISION",
@@ -48,6 +49,7 @@ __all__ = [
     "RUN_OPTIONS",
     "SEEDS",
     "SELF_CHECK",
+    "SHAPE",
     "TEST",
     "UNTIL_DECIDED",
     "Engine",
@@ -127,7 +129,8 @@ RECIPE: Final = Option(
 MODELS: Final = Option(
     name="models",
     group="Trainings",
-    help=f"comma-separated: {', '.join(CATALOGUE)}, torchvision:NAME, or your own: module:function or an entry point",
+    help=f"comma-separated: {', '.join(CATALOGUE)}, torchvision:NAME, timm:NAME, or your own: module:name or an entry "
+    "point",
     default=",".join(STUDY_MODELS),
     parse=parsing.words,
 )
@@ -326,6 +329,14 @@ PEAK: Final = Option(
     parse=bool,
 )
 
+SHAPE: Final = Option(
+    name="shape",
+    group="Trainings",
+    help="comma-separated shapes of the images: channels x height x width",
+    default="1x28x28",
+    parse=parsing.shapes,
+)
+
 READING_OPTIONS: Final[tuple[Option[Any], ...]] = (IMAGE_SIZE, FIT, LABEL_COLUMN, TEST)
 
 RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
@@ -345,3 +356,5 @@ COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, 
 DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, *READING_OPTIONS, DATA, PREVIEW)
 
 DEVICES_OPTIONS: Final[tuple[Option[Any], ...]] = (PEAK,)
+
+MODELS_OPTIONS: Final[tuple[Option[Any], ...]] = (SHAPE,)

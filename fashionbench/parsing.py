@@ -23,6 +23,7 @@ __all__ = [
     "png",
     "prices",
     "seeds",
+    "shapes",
     "some_of",
     "words",
 ]
@@ -159,6 +160,26 @@ def _number(text: str) -> float | None:
 def words(text: str) -> tuple[str, ...]:
     """Return the parts of a comma-separated list, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def shapes(text: str) -> tuple[tuple[int, int, int], ...]:
+    """Return shapes of images, channels x height x width: ``1x28x28`` or ``3x64x64,3x224x224``.
+
+    Raises:
+        InputError: One of them is none.
+
+    """
+    found = []
+    for part in words(text):
+        if not re.fullmatch(r"[1-9]\d{0,3}x[1-9]\d{0,4}x[1-9]\d{0,4}", part, re.ASCII):
+            raise InputError(
+                f"invalid shape {part[:SHOWN]!r}",
+                expected="channels x height x width, such as 1x28x28",
+                remedy="give --shape one of these, or several separated by commas",
+            )
+        channels, height, width = map(int, part.split("x"))
+        found.append((channels, height, width))
+    return tuple(found)
 
 
 def devices(text: str) -> tuple[str, ...]:

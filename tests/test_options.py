@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 from commands import call
+from typer.testing import CliRunner
 
 from fashionbench import cli, options
 from fashionbench.catalogue import CATALOGUE, DATASETS, STUDY_MODELS
@@ -29,6 +30,7 @@ COMMANDS = {
     "compare": options.COMPARE_OPTIONS,
     "data": options.DATA_OPTIONS,
     "devices": options.DEVICES_OPTIONS,
+    "models": options.MODELS_OPTIONS,
 }
 
 
@@ -250,3 +252,18 @@ def test_an_unknown_condition_is_refused(text: str) -> None:
 def test_an_option_that_is_not_given_has_its_default_and_an_empty_one_is_unset() -> None:
     assert RunOptions.read({}) == RunOptions.read({option.name: option.default for option in COMMANDS["run"]})
     assert RunOptions.read({"price": "", "data": "", "limit": ""}) == RunOptions.read({})
+
+
+def test_shapes_are_read_and_refused_in_a_line() -> None:
+    assert options.SHAPE.read({}) == ((1, 28, 28),)
+    assert options.SHAPE.read({"shape": "1x8x8,3x64x48"}) == ((1, 8, 8), (3, 64, 48))
+    for wrong in ("", "28x28", "1x0x28", "1x28x28x28", "axbxc"):
+        with pytest.raises(InputError, match=f"Invalid shape '{wrong}'\\. Expected channels x height x width"):
+            options.SHAPE.read({"shape": wrong})
+
+
+def test_the_command_models_lists_the_networks_that_it_is_given() -> None:
+    listed = CliRunner().invoke(cli.app, ["models", "fashioncnn", "--shape", "1x28x28"])
+
+    assert listed.exit_code == 0
+    assert listed.stdout.splitlines()[2].startswith("| fashioncnn |")

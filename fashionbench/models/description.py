@@ -1,5 +1,9 @@
-"""The size of a model: parameters, layers, activations, floating-point operations."""
+"""The size of a model: parameters, layers, activations, floating-point operations; and which images it fits."""
 
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, cast
 
 import torch
@@ -7,31 +11,54 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fashionbench.data.dataset import Task
-from fashionbench.models.baselines import Baseline
+from fashionbench.errors import InputError, describe_error, visible
+from fashionbench.models.baselines import BASELINES, Baseline
 from fashionbench.models.inspection import count_trained, gives_probabilities
-from fashionbench.models.registry import build_model
+from fashionbench.models.randomness import seeded_generators
+from fashionbench.models.registry import Builder, build_model, describe_building, find_builder, network_names
 from fashionbench.models.taps import crop_convolutions
 from fashionbench.records.record import ModelInfo
 
-__all__ = ["describe", "describe_network"]
+__all__ = ["Fit", "describe", "describe_network", "find_fit", "list_fits"]
+
+LISTED_CLASSES: Final = 10
+"""Of the networks in a list of models; their last layer depends on it."""
 
 
-def describe(name: str, task: Task, model: nn.Module) -> ModelInfo:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """Whether a network maps images of a shape to logits, and its size there."""
+
+    parameters: int = 0
+    layers: int = 0
+    """Convolutions and linear layers."""
+    forward_flops: int = 0
+    """For one image."""
+    misfit: str = ""
+    """Why it does not fit; empty where it does."""
+
+
+def describe(name: str, task: Task, model: nn.Module, build: Callable[[], nn.Module] | None = None) -> ModelInfo:
     """Return the size of a model, and the floating-point operations (FLOP) that one image costs.
 
     Args:
-        name: The model's name in the registry. A network is built again from it, as its author wrote it: the one at
-            hand may be rewritten for speed.
+        name: The model's name in the registry.
         task: The images' shape and the number of classes.
         model: The model at hand. Only a classical baseline is read from it: its size depends on what it learned.
+        build: Builds the network again, as it is before it is rewritten for speed; None: by its name alone.
 
     """
     if isinstance(model, Baseline):
         size = model.size
         return ModelInfo(parameters=size, reachable_parameters=size, forward_flops=0, training_flops=0, layers=0)
-    network = build_model(name, task, seed=0)
-    odd = {"trained_parameters": count_trained(network), "gives_probabilities": gives_probabilities(network, task)}
-    return describe_network(build_model(name, task, seed=0), task.shape).model_copy(update=odd)
+    build = build or partial(build_model, name, task, seed=0)
+    network = build()
+    odd = {
+        "trained_parameters": count_trained(network),
+        "gives_probabilities": gives_probabilities(network, task),
+        "built": visible(describe_building(name, task)),
+    }
+    return describe_network(build(), task.shape).model_copy(update=odd)
 
 
 def describe_network(network: nn.Module, shape: tuple[int, int, int]) -> ModelInfo:
@@ -53,7 +80,7 @@ def describe_network(network: nn.Module, shape: tuple[int, int, int]) -> ModelIn
         network(image).sum().backward()
     return ModelInfo(
         parameters=parameters,
-        layers=sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in network.modules()),
+        layers=_count_layers(network),
         activations=activations,
         useful_forward_flops=useful_forward.get_total_flops(),
         useful_training_flops=useful_training.get_total_flops(),
@@ -61,6 +88,88 @@ def describe_network(network: nn.Module, shape: tuple[int, int, int]) -> ModelIn
         forward_flops=forward.get_total_flops(),
         training_flops=training.get_total_flops(),
     )
+
+
+def find_fit(name: str, task: Task) -> Fit:
+    """Return whether a network fits a task, in training and in evaluation.
+
+    It is built and called without memory for its numbers (PyTorch's device ``meta``), which takes a fraction of a
+    second for networks of any size. One that cannot be built so is built on the CPU.
+
+    Raises:
+        FashionBenchError: There is no such model.
+
+    """
+    if name in BASELINES:
+        raise InputError(
+            f"model {name!r} is a classical baseline",
+            expected="a network",
+            remedy="leave it out: baselines take images of any shape",
+        )
+    build = find_builder(name)
+    try:
+        return _try_network(build, task, "meta")
+    except Exception as error:  # noqa: BLE001 - whatever a network raises on images that it is not made for
+        failure = error
+    if isinstance(failure, NotImplementedError) or "meta" in str(failure):  # it reads a number, which is not there
+        try:
+            return _try_network(build, task, "cpu")
+        except Exception as error:  # noqa: BLE001 - as above
+            failure = error
+    return Fit(misfit=describe_error(failure))
+
+
+def list_fits(names: Sequence[str], shapes: Sequence[tuple[int, int, int]]) -> Iterator[str]:
+    """Yield the lines of a table of networks, as Markdown: layers, parameters, and what an image of a shape costs.
+
+    Args:
+        names: Of the networks; empty: all but those of timm.
+        shapes: Channels, height and width; a column for each.
+
+    Raises:
+        FashionBenchError: There is no such network.
+
+    """
+    names = names or network_names()
+    width = max(map(len, names))
+    reasons: dict[str, int] = {}
+    head = [f"{'model':{width}}", "layers", " parameters", *(f"{'x'.join(map(str, shape)):>11}" for shape in shapes)]
+    yield f"| {' | '.join(head)} |"
+    yield f"| :{'-' * (width - 1)} | {' | '.join('-' * (len(each) - 1) + ':' for each in head[1:])} |"
+    for name in names:
+        fits = [find_fit(name, Task(shape=shape, classes=LISTED_CLASSES)) for shape in shapes]
+        size = next((fit for fit in fits if not fit.misfit), None)
+        cells = [
+            f"no ({reasons.setdefault(fit.misfit, len(reasons) + 1)})"
+            if fit.misfit
+            else f"{fit.forward_flops / 1e6:,.1f}"
+            for fit in fits
+        ]
+        counts = [f"{size.layers:6}", f"{size.parameters:11,}"] if size else [f"{'–':>6}", f"{'–':>11}"]
+        yield f"| {name:{width}} | {' | '.join([*counts, *(f'{cell:>11}' for cell in cells)])} |"
+    yield ""
+    yield f"MFLOP of the forward pass of one image, by its shape; {LISTED_CLASSES} classes."
+    yield from (f"({number}) {reason}" for reason, number in reasons.items())
+
+
+def _try_network(build: Builder, task: Task, device: str) -> Fit:
+    with torch.device(device), seeded_generators(0), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of initial values that are not drawn
+        network, images = build(task.shape, task.classes), torch.zeros(2, *task.shape)
+        network.train()(images)
+        with FlopCounterMode(display=False) as forward:
+            logits = network.eval()(images[:1])
+    if not isinstance(logits, Tensor) or logits.shape != (1, task.classes):
+        return Fit(misfit=f"gives {tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__}")
+    return Fit(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        layers=_count_layers(network),
+        forward_flops=forward.get_total_flops(),
+    )
+
+
+def _count_layers(network: nn.Module) -> int:
+    return sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in network.modules())
 
 
 def _pairs(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

@@ -1,14 +1,9 @@
-"""The study's two networks, and torchvision's classifiers with their first and last layers adapted to a task."""
+"""The study's two networks, their first and last layers adapted to a task."""
 
-from typing import Final
-
-import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_model, list_models, resnet18
+from torchvision.models import resnet18
 
-__all__ = ["TORCHVISION", "FashionCNN", "Shape", "build_classifier", "build_resnet18", "classifier_names"]
-
-TORCHVISION: Final = "torchvision:"
+__all__ = ["FashionCNN", "Shape", "build_resnet18"]
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
@@ -46,31 +41,4 @@ def build_resnet18(shape: Shape, classes: int) -> nn.Module:
     """Build torchvision's ResNet18, its first convolution for the images' channels, its last layer for the classes."""
     model: nn.Module = resnet18(num_classes=classes)
     model.conv1 = nn.Conv2d(shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
-    return model
-
-
-def classifier_names() -> list[str]:
-    """Return the names of torchvision's classifiers."""
-    names: list[str] = list_models(module=torchvision.models)
-    return names
-
-
-def build_classifier(name: str, shape: Shape, classes: int) -> nn.Module:
-    """Build an untrained classifier of torchvision.
-
-    Its last layer returns ``classes`` logits; its first convolution accepts the channels of ``shape``.
-    """
-    model: nn.Module = get_model(name, weights=None, num_classes=classes)
-    path, old = next(part for part in model.named_modules() if isinstance(part[1], nn.Conv2d))
-    parent, _, leaf = path.rpartition(".")
-    if isinstance(old, nn.Conv2d) and old.in_channels != shape[0]:
-        new = nn.Conv2d(
-            shape[0],
-            old.out_channels,
-            (old.kernel_size[0], old.kernel_size[1]),
-            stride=(old.stride[0], old.stride[1]),
-            padding=old.padding if isinstance(old.padding, str) else (old.padding[0], old.padding[1]),
-            bias=old.bias is not None,
-        )
-        setattr(model.get_submodule(parent), leaf, new)
     return model

@@ -121,6 +121,8 @@ class ModelInfo(Strict):
     """Number of output values of all layers for one image."""
     trained_parameters: Count | None = None
     """Parameters that are not frozen; None in records from before 0.2."""
+    built: Text = ""
+    """The call of the user's class or function, and what its file of trained weights gives; usually empty."""
     gives_probabilities: bool = False
     """Whether it ends as in a softmax or sigmoid, where the loss expects logits."""
 

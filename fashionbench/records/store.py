@@ -20,6 +20,9 @@ __all__ = [
     "write_record",
 ]
 
+LONGEST_NAME: Final = 100
+"""Letters of a model's name in a file name: it may contain the path of a file, and the digest tells files apart."""
+
 EXTRA_INFO_KEY: Final = "fashionbench"
 """The key of a case's record in a benchmark's extra_info, and of our section in a benchmark JSON."""
 
@@ -46,7 +49,7 @@ def write_record(folder: Path, record: TrainingRecord | InferenceRecord) -> Path
         number, digest = f"seed{record.seed}", record.identity
     else:
         number, digest = f"batch{record.batch_size}", record.identity or _setting_digest(record)
-    name = quote(record.model, safe="")  # package.module:function is not a file name on all systems
+    name = quote(record.model, safe="")[:LONGEST_NAME]  # package.module:function is not a file name on all systems
     stem = "-".join((record.kind, name, record.device.replace(":", ""), number, digest[:8]))
     path = folder / f"{stem}.json"
     try:

@@ -92,15 +92,14 @@ def test_what_changes_and_is_not_saved_is_named() -> None:
     assert Counter(find_unsaved_state(network, TASK)) == Counter(["mean", "plain", "calls", "seen"])
 
 
-def test_frozen_weights_are_not_counted_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frozen_weights_are_not_counted_as_trained() -> None:
     network = build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), 0)
     every = count_trained(network)
     for parameter in [*network.parameters()][:-2]:
         parameter.requires_grad_(False)  # noqa: FBT003 - torch's own
     last = sum(parameter.numel() for parameter in [*network.parameters()][-2:])
-    monkeypatch.setattr("fashionbench.models.description.build_model", lambda *_, **__: network)
 
-    info = describe("frozen", Task(shape=(1, 28, 28), classes=10), network)
+    info = describe("fashioncnn", Task(shape=(1, 28, 28), classes=10), network, lambda: network)
 
     assert count_trained(network) == last
     assert (info.parameters, info.trained_parameters, info.gives_probabilities) == (every, last, False)
