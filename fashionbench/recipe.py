@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -21,7 +22,7 @@ from pydantic import (
 from fashionbench.errors import InputError
 from fashionbench.opening import read_regular
 
-__all__ = ["RECIPES", "Hyperparameters", "Recipe", "load_recipe"]
+__all__ = ["RECIPES", "Augmentation", "Hyperparameters", "Normalization", "OptimizerName", "Recipe", "load_recipe"]
 
 MAX_TOML_BYTES: Final = 16 * 1024
 
@@ -46,13 +47,46 @@ LEADING: Final = ("name", "epochs", "epochs_by_model", "batch_size", "batch_size
 """The fields of a record's recipe that come first; the digest of a record depends on their order."""
 
 
+OptimizerName = Literal["adam", "adamw", "sgd"]
+
+
+class Augmentation(BaseModel):
+    """What is done to the training images, drawn anew in each epoch, in this order."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    flip: bool = False
+    """Left and right change places in every other image, by chance."""
+    shift: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Pixels by which an image is moved at most, up or down and left or right; black comes in."""
+    erase: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Probability that a box of 2 to 33 % of an image becomes black (random erasing, Zhong et al., 2020)."""
+
+
+def _read_normalization(given: object) -> object:
+    """Return ``imagenet``, or means and standard deviations as tuples; raise ValueError where it is neither."""
+    if given is None or given == "imagenet":
+        return given
+    match given:
+        case [[_, *_] as means, [_, *_] as deviations]:
+            values = [float(each) for each in [*means, *deviations] if isinstance(each, (int, float))]
+            found = tuple(values[: len(means)]), tuple(values[len(means) :])
+            if len(found[1]) == len(deviations) and max(map(abs, values)) < MOST_IMAGES and min(found[1]) > 0:
+                return found
+    message = 'should be "imagenet", or a list of means and one of standard deviations above 0, such as [[0.5], [0.25]]'
+    raise ValueError(message)
+
+
+Normalization = Literal["imagenet"] | tuple[tuple[float, ...], tuple[float, ...]]
+
+
 class Hyperparameters(BaseModel):
     """How one model is trained.
 
-    The loss is cross entropy. The optimizer is Adam (Kingma and Ba, 2015) with PyTorch's other defaults. The schedule
-    ``step`` multiplies the learning rate by ``gamma`` after every ``step_epochs`` epochs. ``one-cycle`` raises it to
-    ``learning_rate`` in the first 30 % of the steps and lowers it to almost zero after that (Smith and Topin, 2018,
-    with the defaults of PyTorch's OneCycleLR).
+    The loss is cross entropy. The optimizers are PyTorch's, with its other defaults. The schedule ``step`` multiplies
+    the learning rate by ``gamma`` after every ``step_epochs`` epochs; ``cosine`` lowers it to zero along half a cosine
+    (Loshchilov and Hutter, 2017). ``one-cycle`` raises it to ``learning_rate`` and lowers it to almost zero after that
+    (Smith and Topin, 2018, with the defaults of PyTorch's OneCycleLR).
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -61,11 +95,23 @@ class Hyperparameters(BaseModel):
     batch_size: Annotated[int, Field(ge=2, le=MOST_IMAGES)] = 100
     """Batch normalisation cannot train on a single image."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
-    schedule: Literal["step", "one-cycle"] = "step"
+    schedule: Literal["constant", "step", "cosine", "one-cycle"] = "step"
     step_epochs: Annotated[int, Field(ge=1, le=10_000)] = 5
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Part of each label that is distributed evenly over all classes (Szegedy et al., 2016)."""
+    optimizer: OptimizerName = "adam"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of SGD."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """An L2 penalty with Adam and SGD, decoupled from the gradient with AdamW."""
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Part of the steps in which the learning rate rises linearly; None: 0, and 0.3 in ``one-cycle``."""
+    augment: Augmentation = Augmentation()
+    freeze: Literal["all but head"] | None = None
+    """Which weights stay as they are; frozen norms stay in evaluation mode."""
+    normalize: Annotated[Normalization | None, BeforeValidator(_read_normalization)] = None
+    """What the network subtracts from the channels of its images, and divides them by; None: nothing."""
 
 
 def _given(fields: Hyperparameters) -> dict[str, Any]:
@@ -190,14 +236,28 @@ def load_recipe(name_or_path: str, trained: Collection[str] | None = None) -> Re
         recipe = Recipe.model_validate({"name": path.stem, **_with_study_batch_sizes(fields)})
     except ValidationError as error:
         raise _invalid_field(path, error) from error
-    for name in fields.get("model", {}):
+    _require_sense(path, recipe, fields.get("model", {}), trained)
+    return recipe
+
+
+def _require_sense(path: Path, recipe: Recipe, named: Collection[str], trained: Collection[str] | None) -> None:
+    """Require that each table is of a model that is trained, and that momentum is asked of the right optimizer."""
+    for name in named:
         if trained is not None and name not in trained:
             raise InputError(
                 f"recipe file {path} has a table [model.{name[:SHOWN]}]",
                 expected=f"tables of models that this run trains: {', '.join(trained) or 'none'}",
                 remedy="correct the name or remove the table, or add the model to --models",
             )
-    return recipe
+    for name in ("", *recipe.model):
+        how = recipe.for_model(name)
+        if how.momentum and how.optimizer != "sgd":
+            raise InputError(
+                f"recipe file {path} has momentum {how.momentum:g} with the optimizer {how.optimizer!r}"
+                + (f" for {name}" if name else ""),
+                expected="momentum with the optimizer 'sgd' only",
+                remedy="set momentum = 0 there, or optimizer = 'sgd'",
+            )
 
 
 def _with_study_batch_sizes(fields: dict[str, Any]) -> dict[str, Any]:
@@ -217,13 +277,14 @@ def _invalid_field(path: Path, error: ValidationError) -> InputError:
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"]))[:SHOWN]
     if first["type"] == "extra_forbidden":
-        known = Recipe if len(first["loc"]) == 1 else Hyperparameters
+        table = first["loc"][-2] if len(first["loc"]) > 1 else ""
+        known = Augmentation if table == "augment" else Hyperparameters if table else Recipe
         return InputError(
             f"recipe file {path} has the unknown field {field!r}",
             expected=f"only the fields {', '.join(known.model_fields)}",
             remedy=f"correct or remove {field!r}",
         )
-    expected = re.sub(r"^\w+ should (be|have) ", "", first["msg"])  # "Input should be greater than 0"
+    expected = re.sub(r"^(\w+ |Value error, )should (be|have) ", "", first["msg"])  # "Input should be greater than 0"
     return InputError(
         f"recipe file {path}: field {field!r} is {_show(first['input'])}",
         expected=re.sub("^(?=greater|less)", "a number ", expected),

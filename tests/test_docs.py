@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
 from commands import call
 from PIL import Image
@@ -16,9 +17,10 @@ from sklearn.datasets import load_digits
 from synthetic import make_study
 
 from fashionbench import cli, options
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Dataset, Task
 from fashionbench.data.load import load_dataset
 from fashionbench.judging.rule import Thresholds
+from fashionbench.models.registry import build_model
 from fashionbench.records.store import write_record
 from fashionbench.running.plan import RunOptions, make_plan
 from fashionbench.running.preflight import check_fit
@@ -52,6 +54,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that has what the docs speak of."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / "mynets.py").write_text(*blocks(ROOT / "docs" / "own-model.md", "python"))
+    (folder / "finetune.toml").write_text(blocks(ROOT / "docs" / "own-model.md", "toml")[-1])
+    torch.save(build_model("resnet18", Task(shape=(3, 8, 8), classes=5), 0).state_dict(), folder / "half.pth")
     (folder / "short.toml").write_text(*blocks(ROOT / "docs" / "ci.md", "toml"))
     digits = load_digits()
     rows = np.column_stack([digits.target, digits.images.reshape(len(digits.images), -1)]).astype(int)
@@ -94,7 +98,7 @@ def test_there_are_commands_to_try() -> None:
     assert {page for page, _ in COMMANDS} >= {
         *("README.md", "own-model.md", "own-data.md", "ci.md", "colab.md", "cluster.md", "swift.md", "execution.md")
     }
-    assert {words[0] for _, words in COMMANDS} == {"run", "report", "compare", "data", "devices"}
+    assert {words[0] for _, words in COMMANDS} == {"run", "report", "compare", "data", "devices", "models"}
     assert any("ray" in words for _, words in RUNS)
 
 

@@ -18,6 +18,13 @@ OTHERS: Final[dict[str, Any]] = {
     "step_epochs": 7,
     "gamma": 0.7,
     "label_smoothing": 0.7,
+    "optimizer": "sgd",
+    "momentum": 0.7,
+    "weight_decay": 0.7,
+    "warmup_fraction": 0.7,
+    "augment": {"flip": True, "shift": 7, "erase": 0.7},
+    "freeze": "all but head",
+    "normalize": [[0.7], [0.07]],
 }
 """Of each training field a value that is not the default."""
 
@@ -141,7 +148,23 @@ def test_every_field_of_a_recipe_is_in_the_docs() -> None:
         ),
         ("epochs = 'ten'", r"field 'epochs' is 'ten'\. Expected a valid integer\."),
         ("epocs = 3", r"has the unknown field 'epocs'\. Expected only the fields epochs, .*\. Correct or"),
-        ("schedule = 'linear'", r"field 'schedule' is 'linear'\. Expected 'step' or 'one-cycle'\."),
+        (
+            "schedule = 'linear'",
+            r"field 'schedule' is 'linear'\. Expected 'constant', 'step', 'cosine' or 'one-cycle'\.",
+        ),
+        ("optimizer = 'lion'", r"field 'optimizer' is 'lion'\. Expected 'adam', 'adamw' or 'sgd'\."),
+        ("momentum = 0.9", r"has momentum 0\.9 with the optimizer 'adam'\. Expected momentum with the optimizer 'sgd'"),
+        ("[model.a]\nmomentum = 0.9", r"has momentum 0\.9 with the optimizer 'adam' for a\."),
+        ("warmup_fraction = 1", r"field 'warmup_fraction' is 1\. Expected a number less than 1"),
+        ("[augment]\nflop = true", r"unknown field 'augment\.flop'\. Expected only the fields flip, shift, erase\."),
+        ("augment = {shift = -1}", r"field 'augment\.shift' is -1"),
+        ("freeze = 'all'", r"field 'freeze' is 'all'\. Expected 'all but head'"),
+        (
+            "normalize = 'cifar'",
+            r"field 'normalize' is 'cifar'\. Expected \"imagenet\", or a list of means and one of ",
+        ),
+        ("normalize = [[0.5], [0]]", r"field 'normalize' is \[\[0\.5\], \[0\]\]\. Expected \"imagenet\", or a list"),
+        ("normalize = [[nan], [1]]", r"field 'normalize' is"),
         ("name = ''", r"field 'name' is ''\. Expected at least 1 character\."),
         ("batch_size = 1", r"field 'batch_size' is 1\. Expected a number greater than or equal to 2"),
         ("model = 3", r"field 'model' is 3"),

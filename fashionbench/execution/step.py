@@ -10,18 +10,20 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Adam
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from fashionbench.data.dataset import Task
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import pins_memory, synchronize
 from fashionbench.execution.fast import keep_memory, speed_up
+from fashionbench.recipe import OptimizerName
 from fashionbench.records.record import Execution, Precision
 
 __all__ = [
     "StepOptions",
     "TrainingStep",
+    "Update",
     "iterate_batches",
     "make_optimizer",
     "prepare_step",
@@ -37,6 +39,19 @@ MOST_STEPS_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """How the optimizer changes the weights, but for its learning rate."""
+
+    optimizer: OptimizerName = "adam"
+    momentum: float = 0.0
+    """Of SGD."""
+    weight_decay: float = 0.0
+
+
+ADAM: Final = Update()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepOptions:
     """How a step is computed, whatever the model and the images."""
 
@@ -44,6 +59,7 @@ class StepOptions:
     precision: Precision = "fp32"
     label_smoothing: float = 0.0
     """Part of each label that is spread evenly over all classes."""
+    update: Update = ADAM
 
 
 DEFAULT: Final = StepOptions()
@@ -54,7 +70,7 @@ class TrainingStep:
     """A model that is ready to train: on its device, as its execution wants it, with its optimizer."""
 
     model: nn.Module
-    optimizer: Adam
+    optimizer: Optimizer
     device: torch.device
     options: StepOptions
 
@@ -68,7 +84,8 @@ class TrainingStep:
         """Return one of its own model and optimizer, to be thrown away."""
         model = copy.deepcopy(self.model)
         rate = self.optimizer.param_groups[0]["lr"]
-        return replace(self, model=model, optimizer=make_optimizer(model, rate, self.options.execution))
+        optimizer = make_optimizer(model, rate, self.options.execution, self.options.update)
+        return replace(self, model=model, optimizer=optimizer)
 
     def place(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (N, C, H, W), uint8, and labels (N,), where the execution keeps them.
@@ -99,7 +116,7 @@ def prepare_step(
         model: As it is defined, on the CPU; the fast execution changes it in place.
         task: Its images and classes.
         device: Where it will train.
-        learning_rate: Adam's.
+        learning_rate: The optimizer's.
         options: How its steps are computed.
 
     """
@@ -107,13 +124,16 @@ def prepare_step(
         keep_memory()
         model = speed_up(model, task.shape)
     model.to(device)
-    optimizer = make_optimizer(model, learning_rate, options.execution)
+    optimizer = make_optimizer(model, learning_rate, options.execution, options.update)
     return TrainingStep(model=model, optimizer=optimizer, device=device, options=options)
 
 
-def make_optimizer(model: nn.Module, learning_rate: float, execution: Execution) -> Adam:
-    """Return Adam with PyTorch's defaults; the fast execution updates all weights in one fused kernel."""
-    return Adam(model.parameters(), lr=learning_rate, fused=True if execution == "fast" else None)
+def make_optimizer(model: nn.Module, learning_rate: float, execution: Execution, update: Update = ADAM) -> Optimizer:
+    """Return an optimizer with PyTorch's defaults; the fast execution updates all weights in one fused kernel."""
+    weights, decay, fused = model.parameters(), update.weight_decay, True if execution == "fast" else None
+    if update.optimizer == "sgd":
+        return SGD(weights, lr=learning_rate, momentum=update.momentum, weight_decay=decay, fused=fused)
+    return (Adam if update.optimizer == "adam" else AdamW)(weights, lr=learning_rate, weight_decay=decay, fused=fused)
 
 
 def scale_pixels(images: Tensor) -> Tensor:
@@ -163,7 +183,7 @@ def iterate_batches(  # noqa: PLR0913, PLR0917 - two arrays, and what decides th
 
 
 def train_step(
-    model: nn.Module, optimizer: Adam, images: Tensor, labels: Tensor, options: StepOptions = DEFAULT
+    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, options: StepOptions = DEFAULT
 ) -> Tensor:
     """Train on one batch and return its loss, a detached scalar on the device."""
     with arithmetic(images.device, options.precision):

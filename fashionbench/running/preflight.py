@@ -14,7 +14,7 @@ from fashionbench.execution.fast import try_rewriting
 from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.inspection import count_trained, find_unsaved_state, gives_probabilities, random_images
-from fashionbench.models.registry import build_model, find_builder
+from fashionbench.models.registry import build_model, describe_building, find_builder
 from fashionbench.training.case import Case
 
 __all__ = ["check_fit", "estimate_seconds", "tell_load"]
@@ -50,7 +50,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
 
     """
     train_images, _, _ = count_images(dataset, case.recipe)
-    model = build_model(case.model, dataset.task, seed=case.seed)
+    model = case.build(dataset.task)
     if isinstance(model, Baseline):
         few = evenly_spaced(BASELINE_IMAGES, len(dataset.train_images))
         started = time.perf_counter()
@@ -78,15 +78,17 @@ def check_fit(case: Case, dataset: Dataset) -> tuple[str, ...]:
     size = " x ".join(map(str, task.shape))
     wanted = f"a network that takes images (N, {size}) to logits (N, {task.classes}), in training and in evaluation"
     try:
-        model = build_model(case.model, task, 0)
+        model = case.build(task)
         if isinstance(model, Baseline):
             return ()
         found = {name: model.train(mode=name == "training")(random_images(task, 2)) for name in MODES}
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"model {case.model!r} fails on images of {size} ({describe_error(error)})",
             expected=wanted,
-            remedy="correct the model, or choose another with --models",
+            remedy="correct the model, choose another with --models, or another size of your images with --image-size",
         ) from error
     for mode, logits in found.items():
         if not isinstance(logits, Tensor) or logits.shape != (2, task.classes) or not logits.is_floating_point():
@@ -109,6 +111,13 @@ def check_fit(case: Case, dataset: Dataset) -> tuple[str, ...]:
 
 
 def _peculiarities(case: Case, task: Task) -> Iterator[str]:
+    built = describe_building(case.model, task)
+    if built:
+        yield built
+    model, how = case.build(task), case.hyperparameters
+    if how.freeze is not None:
+        every = sum(parameter.numel() for parameter in model.parameters())
+        yield f"{count_trained(model):,} of {every:,} parameters are trained, the others are frozen"
     if gives_probabilities(build_model(case.model, task, 0), task):
         yield (
             "its outputs are probabilities, as after a softmax or sigmoid, but the loss (cross-entropy) expects "
@@ -125,6 +134,6 @@ def _peculiarities(case: Case, task: Task) -> Iterator[str]:
     if evaluating:
         yield f"its builder leaves {evaluating[0]} in evaluation mode; FashionBench trains all layers in training mode"
     if case.execution != "plain":
-        _, reason = try_rewriting(build_model(case.model, task, seed=case.seed), task.shape)
+        _, reason = try_rewriting(model, task.shape)
         if reason:
             yield f"its layers stay as they are, as rewritten ones would train otherwise ({reason})"

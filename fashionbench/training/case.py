@@ -7,7 +7,10 @@ from torch import nn
 
 from fashionbench.data.dataset import Task
 from fashionbench.devices.device import Device
-from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step
+from fashionbench.errors import InputError
+from fashionbench.execution.step import StepOptions, TrainingStep, Update, prepare_step
+from fashionbench.models.registry import build_model, find_new
+from fashionbench.models.sources.transfer import freeze_all_but, normalize
 from fashionbench.recipe import Hyperparameters, Recipe
 from fashionbench.records.record import Execution, Precision
 
@@ -40,10 +43,33 @@ class Case:
         """Where it trains."""
         return torch.device(self.device.word)
 
+    def build(self, task: Task) -> nn.Module:
+        """Build its model on the CPU, in training mode, with what its recipe freezes and normalises.
+
+        Raises:
+            InputError: The model cannot be built, or the recipe does not fit it.
+
+        """
+        how, model = self.hyperparameters, build_model(self.model, task, self.seed)
+        if how.augment.shift >= min(task.shape[1:]):
+            raise InputError(
+                f"augment shift {how.augment.shift} for images of {task.shape[1]} x {task.shape[2]} pixels",
+                expected="fewer pixels than an image has",
+                remedy="lower shift in the recipe",
+            )
+        if how.freeze is not None:
+            freeze_all_but(model, task.classes, find_new(self.model, model, task.classes))
+        return model if how.normalize is None else normalize(model, how.normalize, task.shape[0])
+
     def prepare(self, model: nn.Module, task: Task) -> TrainingStep:
         """Make a model ready to train as this case does; it is changed in place."""
         how = self.hyperparameters
-        options = StepOptions(execution=self.execution, precision=self.precision, label_smoothing=how.label_smoothing)
+        options = StepOptions(
+            execution=self.execution,
+            precision=self.precision,
+            label_smoothing=how.label_smoothing,
+            update=Update(optimizer=how.optimizer, momentum=how.momentum, weight_decay=how.weight_decay),
+        )
         rate = how.learning_rate
         return prepare_step(model, task, device=self.torch_device, learning_rate=rate, options=options)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fashionbench.devices.runtime import random_state, set_random_state, synchronize
@@ -34,7 +34,7 @@ class State:
     """All that decides how a training continues, and what it has produced so far."""
 
     model: nn.Module
-    optimizer: Adam
+    optimizer: Optimizer
     schedule: LRScheduler
     generator: torch.Generator
     """Decides the order of images."""

@@ -10,8 +10,6 @@ from typing import Final
 import psutil
 import torch
 from torch import Tensor
-from torch.optim import Adam
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
 from fashionbench.data.dataset import Split
 from fashionbench.devices.load import CpuLoad
@@ -19,11 +17,12 @@ from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import TrainingStep
 from fashionbench.models.randomness import seeded_generators
-from fashionbench.recipe import Hyperparameters
 from fashionbench.records.record import DISTURBING_SHARE
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State
 from fashionbench.training.clock import TrainingClock
+from fashionbench.training.ingredients.augmentation import augment_batches, draw
+from fashionbench.training.ingredients.schedule import make_schedule
 from fashionbench.training.scoring import predict
 
 __all__ = ["Curves", "Supervision", "Tick", "train"]
@@ -103,7 +102,7 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
     with seeded_generators(case.seed, device):
         with clock.running():
             images, labels = step.place(split.train_images, split.train_labels)
-        schedule = _make_schedule(step.optimizer, how, steps)
+        schedule = make_schedule(step.optimizer, how, steps)
         state = State(
             model=step.model,
             optimizer=step.optimizer,
@@ -144,9 +143,9 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
                     with clock.off():
                         batches = chain([*islice(batches, 1)], batches)
                         synchronize(device)
+                draws = draw(how.augment, images, seed=case.seed, epoch=state.epoch, device=device)
+                batches = augment_batches(batches, draws, seen * how.batch_size)
                 _train_epoch(state, batches, tick, keep, step)
-                if isinstance(schedule, StepLR):
-                    schedule.step()
                 synchronize(device)
             state.epoch_seconds.append(clock() - base - sum(state.epoch_seconds))
             share = supervision.load.share()
@@ -186,13 +185,6 @@ def _own_processes() -> list[psutil.Process]:
     return own
 
 
-def _make_schedule(optimizer: Adam, how: Hyperparameters, steps: int) -> LRScheduler:
-    """Return the recipe's schedule; a ``StepLR`` counts epochs, a ``OneCycleLR`` steps, of ``steps`` an epoch."""
-    if how.schedule == "one-cycle":
-        return OneCycleLR(optimizer, how.learning_rate, total_steps=how.epochs * steps)
-    return StepLR(optimizer, how.step_epochs, how.gamma)
-
-
 def _train_epoch(
     state: State,
     batches: Iterator[tuple[Tensor, Tensor]],
@@ -204,8 +196,7 @@ def _train_epoch(
     last_tick, shown = time.perf_counter(), len(state.step_losses)
     for images, labels in batches:
         state.step_losses.append(step(images, labels))
-        if isinstance(state.schedule, OneCycleLR):
-            state.schedule.step()
+        state.schedule.step()
         # reading a loss waits for the device, so it is done about once a second and not per step
         if time.perf_counter() - last_tick >= SECONDS_BETWEEN_TICKS:
             tick(float(torch.stack(state.step_losses[shown:]).mean()))

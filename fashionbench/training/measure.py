@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from fashionbench.errors import CaseFailedError, InputError, visible
 from fashionbench.execution.step import TrainingStep, warm_up
 from fashionbench.models.baselines import Baseline
 from fashionbench.models.description import describe
-from fashionbench.models.registry import build_model, find_builder
+from fashionbench.models.registry import find_builder
 from fashionbench.records.fields import Packed
 from fashionbench.records.record import DataInfo, ModelInfo, SelfCheck, TrainingRecord, TrainingResult
 from fashionbench.training.case import Case
@@ -99,7 +100,7 @@ def now() -> str:
 
 def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: Supervision) -> _Trained:
     started = time.perf_counter()
-    model = build_model(case.model, dataset.task, seed=case.seed)
+    model = case.build(dataset.task)
     if isinstance(model, Baseline):
         built = time.perf_counter()
         curves = _fit(case, model, split, supervision)
@@ -110,7 +111,8 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     built = time.perf_counter()
     warm_up(_throw_away(case, dataset, step), dataset.task, case.hyperparameters.batch_size)
     warmup_seconds = time.perf_counter() - built
-    info = describe(case.model, dataset.task, model)  # before the training: where it fails, nothing is lost
+    build = partial(case.build, dataset.task)
+    info = describe(case.model, dataset.task, model, build)  # before the training: where it fails, nothing is lost
     curves = train(case, step, split, supervision)
     return _Trained(
         model=step.model, info=info, curves=curves, build_seconds=built - started, warmup_seconds=warmup_seconds
@@ -121,7 +123,7 @@ def _throw_away(case: Case, dataset: Dataset, step: TrainingStep) -> TrainingSte
     try:
         return step.copy()
     except Exception:  # noqa: BLE001 - computed weights (weight_norm), modules, locks: what cannot be copied
-        return case.prepare(build_model(case.model, dataset.task, seed=case.seed), dataset.task)
+        return case.prepare(case.build(dataset.task), dataset.task)
 
 
 def _fit(case: Case, model: Baseline, split: Split, supervision: Supervision) -> Curves:

@@ -58,6 +58,7 @@ def frozen_norm(shape, classes):
     net = Net(shape, classes)
     net.inside[1].eval()
     return net
+def number(): return 3
 class Counting(Net):
     calls = 0
     def forward(self, images):
@@ -98,7 +99,6 @@ def test_a_network_that_cannot_be_scored_or_trained_is_refused_before_it_trains(
 @pytest.mark.parametrize(
     ("net", "remark"),
     [
-        ("Net", ""),
         ("softmax", "its outputs are probabilities"),
         ("Counting", "calls changes in training and is not part of state_dict()"),
         ("frozen_norm", "its builder leaves inside.1 in evaluation mode"),
@@ -107,8 +107,19 @@ def test_a_network_that_cannot_be_scored_or_trained_is_refused_before_it_trains(
 def test_a_peculiar_network_is_told_in_one_line(sample: Dataset, nets: str, net: str, remark: str) -> None:
     remarks = check_fit(plain_case(f"{nets}:{net}"), sample)
 
-    assert [each.partition(f":{net}: ")[2][: len(remark)] for each in remarks] == ([remark] if remark else [])
+    assert [each.partition(f":{net}: ")[2][: len(remark)] for each in remarks[1:]] == [remark]
     assert all("\n" not in each for each in remarks)
+
+
+def test_the_call_of_a_users_network_is_told(sample: Dataset, nets: str) -> None:
+    assert check_fit(plain_case(f"{nets}:Net"), sample) == (
+        f"{nets}:Net: called as Net(shape=(1, 28, 28), classes=10)",
+    )
+
+
+def test_what_builds_no_network_is_refused(sample: Dataset, nets: str) -> None:
+    with pytest.raises(InputError, match=r"Model '\w+:number' gives int\. Expected a class or a function that gives a"):
+        check_fit(plain_case(f"{nets}:number"), sample)
 
 
 def test_a_baseline_fits_any_images(sample: Dataset) -> None:

@@ -18,7 +18,7 @@ from fashionbench.data.dataset import Split, Task
 from fashionbench.execution import step as step_module
 from fashionbench.execution.step import StepOptions, TrainingStep, iterate_batches, prepare_step
 from fashionbench.models.registry import build_model
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import Augmentation, Recipe
 from fashionbench.records.record import Execution
 from fashionbench.training import checkpoint as checkpoint_module
 from fashionbench.training.case import Case
@@ -85,11 +85,23 @@ def keeper(path: Path, stop: Callable[[], bool] = never, *, seconds: float = 1e9
     return Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
 
 
-@pytest.mark.parametrize(("execution", "schedule"), [("fast", "step"), ("plain", "step"), ("fast", "one-cycle")])
+AUGMENTED = {"augment": Augmentation(flip=True, shift=2, erase=0.5)}
+
+
+@pytest.mark.parametrize(
+    ("execution", "fields"),
+    [
+        ("fast", {}),
+        ("plain", {}),
+        ("fast", {"schedule": "one-cycle"}),
+        ("fast", {"schedule": "cosine", "warmup_fraction": 0.3, **AUGMENTED}),
+        ("plain", AUGMENTED),
+    ],
+)
 def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
-    tmp_path: Path, execution: Execution, schedule: str
+    tmp_path: Path, execution: Execution, fields: dict[str, object]
 ) -> None:
-    recipe = RECIPE.model_copy(update={"schedule": schedule})
+    recipe = RECIPE.model_copy(update=fields)
     undisturbed = network(execution)
     expected = run(undisturbed, recipe=recipe)
     clock, stops = TrainingClock(), 0

@@ -12,11 +12,15 @@ import pytest
 import torch
 from cases import CPU
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
+from torch.utils.data import DataLoader, TensorDataset
 
 from fashionbench.data.dataset import Split, Task
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import iterate_batches, scale_pixels
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import Augmentation, Recipe
 from fashionbench.records.record import Execution, Precision
 from fashionbench.training import clock as clock_module
 from fashionbench.training import loop
@@ -285,6 +289,47 @@ def test_one_cycle_raises_the_rate_and_lowers_it_to_nothing() -> None:
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert rates[-1] < recipe.learning_rate / 25
+
+
+@pytest.mark.parametrize("schedule", ["step", "one-cycle"])
+def test_the_plain_execution_is_the_loop_that_people_write_bit_for_bit(schedule: str) -> None:
+    recipe = RECIPE.model_copy(update={"schedule": schedule, "step_epochs": 2})
+    images, labels = toy_images(41 + 8)
+    model = toy_network().train()
+    loader = DataLoader(
+        TensorDataset(images[:41].float() / 255, labels[:41]),
+        *(8, True),
+        generator=torch.Generator().manual_seed(0),
+        drop_last=True,
+    )
+    optimizer = Adam(model.parameters(), lr=0.01)
+    by_step = OneCycleLR(optimizer, 0.01, total_steps=15) if schedule == "one-cycle" else None
+    by_epoch = StepLR(optimizer, 2, 0.1) if schedule == "step" else None
+    expected = []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for _ in range(3):
+            for batch, truth in loader:
+                loss = functional.cross_entropy(model(batch), truth)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                expected.append(loss.detach())
+                if by_step is not None:
+                    by_step.step()
+            if by_epoch is not None:
+                by_epoch.step()
+
+    assert torch.equal(Outcome().train(recipe, execution="plain").step_losses, torch.stack(expected))
+
+
+def test_augmentation_changes_what_is_learnt_and_repeats_itself() -> None:
+    recipe = RECIPE.model_copy(update={"augment": Augmentation(flip=True, shift=1)})
+
+    first, second = Outcome().train(recipe), Outcome().train(recipe)
+
+    assert torch.equal(first.step_losses, second.step_losses)
+    assert not torch.equal(first.step_losses, Outcome().train().step_losses)
 
 
 def test_smoothed_labels_keep_the_loss_above_their_entropy() -> None:

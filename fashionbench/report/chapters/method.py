@@ -1,12 +1,14 @@
 """The chapters on the training clock, the method and the glossary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline, model_label
 from fashionbench.judging.statistics.intervals import ASSUMED_SEED_SPREAD
 from fashionbench.judging.statistics.times import mean_minutes
-from fashionbench.recipe import Hyperparameters, Recipe
+from fashionbench.recipe import Augmentation, Hyperparameters, Recipe
 from fashionbench.records.grouping import machine
 from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, results_of, text_cell
 from fashionbench.report.frames import (
@@ -72,6 +74,7 @@ def method(context: Context) -> tuple[Block, ...]:
     executions = sorted({f"{each.precision} arithmetic, {each.execution} execution" for each in context.trainings})
     facts = {
         "recipes": " ".join(_describe_recipe(context, recipe) for recipe in recipes.values()),
+        "unaugmented": "" if any(_is_augmented(each) for each in recipes.values()) else "unaugmented",
         "study": "study" if "study" in recipes else "",
         "executions": "; ".join(executions),
         "validation": units.percent(next(iter(recipes.values())).validation_fraction, 0),
@@ -110,19 +113,57 @@ def _describe_recipe(context: Context, recipe: Recipe) -> str:
 
 def _describe_training(how: Hyperparameters) -> tuple[tuple[str, str], ...]:
     """Return what to say of each aspect of a training: its name, said once, and a phrase that may differ by model."""
-    schedule = (
-        f"one-cycle schedule with a maximum learning rate of {how.learning_rate:g}"
-        if how.schedule == "one-cycle"
-        else f"learning rate {how.learning_rate:g}, multiplied by {how.gamma:g} every "
-        f"{units.count(how.step_epochs)} epochs"
-    )
+    details = [
+        *([f"momentum {how.momentum:g}"] if how.momentum else []),
+        *([f"weight decay {how.weight_decay:g}"] if how.weight_decay else []),
+    ]
     return (
-        ("", "Adam"),
+        ("", OPTIMIZERS[how.optimizer] + (f" with {' and '.join(details)}" if details else "")),
         ("", f"{units.count(how.epochs)} epoch{'s' if how.epochs > 1 else ''}"),
-        ("", schedule),
+        ("", _describe_schedule(how)),
         ("batch size ", units.count(how.batch_size)),
         ("", f"label smoothing {how.label_smoothing:g}" if how.label_smoothing else ""),
+        ("", _describe_augmentation(how.augment)),
+        ("", "all weights but those of the head and of new layers are frozen" if how.freeze else ""),
+        ("", _describe_normalization(how)),
     )
+
+
+OPTIMIZERS: Final[Mapping[str, str]] = MappingProxyType({"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"})
+
+
+def _describe_schedule(how: Hyperparameters) -> str:
+    rate = f"learning rate {how.learning_rate:g}"
+    rising = units.percent(how.warmup_fraction or 0, 0)
+    if how.schedule == "one-cycle":
+        peak = "" if how.warmup_fraction is None else f" after {rising} of the steps"
+        return f"one-cycle schedule with a maximum {rate.replace(' rate', ' rate of')}{peak}"
+    course = {
+        "step": f", multiplied by {how.gamma:g} every {units.count(how.step_epochs)} epochs",
+        "cosine": ", lowered to zero along half a cosine",
+        "constant": ", constant",
+    }[how.schedule]
+    return rate + course + (f", after a linear rise in the first {rising} of the steps" if how.warmup_fraction else "")
+
+
+def _describe_augmentation(how: Augmentation) -> str:
+    done = [
+        *(["horizontal flips"] if how.flip else []),
+        *([f"shifts of up to {units.count(how.shift)} pixel{'s' if how.shift > 1 else ''}"] if how.shift else []),
+        *([f"random erasing with probability {how.erase:g}"] if how.erase else []),
+    ]
+    return f"augmentation by {join_phrases(done)}" if done else ""
+
+
+def _is_augmented(recipe: Recipe) -> bool:
+    return any(each.augment != Augmentation() for each in (recipe, *recipe.model.values()))
+
+
+def _describe_normalization(how: Hyperparameters) -> str:
+    if how.normalize is None or how.normalize == "imagenet":
+        return "images normalised by the statistics of ImageNet" if how.normalize else ""
+    means, deviations = (", ".join(f"{each:g}" for each in values) for values in how.normalize)
+    return f"images normalised by the means {means} and the standard deviations {deviations}"
 
 
 def glossary(_: Context) -> tuple[Block, ...]:

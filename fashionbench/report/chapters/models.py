@@ -1,8 +1,9 @@
 """The chapters on model sizes and speed: parameters, operations, latency, throughput, share of peak performance."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -20,9 +21,9 @@ __all__ = ["model_sizes", "speed"]
 BYTES: Final = 4
 """Bytes of a number in memory; with bf16, weights and moments stay in single precision."""
 
-STEP_PASSES: Final = 10
+STEP_PASSES: Final[Mapping[str, int]] = MappingProxyType({"adam": 10, "adamw": 10, "sgd": 6})
 """Minimum number of times that a training step reads or writes each weight: read forward and backward, its gradient
-written; Adam reads gradient, weight and both moments, and writes all but the gradient."""
+written; Adam reads gradient, weight and both moments, and writes all but the gradient; SGD has no moments."""
 
 TRAINING_PASSES: Final = 4
 """Minimum number of times that a training reads or writes each activation: it and its gradient, each once."""
@@ -61,9 +62,23 @@ def model_sizes(context: Context) -> tuple[Block, ...]:
             note="Layers are convolutional and linear layers. Operations are for one image; a multiplication and an "
             "addition count as two, and operations on zero padding are left out. Parameters that are not reachable "
             "only "
-            "multiply zero padding at this image size: they use memory and learn nothing.",
+            "multiply zero padding at this image size: they use memory and learn nothing."
+            + "".join(f" {each}." for each in _odd_models(context, known)),
         ),
     )  # fmt: skip
+
+
+def _odd_models(context: Context, known: Mapping[str, TrainingRecord]) -> Iterator[str]:
+    """Return a sentence on each model that was not built by its name alone, or of which not all weights are trained."""
+    for model, record in known.items():
+        info, name = record.model_info, context.styles[model].name
+        if info is not None and info.built:
+            yield f"{name}: {info.built}"
+        if info is not None and info.trained_parameters is not None and info.trained_parameters < info.parameters:
+            yield (
+                f"{name}: {units.count(info.trained_parameters)} of {units.count(info.parameters)} parameters are "
+                "trained, the others are frozen"
+            )
 
 
 def _forward_flops(info: ModelInfo | None) -> int | None:
@@ -186,10 +201,11 @@ def _trainings_on(context: Context, device: str) -> Iterator[_Workload]:
 
 def _training(record: TrainingRecord, seconds: float) -> _Workload:
     info = record.model_info
-    epochs, batch = record.recipe.for_model(record.model).epochs, record.recipe.for_model(record.model).batch_size
+    how = record.recipe.for_model(record.model)
+    epochs, batch = how.epochs, how.batch_size
     images = record.data.train_images * epochs
     steps = math.ceil(record.data.train_images / batch) * epochs
-    weights = STEP_PASSES * info.reachable_parameters * steps if info else 0
+    weights = STEP_PASSES[how.optimizer] * info.reachable_parameters * steps if info else 0
     activations = TRAINING_PASSES * (info.activations or 0) * images if info else 0
     return _Workload(
         model=record.model,
