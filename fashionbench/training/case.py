@@ -83,3 +83,8 @@ class InferenceCase:
     batch_size: int
     execution: Execution
     precision: Precision
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where it runs."""
+        return torch.device(self.device.word)

@@ -37,14 +37,14 @@ def measure_inference(case: InferenceCase, dataset: Dataset, provenance: Provena
     needs, they repeat.
     """
     try:
-        with single_precision(torch.device(case.device.word), case.precision):
+        with single_precision(case.torch_device, case.precision):
             return _time_forward(case, dataset, provenance)
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises; its timing alone is lost
         return record_inference_failure(case, provenance, describe_error(error))
 
 
 def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance) -> InferenceRecord:
-    target = torch.device(case.device.word)
+    target = case.torch_device
     model = build_model(case.model, dataset.task, seed=0).eval()
     if isinstance(model, Baseline):
         few = evenly_spaced(BASELINE_IMAGES, len(dataset.train_images))

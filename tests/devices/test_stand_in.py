@@ -32,15 +32,19 @@ from fashionbench.training.loop import Curves, Supervision, Tick, train
 from fashionbench.training.measure import measure_training
 
 HERE = Device(word=NAME, name="Stand-in", threads=0)
+IN_RECORDS = Device(word="xpu", name="Stand-in", threads=0)
+"""A record takes the names of the kinds of device that there are."""
 TASK = Task(shape=(1, 4, 4), classes=4)
 RECIPE = Recipe(name="toy", epochs=2, batch_size=8, learning_rate=0.01)
 EXECUTIONS = get_args(Execution)
 
 
 @pytest.fixture
-def device() -> Iterator[StandIn]:
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     if torch.accelerator.is_available():
         pytest.skip("a real accelerator is here, and PyTorch uses one kind a process")
+    for kind in (Case, InferenceCase):
+        monkeypatch.setattr(kind, "torch_device", property(lambda _: torch.device(NAME)))
     with attach() as attached:
         yield attached
 
@@ -114,7 +118,7 @@ def run(
     seconds: float = 1e9,
 ) -> Curves:
     checkpoints = None if path is None else Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
-    case = Case(model="toy", device=HERE, recipe=RECIPE, seed=0, execution=execution)
+    case = Case(model="toy", device=IN_RECORDS, recipe=RECIPE, seed=0, execution=execution)
     supervision = Supervision(clock=clock or TrainingClock(), checkpoints=checkpoints)
     step = prepared(execution)
     synchronize(step.device)
@@ -189,7 +193,7 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
 
 
 def case_here(recipe: Recipe = TINY, execution: Execution = "fast") -> Case:
-    return Case(model="fashioncnn", device=HERE, recipe=recipe, seed=0, execution=execution)
+    return Case(model="fashioncnn", device=IN_RECORDS, recipe=recipe, seed=0, execution=execution)
 
 
 def measure_here(case: Case, sample: Dataset, watch: Callable[[Tick], None] = lambda _: None) -> TrainingRecord:
@@ -254,7 +258,9 @@ def test_images_that_do_not_fit_when_they_are_scored_are_a_failed_record(device:
 
 
 def inference_here(sample: Dataset, batch_size: int = 1) -> object:
-    case = InferenceCase(model="fashioncnn", device=HERE, batch_size=batch_size, execution="fast", precision="fp32")
+    case = InferenceCase(
+        model="fashioncnn", device=IN_RECORDS, batch_size=batch_size, execution="fast", precision="fp32"
+    )
     provenance = Provenance(
         identity="1" * 64, environment=make_environment(), code_sha256="2" * 64, model_sha256="3" * 64
     )

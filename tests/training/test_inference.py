@@ -36,7 +36,7 @@ def test_inference_times_rounds_and_keeps_them(sample: Dataset, batch_size: int,
 
 
 def test_inference_that_fails_becomes_a_failed_record(sample: Dataset) -> None:
-    record = measure_inference(case_of(device=Device(word="meta", name="no memory at all")), sample, PROVENANCE)
+    record = measure_inference(case_of(device=Device(word="cuda:97", name="not there")), sample, PROVENANCE)
 
     assert (record.status, record.result) == ("failed", None)
-    assert "meta" in record.reason
+    assert record.reason
