@@ -48,15 +48,15 @@ class Chapter:
 
 
 CHAPTERS: Final = (
-    Chapter("cost", "Accuracy against training time", cost.accuracy_against_time),
+    Chapter("cost", "Accuracy and training cost", cost.accuracy_against_time),
     Chapter("learning", "Learning curves", learning.learning_curves),
     Chapter("classes", "Scores by class", classes.scores_by_class),
     Chapter("confusion", "Confusion matrices", classes.confusion_matrices),
     Chapter("images", "Image-by-image comparison", images.image_comparison),
     Chapter("calibration", "Calibration", images.calibration),
-    Chapter("claims", "Claims of the original study", claims.study_claims),
     Chapter("models", "Model sizes", models.model_sizes),
     Chapter("speed", "Throughput and latency", models.speed, needs_training=False),
+    Chapter("claims", "Claims of the original study", claims.study_claims),
     Chapter("clock", "Training clock", method.training_clock),
     Chapter("method", "Method", method.method),
     Chapter("environment", "Environment", environment.environment, needs_training=False),

@@ -165,7 +165,7 @@ def test_the_page_states_the_verdict_before_anything_else(study_report: Report) 
         study_report.verdict.sentence,
         "If time or cost matters",
         "Reasons",
-        "Accuracy against training time",
+        "Accuracy and training cost",
         "Learning curves",
         "Scores by class",
         "Training clock",
@@ -194,7 +194,7 @@ def test_the_pdf_has_a_bookmark_for_every_section(study_report: Report) -> None:
     titles = re.findall(r"'/Title': '([^']+)'", str(pdf.outline))
 
     assert titles[0] == "Is ResNet18 worth it over FashionCNN?"
-    assert {"Accuracy against training time", "Scores by class", "Glossary"} <= set(titles)
+    assert {"Accuracy and training cost", "Scores by class", "Glossary"} <= set(titles)
 
 
 def test_the_pdf_embeds_its_fonts(study_report: Report) -> None:

@@ -72,8 +72,14 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
     }
     small, big = context.styles[verdict.small].name, context.styles[verdict.big].name
     rows = (
-        (f"{small} wrong, {big} right", _mistakes(pair, verdict.small, verdict.big, other_is_right=True)),
-        (f"{big} wrong, {small} right", _mistakes(pair, verdict.big, verdict.small, other_is_right=True)),
+        (
+            f"{shorten(small, 20)} wrong, {shorten(big, 20)} right",
+            _mistakes(pair, verdict.small, verdict.big, other_is_right=True),
+        ),
+        (
+            f"{shorten(big, 20)} wrong, {shorten(small, 20)} right",
+            _mistakes(pair, verdict.big, verdict.small, other_is_right=True),
+        ),
         ("Both wrong", _mistakes(pair, verdict.big, verdict.small, other_is_right=False)),
     )
     shown = tuple(

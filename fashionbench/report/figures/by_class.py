@@ -43,7 +43,7 @@ def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], titles: M
         titles: The title of the panel of each METRIC.
 
     """
-    figure, panels = make_axes(WIDE, 262, columns=len(titles))
+    figure, panels = make_axes(WIDE, 238, columns=len(titles))
     tables = {
         metric: scores[scores[METRIC] == metric].groupby([MODEL, CLASS], sort=False)[SCORE].agg(["mean", "min", "max"])
         for metric in titles
@@ -104,7 +104,7 @@ def class_differences(
 
     """
     classes = list(dict.fromkeys(differences[CLASS]))
-    figure, panels = make_axes(WIDE, 84 + 20 * len(classes), columns=len(titles))
+    figure, panels = make_axes(WIDE, 78 + 18 * len(classes), columns=len(titles))
     furthest = max(abs(differences[LOW]).max(), abs(differences[HIGH]).max(), 0.001) * 1.05
     for axes, (metric, title) in zip(panels, titles.items(), strict=True):
         axes.axvline(0, color=MUTED, linewidth=1)

@@ -67,7 +67,7 @@ def accuracy_minutes(
     """
     columns = 3 if is_wide else 2
     figure, (axes,) = make_axes(
-        WIDE if is_wide else HALF, (270 if is_wide else 218) + legend_height(len(means), columns=columns)
+        WIDE if is_wide else HALF, (270 if is_wide else 196) + legend_height(len(means), columns=columns)
     )
     ends = [means[LOW].min(), means[HIGH].max(), runs[ACCURACY].min(), runs[ACCURACY].max(), *(margin or ())[:2]]
     axes.set_xscale("log")
@@ -140,7 +140,7 @@ def training_loss(losses: pd.DataFrame, style: ModelStyle, *, limits: tuple[floa
         limits: Limits of the loss axis, the same for every model.
 
     """
-    figure, (axes,) = make_axes(HALF, 240)
+    figure, (axes,) = make_axes(HALF, 172)
     for _, run in losses.groupby(SEED):
         axes.fill_between(run[ITERATION], run[LOW], run[HIGH], color=style.colour, alpha=0.13, linewidth=0)
     for seed, run in losses.groupby(SEED):
@@ -164,7 +164,7 @@ def training_loss(losses: pd.DataFrame, style: ModelStyle, *, limits: tuple[floa
 def validation_curve(epochs: pd.DataFrame, styles: Mapping[str, ModelStyle], *, over: str) -> Figure:
     """Draw the validation accuracy of each model on one device over EPOCH or MINUTES: a line per seed and a mean."""
     models = list(dict.fromkeys(epochs[MODEL]))
-    figure, (axes,) = make_axes(HALF, 270 + legend_height(len(models), columns=2))
+    figure, (axes,) = make_axes(HALF, 200 + legend_height(len(models), columns=2))
     for model in models:
         style, rows = styles[model], epochs[epochs[MODEL] == model]
         for seed, run in rows.groupby(SEED):
@@ -198,7 +198,7 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
         title: The figure's title.
 
     """
-    figure, (axes,) = make_axes(HALF, 262)
+    figure, (axes,) = make_axes(HALF, 240)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.vlines(bins[CONFIDENCE], bins[LOW], bins[HIGH], color=style.colour, linewidth=2)
     for confidence, images in rows_of(bins, CONFIDENCE, IMAGES):

@@ -15,7 +15,7 @@ __all__ = ["gain_intervals"]
 WIDE_MARGIN: Final = 0.3
 """If the margins are at least this share of the axis apart, the ticks are zero and the margins."""
 
-HEIGHT: Final = 218
+HEIGHT: Final = 196
 
 SHORT_LABEL: Final = 6
 """Longer names of devices leave less room for those of the models."""
