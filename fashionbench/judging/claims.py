@@ -171,13 +171,14 @@ def _check_each_class(differences: dict[str, ClassDifference], least: float) -> 
     if len(differences) == 1:
         (only,) = differences.values()
         limits = units.bare(units.interval_pp(only.low, only.high))
-        return outcome, f"difference {units.pp(only.estimate)} (95 % CI {limits})"
+        return outcome, f"difference {units.pp(only.estimate)} (95 % CI {limits}, not adjusted)"
     higher = sum(each.estimate > least for each in differences.values())
     by_margin = f" by more than {units.pp(least).removeprefix('+')}" if least else ""
-    evidence = f"higher{by_margin} in {higher} of {len(differences)} classes, significantly in {significant}"
+    others = "" if DRESS in differences else f" other than {DRESS}"
+    evidence = f"higher{by_margin} in {higher} of {len(differences)} classes{others}, significantly in {significant}"
     if below:
         evidence += f"; significantly {'less' if least else 'lower'} in {', '.join(below)}"
-    return outcome, evidence
+    return outcome, f"{evidence}; not adjusted"
 
 
 def _check_advice(verdict: Verdict) -> Claim:

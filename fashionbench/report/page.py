@@ -26,6 +26,7 @@ from fashionbench.report.front.card import (
 from fashionbench.report.front.decision import show_decision
 from fashionbench.report.front.explorer import make_explorer
 from fashionbench.report.front.notes import list_notes
+from fashionbench.report.front.scope import list_changes
 from fashionbench.report.render import render_html, render_markdown, render_pdf
 from fashionbench.report.view import Block, Section, View
 
@@ -142,7 +143,7 @@ def make_view(
         advice=list_advice(context),
         figures=show_decision(context) if chapters else (),
         reasons=list_reasons(context),
-        bullets=verdict.would_change if verdict else (),
+        bullets=list_changes(context),
         bullets_title="What would change the verdict",
         notes=list_notes(context),
         summary=cost.make_summary(context),

@@ -99,6 +99,16 @@ def test_a_class_with_a_significantly_lower_score_refutes_the_claim() -> None:
     assert "; significantly lower in T-shirt/top, " in claim.evidence
 
 
+def test_the_evidence_says_which_class_is_left_out_and_that_intervals_are_not_adjusted() -> None:
+    claims = claims_of(study_with(1_500, big=0.911, small=0.91))
+
+    precision = claims["ResNet18 has the higher precision in every class except Dress"].evidence
+    recall = claims["ResNet18 has the higher recall in every class"].evidence
+    assert " of 9 classes other than Dress, significantly in " in precision
+    assert " of 10 classes, significantly in " in recall
+    assert "; not adjusted" in recall
+
+
 def test_a_large_significant_difference_in_every_class_reproduces_the_claim() -> None:
     claim = claims_of(study_with(1_500, big=0.99, small=0.80))["ResNet18 has by far the higher F1 score in every class"]
 

@@ -69,7 +69,7 @@ def _describe_gain(judged: DeviceVerdict, margin: float) -> str:
     if judged.gain.high >= margin:
         return "contains the margin, so the gain is open"
     if judged.gain.low >= -margin:
-        return "lies within the margin on both sides: the models differ by less than matters"
+        return "lies within the margin on both sides: the models differ by less than it"
     return "lies below the margin"
 
 

@@ -10,7 +10,7 @@ from fashionbench.recipe import Recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import Context, describe_seeds, join_phrases
 
-__all__ = ["describe_scope"]
+__all__ = ["describe_scope", "list_changes"]
 
 CPU: Final = "cpu"
 
@@ -30,6 +30,16 @@ def describe_scope(context: Context) -> str:
         seeds,
     )
     return f"Applies to: {'; '.join(parts)}. Not tested: {_list_untested(verdict, recipes, firsts)}."
+
+
+def list_changes(context: Context) -> tuple[str, ...]:
+    """Return what would change the verdict: its own thresholds, and what was not tested; without a verdict, nothing."""
+    if context.verdict is None:
+        return ()
+    return (
+        *context.verdict.would_change,
+        "Longer training might: it was not tested. Try a recipe of your own: --recipe FILE.toml.",
+    )
 
 
 def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
