@@ -95,6 +95,12 @@ def growth(session: nox.Session) -> None:
 
 
 @nox.session
+def agreement(session: nox.Session) -> None:
+    """Compare fast with plain over torchvision's classifiers: what they train, or --time 8,20,100 (about an hour)."""
+    session.run(_environment(session, "bench"), "tests/agreement.py", *session.posargs)
+
+
+@nox.session
 def checkers(session: nox.Session) -> None:
     """Check the reference report by html-validate, the Nu HTML checker and pdfua (needs npm and java)."""
     folder, page = Path("reports", "reference"), "reports/reference/report.html"

@@ -51,7 +51,7 @@ class ExecutionComparison:
         """
         order: tuple[Execution, ...] = ("plain", "fast")
         for execution in order if len(self.step_seconds["fast"]) % 2 == 0 else order[::-1]:
-            options = StepOptions(execution=execution, precision=self.precision)
+            options = StepOptions(execution=execution, precision=self.precision, rewritten=True)
             seconds, peak = self.call[execution](
                 take_turn, self.model, self.dataset, self.device, options, self.batch_size
             )

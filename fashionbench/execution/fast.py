@@ -3,11 +3,12 @@
 import copy
 import ctypes
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fashionbench.errors import describe_error
 from fashionbench.execution.guard import find_difference, find_inference_difference
@@ -19,9 +20,11 @@ from fashionbench.execution.rewriting import (
     rewrite_convolutions,
     rewrite_linear,
 )
-from fashionbench.models.dataflow import trace
+from fashionbench.models.dataflow import State, is_independent, trace
 
-__all__ = ["keep_memory", "rewrite", "speed_up", "speed_up_inference", "try_rewriting"]
+__all__ = ["find_objection", "keep_memory", "rewrite", "speed_up", "speed_up_inference"]
+
+SHARES: Final = "a copy of it would still refer to the original"
 
 _MALLOC_PARAMETERS: Final = (
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD
@@ -31,30 +34,45 @@ _MALLOC_PARAMETERS: Final = (
 """Of mallopt(3): the parameter's number in malloc.h, and bytes."""
 
 
-def speed_up(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
-    """Return a model rewritten for speed, or as it is where the rewritten one would train another function.
+def speed_up(model: nn.Module, shape: tuple[int, int, int], *, suits: bool | None = None) -> nn.Module:
+    """Return a model rewritten for speed, in place, or as it is where the rewritten one would train otherwise.
 
     Args:
-        model: The model, on the CPU; left as it is.
+        model: The model, on the CPU.
         shape: Channels, height and width of its images.
+        suits: Whether it is rewritten; None asks ``find_objection``.
 
     """
-    return try_rewriting(model, shape)[0]
+    if suits is None:
+        suits = not find_objection(model, shape)
+    return rewrite(model, shape) if suits else model
 
 
-def try_rewriting(model: nn.Module, shape: tuple[int, int, int]) -> tuple[nn.Module, str]:
-    """Return a model rewritten for speed and an empty text, or the model as it is and why it stays so.
+def find_objection(model: nn.Module, shape: tuple[int, int, int]) -> str:
+    """Return why a model's layers must stay as they are; empty where they may be rewritten.
 
-    Both train for three steps on random images, and their losses and outputs are compared (``guard.py``).
+    A copy is rewritten. Both train for three steps on random images, and their losses and outputs are compared
+    (``guard.py``).
     """
     if _has_hooks(model):
-        return model, "somebody has hooked on to it"
+        return "somebody has hooked on to it"
+    return _try(model, lambda: find_difference(model, rewrite(copy.deepcopy(model), shape), shape))
+
+
+def _try(model: nn.Module, compare: Callable[[], str]) -> str:
+    """Return how copies of a model differ, or why there can be no such comparison; empty where all is well."""
     try:
-        rewritten = rewrite(copy.deepcopy(model), shape)
-        difference = find_difference(model, rewritten, shape)
+        if not is_independent(copy.deepcopy(model), model):
+            return SHARES
+        before, buffers = State(model), [buffer.clone() for buffer in model.buffers()]
+        difference = compare()
+        if State(model).content == before.content:
+            return difference
+        for buffer, value in zip(model.buffers(), buffers, strict=True):
+            buffer.copy_(value)
     except Exception as error:
-        return model, describe_error(error)
-    return (model, difference) if difference else (rewritten, "")
+        return describe_error(error)
+    return SHARES
 
 
 def _has_hooks(model: nn.Module) -> bool:
@@ -71,7 +89,9 @@ def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
 
     What depends on how the data flow is done only where torch.fx can trace it.
     """
-    model.to(memory_format=torch.channels_last)
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            layer.to(memory_format=torch.channels_last)
     flow = trace(model)
     places = [] if flow is None else find_normed_places(model, flow)
     if flow is not None:
@@ -79,21 +99,30 @@ def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     rewrite_convolutions(model, flow, shape)
     fuse_first_batch_norm(places)
     rewrite_linear(model)
+    for name in set() if flow is None else flow.before_views():
+        model.get_submodule(name).register_forward_hook(_make_contiguous)
     return model
+
+
+def _make_contiguous(_: nn.Module, __: object, output: object) -> object:
+    """Return a layer's output in the order of axes that ``view`` expects."""
+    return output.contiguous() if isinstance(output, Tensor) else output
 
 
 def speed_up_inference(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """Return a model, in evaluation mode, rewritten for speed, or as it is where its outputs would be others."""
-    try:
-        difference = find_inference_difference(model, partial(_rewrite_for_inference, shape=shape), shape)
-    except Exception:
-        return model.eval()
-    return model.eval() if difference else _rewrite_for_inference(model, shape)
+    change = partial(_rewrite_for_inference, shape=shape)
+    suits = not _try(model, lambda: find_inference_difference(model, change, shape))
+    model.eval()
+    return change(model) if suits else model
 
 
 def _rewrite_for_inference(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     flow = trace(model)
-    return rewrite(model.eval() if flow is None else fold_batch_norm(model, flow), shape).eval()
+    model.eval()
+    rewritten = rewrite(model if flow is None else fold_batch_norm(model, flow), shape)
+    rewritten.eval()
+    return rewritten
 
 
 def keep_memory() -> None:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Adam
 
 from fashionbench.errors import describe_error
+from fashionbench.models.randomness import seeded_generators
 
 __all__ = ["find_difference", "find_inference_difference"]
 
@@ -46,7 +46,7 @@ def find_difference(model: nn.Module, rewritten: nn.Module, shape: tuple[int, in
     """Return how a rewritten model trains otherwise than the model it was made of; empty where it does not.
 
     Copies of both train by Adam on the same random images, three steps in double precision and one in single, with
-    randomised norms and without dropout. Losses, outputs in training, and at last outputs in evaluation are compared.
+    randomised norms and the same seeds. Losses, outputs in training, and at last outputs in evaluation are compared.
 
     Args:
         model: As it is defined, on the CPU; left as it is.
@@ -83,14 +83,12 @@ def find_inference_difference(
     Compared on a copy whose norms are as after some training: untrained ones are the identity.
     """
     single = CHECKS[-1]
-    prepared = _prepare(model, single.dtype).eval()
-    images = _images(shape, single.dtype, 0)
-    with torch.no_grad():
-        expected = prepared(images.clone())
-        try:
-            found = rewrite(copy.deepcopy(prepared))(images.clone())
-        except Exception as error:
-            return describe_error(error)
+    prepared, copied = (_prepare(model, single.dtype) for _ in range(2))
+    expected = _evaluate(prepared, shape, single)
+    try:
+        found = _evaluate(rewrite(copied), shape, single)
+    except Exception as error:
+        return describe_error(error)
     return "" if _difference(expected, found) <= single.tolerance else "its outputs differ"
 
 
@@ -101,19 +99,24 @@ def _train(
     model = _prepare(model, arithmetic.dtype)
     optimizer = Adam(model.parameters(), lr=1e-3, eps=EPSILON)
     outcome = []
-    with torch.random.fork_rng(devices=[]):
-        for step in range(arithmetic.steps):
-            torch.manual_seed(step)
+    for step in range(arithmetic.steps):
+        with seeded_generators(step):
             images = _images(shape, arithmetic.dtype, step) * (1 + last_bit * torch.finfo(arithmetic.dtype).eps)
-            output = model.train()(images.clone())
+            model.train()
+            output = model(images.clone())
             loss = functional.cross_entropy(output, torch.arange(IMAGES) % output.shape[1])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             outcome += [loss.detach(), output.detach()]
-        with torch.no_grad():
-            outcome.append(model.eval()(_images(shape, arithmetic.dtype, 0)))
-    return outcome
+    return [*outcome, _evaluate(model, shape, arithmetic)]
+
+
+def _evaluate(model: nn.Module, shape: tuple[int, int, int], arithmetic: _Arithmetic) -> Tensor:
+    with seeded_generators(0), torch.no_grad():
+        model.eval()
+        output: Tensor = model(_images(shape, arithmetic.dtype, 0))
+        return output
 
 
 def _images(shape: tuple[int, int, int], dtype: torch.dtype, seed: int) -> Tensor:
@@ -121,17 +124,15 @@ def _images(shape: tuple[int, int, int], dtype: torch.dtype, seed: int) -> Tenso
 
 
 def _prepare(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Return a copy in an arithmetic, without dropout, its norms' weights and statistics as after some training."""
+    """Return a copy in an arithmetic, its norms' weights and statistics as after some training."""
     prepared = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(0)
     for layer in prepared.modules():
-        if isinstance(layer, _DropoutNd):
-            layer.p = 0.0
         if isinstance(layer, _BatchNorm):
             for values in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
                 if values is not None:
                     values.detach().copy_(0.5 + torch.rand(values.shape, generator=generator))
-    return prepared.to(dtype)
+    return prepared.double() if dtype == torch.float64 else prepared.float()  # complex weights stay complex
 
 
 def _difference(one: Tensor, other: Tensor) -> float:

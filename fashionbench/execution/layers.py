@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ChannelsLast", "Elementwise", "NormedConvolution", "Placeholder", "SizeCheck", "require_size"]
+__all__ = ["ChannelsLast", "Dropout", "Elementwise", "NormedConvolution", "Placeholder", "SizeCheck", "require_size"]
 
 
 class ChannelsLast(nn.Conv2d):
@@ -25,6 +25,20 @@ class ChannelsLast(nn.Conv2d):
             require_size(images, self.size)
         output: Tensor = self._conv_forward(images, self.weight.permute(0, 3, 1, 2), self.bias)
         return output
+
+
+class Dropout(nn.Dropout):
+    """``nn.Dropout`` that drops the same values whatever the order of the axes in memory.
+
+    PyTorch draws in the order of memory, so that in channels-last order the same seed would drop other values.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
+        """Return what ``nn.Dropout`` returns of a contiguous tensor."""
+        if not self.training or input.is_contiguous() or not 0 < self.p < 1:
+            return super().forward(input)
+        noise = torch.empty(input.shape, dtype=input.dtype, device=input.device).bernoulli_(1 - self.p).div_(1 - self.p)
+        return input.mul_(noise) if self.inplace else input * noise
 
 
 class NormedConvolution(nn.Module):

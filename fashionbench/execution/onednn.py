@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from fashionbench.execution.layers import require_size
@@ -18,12 +17,10 @@ class _Multiply(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        rows = rows.contiguous()  # oneDNN is slow, a hundredfold, on rows that lie apart
         ctx.save_for_backward(rows, weight)
         return _onednn(rows, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(
         ctx: torch.autograd.function.NestedIOFunction, gradient: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -31,9 +28,9 @@ class _Multiply(torch.autograd.Function):
         gradient = gradient.contiguous()
         wanted: tuple[bool, ...] = ctx.needs_input_grad
         for_rows, for_weight, for_bias = wanted
-        return (
-            _onednn(gradient, weight.t()) if for_rows else None,
-            _onednn(gradient.t(), rows.t()) if for_weight else None,
+        return (  # products again, so that a gradient can be differentiated, too
+            multiply(gradient, weight.t(), None) if for_rows else None,
+            multiply(gradient.t(), rows.t(), None) if for_weight else None,
             gradient.sum(0) if for_bias else None,
         )
 
@@ -49,7 +46,6 @@ class _Unroll(torch.autograd.Function):
         return torch.stack([kernel[:, rows, columns] for rows, columns in blocks])
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         total = gradient.new_zeros(ctx.shape)  # type: ignore[attr-defined]  # set above
         for (rows, columns), block in zip(ctx.blocks, gradient, strict=True):  # type: ignore[attr-defined]  # the same
@@ -60,9 +56,9 @@ class _Unroll(torch.autograd.Function):
 class Linear(nn.Linear):
     """``nn.Linear`` by oneDNN."""
 
-    def forward(self, rows: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name, by which some call it
         """Return (N, out) of rows (N, in)."""
-        return multiply(rows, self.weight, self.bias)
+        return multiply(input, self.weight, self.bias)
 
 
 class Product(nn.Module):
@@ -110,6 +106,10 @@ def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     suits = single and matrix and rows.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
     if not suits or not torch.backends.mkldnn.is_available():
         return functional.linear(rows, weight, bias)
+    if not (rows.is_contiguous() or rows.t().is_contiguous()):
+        rows = rows.contiguous()  # oneDNN is slow, a hundredfold, on rows that lie apart
+    if not torch.is_grad_enabled():
+        return _onednn(rows, weight, bias)
     product: Tensor = _Multiply.apply(rows, weight, bias)
     return product
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fashionbench.execution.layers import ChannelsLast, Elementwise, NormedConvolution, SizeCheck
+from fashionbench.execution.layers import ChannelsLast, Dropout, Elementwise, NormedConvolution, SizeCheck
 from fashionbench.execution.onednn import Linear, Product
 from fashionbench.models.dataflow import Dataflow
 from fashionbench.models.taps import Crop, Taps, crop_convolutions, is_exactly
@@ -48,13 +48,18 @@ def rewrite_convolutions(model: nn.Module, flow: Dataflow | None, shape: tuple[i
 
 
 def rewrite_linear(model: nn.Module) -> None:
-    """Let each linear layer multiply by oneDNN, in place, with its own weight and bias."""
+    """Let each linear layer multiply by oneDNN, in place, with its own weight and bias.
+
+    And let dropout draw in the same order as before, though maps are now in channels-last order.
+    """
     for parent in list(model.modules()):
         for name, layer in parent.named_children():
             if is_exactly(layer, nn.Linear):
                 ours = Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
                 ours.weight, ours.bias = layer.weight, layer.bias
                 setattr(parent, name, ours)
+            elif is_exactly(layer, nn.Dropout):
+                setattr(parent, name, Dropout(layer.p, layer.inplace).train(layer.training))
 
 
 def find_normed_places(model: nn.Module, flow: Dataflow) -> list[tuple[nn.Sequential, int]]:

@@ -1,9 +1,8 @@
 """One training step: its preparation, its batches, and forward, backward and update."""
 
-import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, count, islice
 from typing import Final
 
@@ -60,6 +59,8 @@ class StepOptions:
     label_smoothing: float = 0.0
     """Part of each label that is spread evenly over all classes."""
     update: Update = ADAM
+    rewritten: bool | None = None
+    """Whether the fast execution rewrites the layers; None: where it finds no objection."""
 
 
 DEFAULT: Final = StepOptions()
@@ -79,13 +80,6 @@ class TrainingStep:
         images = images.to(self.device, non_blocking=True)  # no copy of what is there, as the batches of fast are
         labels = labels.to(self.device, non_blocking=True)
         return train_step(self.model, self.optimizer, images, labels, self.options)
-
-    def copy(self) -> "TrainingStep":
-        """Return one of its own model and optimizer, to be thrown away."""
-        model = copy.deepcopy(self.model)
-        rate = self.optimizer.param_groups[0]["lr"]
-        optimizer = make_optimizer(model, rate, self.options.execution, self.options.update)
-        return replace(self, model=model, optimizer=optimizer)
 
     def place(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images (N, C, H, W), uint8, and labels (N,), where the execution keeps them.
@@ -122,15 +116,19 @@ def prepare_step(
     """
     if options.execution == "fast":
         keep_memory()
-        model = speed_up(model, task.shape)
+        model = speed_up(model, task.shape, suits=options.rewritten)
     model.to(device)
     optimizer = make_optimizer(model, learning_rate, options.execution, options.update)
     return TrainingStep(model=model, optimizer=optimizer, device=device, options=options)
 
 
 def make_optimizer(model: nn.Module, learning_rate: float, execution: Execution, update: Update = ADAM) -> Optimizer:
-    """Return an optimizer with PyTorch's defaults; the fast execution updates all weights in one fused kernel."""
-    weights, decay, fused = model.parameters(), update.weight_decay, True if execution == "fast" else None
+    """Return an optimizer with PyTorch's defaults; the fast execution updates all weights in one fused kernel.
+
+    That kernel takes no complex weights, and rounds those of less than single precision otherwise than plain does.
+    """
+    suits = all(each.dtype in {torch.float32, torch.float64} for each in model.parameters())
+    weights, decay, fused = model.parameters(), update.weight_decay, True if execution == "fast" and suits else None
     if update.optimizer == "sgd":
         return SGD(weights, lr=learning_rate, momentum=update.momentum, weight_decay=decay, fused=fused)
     return (Adam if update.optimizer == "adam" else AdamW)(weights, lr=learning_rate, weight_decay=decay, fused=fused)

@@ -1,13 +1,22 @@
-"""How data flow through a network: which layers are called, how often, and what uses their outputs."""
+"""How data flow through a network, and what its code can change or reach, on which that depends."""
 
 import copy
+import io
+import pickle
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.fx import Graph, Node, Tracer
 
-__all__ = ["Dataflow", "trace"]
+from fashionbench.models.randomness import save_generators, seeded_generators
+
+__all__ = ["Dataflow", "State", "is_independent", "trace"]
+
+_ATOMS = (type, FunctionType, ModuleType, torch.jit.ScriptModule)
 
 
 class Dataflow:
@@ -61,16 +70,99 @@ class Dataflow:
                 return False
         return True
 
+    def before_views(self) -> set[str]:
+        """Return the names of the layers whose outputs reach a ``view`` with no other layer in between."""
+        return {
+            name
+            for graph in self._graphs
+            for node in graph.nodes
+            if node.op == "call_method" and node.target == "view"
+            for name in _layers_before(node)
+        }
+
 
 def trace(network: nn.Module) -> Dataflow | None:
-    """Trace a network by torch.fx in both modes; return None where its code cannot be traced.
+    """Trace a network by torch.fx in both modes; return None where that fails, or its code may do otherwise later.
 
-    A copy is traced, as tracing runs the network's own code once per mode.
+    Copies are traced, as tracing runs the network's own code once per mode, with gradients in training and without in
+    evaluation. What it shows is true of every pass only if it leaves the network and the random generators as they are.
     """
     graphs = []
-    for training in (True, False):
-        try:
-            graphs.append(Tracer().trace(copy.deepcopy(network).train(training)))
-        except Exception:
+    try:
+        for training in (True, False):
+            copied = copy.deepcopy(network)
+            with seeded_generators(0), torch.set_grad_enabled(training):
+                copied.train(training)
+                before, generators = State(copied), _generators()
+                copied.train(training)  # a train() of the network's own may do something each time
+                graphs.append(Tracer().trace(copied))
+                if State(copied).content != before.content or _generators() != generators:
+                    return None
+        return Dataflow(graphs, network)
+    except Exception:
+        return None
+
+
+def _generators() -> tuple[object, ...]:
+    return torch.get_rng_state().tolist(), save_generators()
+
+
+def _layers_before(node: Node) -> Iterator[str]:
+    waiting, seen = [*node.all_input_nodes], set[Node]()
+    while waiting:
+        each = waiting.pop()
+        if each.op == "call_module":
+            yield str(each.target)
+        elif each not in seen:
+            seen.add(each)
+            waiting += each.all_input_nodes
+
+
+class State(pickle.Pickler):
+    """A network's attributes, in whatever objects they are, and in the variables that its functions close over.
+
+    Tensors count by identity and version, so that a tensor that was replaced or written to makes another state.
+
+    Args:
+        network: The network.
+
+    Raises:
+        Exception: It has an attribute that cannot be pickled, such as a lock.
+
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        content = io.BytesIO()
+        super().__init__(content)
+        self._met: list[object] = []  # kept, so that no identity is used again
+        self.dump(network)
+        self.content = content.getvalue()
+        self.identities = frozenset(map(id, self._met))
+
+    def persistent_id(self, each: object) -> object:
+        """Return what stands for an object that is not pickled; None for one that is."""
+        if isinstance(each, (nn.Module, Tensor)):
+            self._met.append(each)
+        if isinstance(each, Tensor):
+            return id(each), each._version  # noqa: SLF001 - torch has no public name for it
+        if isinstance(each, BuiltinFunctionType) and isinstance(each.__self__, (type, ModuleType, type(None))):
+            return id(each)
+        if not isinstance(each, _ATOMS):
             return None
-    return Dataflow(graphs, network)
+        closure = getattr(each, "__closure__", None) or ()
+        return id(each), [cell.cell_contents for cell in closure]
+
+    def reducer_override(self, each: object) -> Any:  # noqa: ANN401 - as the library has it
+        """Return how an object is pickled: a module by its attributes, whatever it says of itself."""
+        return (type(each), (), vars(each)) if isinstance(each, nn.Module) else NotImplemented
+
+
+def is_independent(network: nn.Module, original: nn.Module) -> bool:
+    """Say whether a network reaches none of the modules and tensors of the one that it is a copy of.
+
+    A copy of a network whose functions close over it does, and then it computes with the original's layers.
+    """
+    try:
+        return State(network).identities.isdisjoint(State(original).identities)
+    except Exception:
+        return False

@@ -14,7 +14,7 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import FashionBenchError, SetupError
 from fashionbench.parsing import EVERY_DEVICE
-from fashionbench.records.record import Environment, TrainingRecord
+from fashionbench.records.record import Environment, Execution, TrainingRecord
 from fashionbench.running.nodes import (
     Node,
     call_on_node,
@@ -25,6 +25,7 @@ from fashionbench.running.nodes import (
     train_on_node,
 )
 from fashionbench.running.process import Job, Message
+from fashionbench.training.identity import Provenance
 from fashionbench.training.measure import record_failure
 
 __all__ = ["Cluster", "open_cluster"]
@@ -44,6 +45,8 @@ SECONDS_TO_LIVE: Final = 30.0
 P = ParamSpec("P")
 
 T = TypeVar("T")
+
+V = TypeVar("V")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -85,8 +88,12 @@ class Cluster:
         """Return the environment of a device on the first node that has it; None where no node does."""
         return next((node.environment(device) for node in self.nodes if device in node.devices), None)
 
-    def call(self, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(
+        self, device: Device, execution: Execution, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Call a function on a node that has a device, in a process of its own there, and return what it returns.
+
+        The process has the settings of an execution. A provenance among the arguments gets the node's environment.
 
         Raises:
             SetupError: No node has it any more, or each lost the process.
@@ -96,12 +103,12 @@ class Cluster:
         import ray
 
         reasons = []
-        given = [self._store(each) for each in args]
-        named = {name: self._store(each) for name, each in kwargs.items()}
         for node in [each for each in self.nodes if device in each.devices]:
+            given = [self._store(_on_node(each, node, device)) for each in args]
+            named = {name: self._store(_on_node(each, node, device)) for name, each in kwargs.items()}
             task = task_on(node, call_on_node, **node.share(device))
             try:
-                returned: T = ray.get(task.remote(function, *given, **named))
+                returned: T = ray.get(task.remote(execution, function, *given, **named))
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
             except ray.exceptions.RayError as error:
@@ -156,7 +163,7 @@ class Cluster:
                         waiting.insert(0, job)
                         yield job, f"{job.case.name}: {reason}; it resumes from its newest checkpoint"
                     else:
-                        provenance = replace(job.provenance, environment=node.environment(job.case.device))
+                        provenance = _on_node(job.provenance, node, job.case.device)
                         yield job, record_failure(job.case, dataset, provenance, reason)
                 else:
                     if isinstance(message, TrainingRecord):
@@ -192,7 +199,7 @@ class Cluster:
     def _start(self, job: Job, dataset: Dataset, node: Node, limit_seconds: float | None) -> object:
         """Begin a case on a node, and return the stream of its messages."""
         task = task_on(node, train_on_node, num_returns="streaming", **node.share(job.case.device))
-        provenance = replace(job.provenance, environment=node.environment(job.case.device))
+        provenance = _on_node(job.provenance, node, job.case.device)
         checkpoint = None if job.checkpoint is None else read_checkpoint(job.checkpoint)
         return task.remote(replace(job, provenance=provenance), self._store(dataset), checkpoint, limit_seconds)
 
@@ -256,6 +263,11 @@ def open_cluster(address: str | None, models: Sequence[str], command: str) -> It
         yield Cluster(nodes=nodes, left_out=left_out)
     finally:
         ray.shutdown()
+
+
+def _on_node(value: V, node: Node, device: Device) -> V:
+    """Return a provenance with the environment of a node's device; anything else as it is."""
+    return replace(value, environment=node.environment(device)) if isinstance(value, Provenance) else value
 
 
 def _first_with_news(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out

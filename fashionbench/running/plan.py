@@ -1,8 +1,8 @@
 """What a run measures: its options checked against what there is, and its cases in order."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Final, Self
@@ -104,6 +104,8 @@ class Plan:
     """Train the first case of each device twice and report the difference."""
     fresh: bool = False
     """Measure finished cases again."""
+    rewritten: Mapping[str, bool] = field(default_factory=dict)
+    """Whether the fast execution rewrites a model's layers, as the pre-flight has decided for those to be trained."""
 
     def cases(self) -> tuple[Case, ...]:
         """Return the cases in measuring order: by device and seed, every other seed with the models reversed (ABBA)."""
@@ -115,6 +117,7 @@ class Plan:
                 seed=seed,
                 execution=self.execution,
                 precision=self.precision,
+                rewritten=self.rewritten.get(model),
             )
             for device in self.devices
             for place, seed in enumerate(self.seeds)

@@ -1,7 +1,9 @@
 """What must be right before an hour of training, and how long the training will take."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 from typing import Final
 
 from torch import Tensor
@@ -10,14 +12,16 @@ from fashionbench.data.dataset import Dataset, Task, count_images
 from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
 from fashionbench.devices.precision import single_precision
 from fashionbench.errors import InputError, describe_error
-from fashionbench.execution.fast import try_rewriting
+from fashionbench.execution.fast import find_objection
 from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.inspection import count_trained, find_unsaved_state, gives_probabilities, random_images
 from fashionbench.models.registry import build_model, describe_building, find_builder
+from fashionbench.running.plan import Plan
+from fashionbench.running.process import call_in_process
 from fashionbench.training.case import Case
 
-__all__ = ["check_fit", "estimate_seconds", "tell_load"]
+__all__ = ["check_fit", "check_in_process", "decide_rewriting", "estimate_seconds", "tell_load"]
 
 SECONDS_PER_ESTIMATE: Final = 1.0
 
@@ -114,8 +118,8 @@ def _peculiarities(case: Case, task: Task) -> Iterator[str]:
     built = describe_building(case.model, task)
     if built:
         yield built
-    model, how = case.build(task), case.hyperparameters
-    if how.freeze is not None:
+    if case.hyperparameters.freeze is not None:
+        model = case.build(task)
         every = sum(parameter.numel() for parameter in model.parameters())
         yield f"{count_trained(model):,} of {every:,} parameters are trained, the others are frozen"
     if gives_probabilities(build_model(case.model, task, 0), task):
@@ -133,7 +137,42 @@ def _peculiarities(case: Case, task: Task) -> Iterator[str]:
     evaluating = [name or "the whole model" for name, module in as_built if not module.training]
     if evaluating:
         yield f"its builder leaves {evaluating[0]} in evaluation mode; FashionBench trains all layers in training mode"
-    if case.execution != "plain":
-        _, reason = try_rewriting(model, task.shape)
-        if reason:
-            yield f"its layers stay as they are, as rewritten ones would train otherwise ({reason})"
+
+
+def check_in_process(case: Case, dataset: Dataset) -> tuple[str, ...]:
+    """Check a model as ``check_fit`` does, in a process of its own.
+
+    Raises:
+        InputError: The model does not fit, or ends the process.
+
+    """
+    try:
+        return call_in_process(check_fit, case, dataset)
+    except BrokenExecutor as error:
+        raise InputError(
+            f"model {case.model!r} ended the process that tried it ({error})",
+            expected="a model that takes the images",
+            remedy="correct the model, or choose another with --models",
+        ) from None
+
+
+def decide_rewriting(plan: Plan, left: Iterable[Case], task: Task, say: Callable[[str], None]) -> Plan:
+    """Decide, once for all trainings that are left, which models the fast execution rewrites.
+
+    One that it leaves as it is is named in a line, and runs with its own layers.
+    """
+    decided = {}
+    for case in {each.model: each for each in left if each.execution == "fast"}.values():
+        try:
+            objection = call_in_process(_find_objection, case, task)
+        except BrokenExecutor as error:
+            objection = f"rewritten, it ended its process: {error}"
+        decided[case.model] = not objection
+        if objection:
+            say(f"{case.model}: its layers stay as they are, as rewritten ones might train otherwise ({objection})")
+    return replace(plan, rewritten=decided)
+
+
+def _find_objection(case: Case, task: Task) -> str:
+    model = case.build(task)
+    return "" if isinstance(model, Baseline) else find_objection(model, task.shape)

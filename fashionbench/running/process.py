@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Job",
     "Message",
+    "call_for",
     "call_in_plain_process",
     "call_in_process",
     "measure_in_process",
@@ -51,8 +52,7 @@ THREADS: Final = "OMP_NUM_THREADS"
 WAITING: Final = {"GOMP_SPINCOUNT": "1000", "OMP_WAIT_POLICY": None}
 """How long GNU OpenMP's threads spin while they wait, unless the user has set one of these.
 
-By default they spin for milliseconds. Where another process is busy, they take the core that the thread they wait for
-needs (docs/dev/busy.md has the figures).
+By default they spin for milliseconds, on the core that a thread delayed by another process needs (docs/dev/busy.md).
 """
 
 SECONDS_TO_STOP: Final = 10.0
@@ -140,6 +140,11 @@ def call_in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 def call_in_plain_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function as ``call_in_process`` does, but with PyTorch's own settings, as the plain execution has them."""
     return _call(_clean_context("plain"), function, *args, **kwargs)
+
+
+def call_for(execution: Execution, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function in a process of its own with the settings of an execution, and return what it returns."""
+    return (call_in_plain_process if execution == "plain" else call_in_process)(function, *args, **kwargs)
 
 
 def _call(

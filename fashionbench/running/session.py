@@ -19,7 +19,7 @@ from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.load import CpuLoad
-from fashionbench.errors import InputError, SetupError, Terminated, sigterm_raises
+from fashionbench.errors import SetupError, Terminated, sigterm_raises
 from fashionbench.execution.peak import measure_peak
 from fashionbench.records.files import check_output, lock_folder
 from fashionbench.records.manifest import Manifest, write_manifest
@@ -30,8 +30,8 @@ from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import check_pango
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan, require_same_looks
-from fashionbench.running.preflight import check_fit, estimate_seconds, tell_load
-from fashionbench.running.process import call_in_plain_process, call_in_process
+from fashionbench.running.preflight import check_in_process, decide_rewriting, estimate_seconds, tell_load
+from fashionbench.running.process import call_for
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
@@ -158,7 +158,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     draw_split(dataset, plan.recipe, plan.seeds[0])  # refuses a recipe that asks for more images than there are
     tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
-        for remark in _check(case, dataset):
+        for remark in check_in_process(case, dataset):
             say(remark)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
@@ -175,6 +175,8 @@ def open_run(  # noqa: PLR0913 - the options of a run
             say(
                 f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them again"
             )
+        plan = decide_rewriting(plan, left, dataset.task, say)
+        cases, left = (tuple(case for case in plan.cases() if case in some) for some in (cases, left))  # as decided
         slots = 1 if cluster is None else max(1, cluster.slots(plan.devices))
         expected = _expect(plan, left, dataset, say, cluster)
         if expected:
@@ -218,18 +220,20 @@ def report_interruption(run: Run, interrupt: KeyboardInterrupt) -> int:
     return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
-def _call(cluster: Cluster | None, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function where a device is, in a process of its own, and return what it returns."""
+def _call(
+    plan: Plan, cluster: Cluster | None, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call a function where a device is, in a process of its own as the plan's execution has it."""
     if cluster is None:
-        return call_in_process(function, *args, **kwargs)
-    return cluster.call(device, function, *args, **kwargs)
+        return call_for(plan.execution, function, *args, **kwargs)
+    return cluster.call(device, plan.execution, function, *args, **kwargs)
 
 
 def measure_peak_of(run: Run, device: Device) -> None:
     """Measure the peak of a device, once; None is kept where it cannot be measured."""
     if device not in run.peaks:
         try:
-            run.peaks[device] = _call(run.cluster, device, measure_peak, device, run.plan.precision)
+            run.peaks[device] = _call(run.plan, run.cluster, device, measure_peak, device, run.plan.precision)
         except (MemoryError, RuntimeError, SetupError) as error:
             run.peaks[device] = None
             run.display.say(
@@ -242,11 +246,7 @@ def run_inference(run: Run, model: str, device: Device, batch_size: int) -> Infe
     measure_peak_of(run, device)
     case, provenance = run.inference(model, device, batch_size)
     try:
-        record = (
-            call_in_plain_process(measure_inference, case, run.dataset, provenance)
-            if case.execution == "plain" and run.cluster is None
-            else _call(run.cluster, device, measure_inference, case, run.dataset, provenance)
-        )
+        record = _call(run.plan, run.cluster, device, measure_inference, case, run.dataset, provenance)
     except BrokenExecutor as error:
         record = record_inference_failure(case, provenance, f"its process was ended ({error})")
     result = record.result
@@ -256,17 +256,6 @@ def run_inference(run: Run, model: str, device: Device, batch_size: int) -> Infe
     )
     keep_record(run, record)
     return record
-
-
-def _check(case: Case, dataset: Dataset) -> tuple[str, ...]:
-    try:
-        return call_in_process(check_fit, case, dataset)
-    except BrokenExecutor as error:
-        raise InputError(
-            f"model {case.model!r} ended the process that tried it ({error})",
-            expected="a model that takes the images",
-            remedy="correct the model, or choose another with --models",
-        ) from None
 
 
 def finish_run(run: Run) -> Report:
@@ -282,7 +271,7 @@ def _expect(
     for case in cases:
         if not case.device.absence and (case.model, case.device) not in known:
             try:
-                known[case.model, case.device] = _call(cluster, case.device, estimate_seconds, case, dataset)
+                known[case.model, case.device] = _call(plan, cluster, case.device, estimate_seconds, case, dataset)
             except (MemoryError, RuntimeError, SetupError) as error:
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 say(f"{case.model} fails on {names[case.device]}: {reason}")

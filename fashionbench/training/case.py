@@ -1,6 +1,6 @@
 """One training to be measured, and the step that it takes again and again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -27,6 +27,8 @@ class Case:
     seed: int
     execution: Execution = "fast"
     precision: Precision = "fp32"
+    rewritten: bool | None = field(default=None, compare=False)
+    """Whether the fast execution rewrites the model's layers; None: it is decided when the model is prepared."""
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ class Case:
             precision=self.precision,
             label_smoothing=how.label_smoothing,
             update=Update(optimizer=how.optimizer, momentum=how.momentum, weight_decay=how.weight_decay),
+            rewritten=self.rewritten,
         )
         rate = how.learning_rate
         return prepare_step(model, task, device=self.torch_device, learning_rate=rate, options=options)

@@ -15,7 +15,7 @@ from fashionbench.data.dataset import Dataset, Split, count_images, draw_split
 from fashionbench.devices.precision import single_precision
 from fashionbench.devices.runtime import peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
 from fashionbench.errors import CaseFailedError, InputError, visible
-from fashionbench.execution.step import TrainingStep, warm_up
+from fashionbench.execution.step import warm_up
 from fashionbench.models.baselines import Baseline
 from fashionbench.models.description import describe
 from fashionbench.models.registry import find_builder
@@ -109,7 +109,10 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     step = case.prepare(model, dataset.task)
     synchronize(step.device)
     built = time.perf_counter()
-    warm_up(_throw_away(case, dataset, step), dataset.task, case.hyperparameters.batch_size)
+    # another network and no copy, as a copy's functions may refer to the original
+    thrown_away = case.prepare(case.build(dataset.task), dataset.task)
+    warm_up(thrown_away, dataset.task, case.hyperparameters.batch_size)
+    del thrown_away
     warmup_seconds = time.perf_counter() - built
     build = partial(case.build, dataset.task)
     info = describe(case.model, dataset.task, model, build)  # before the training: where it fails, nothing is lost
@@ -117,13 +120,6 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     return _Trained(
         model=step.model, info=info, curves=curves, build_seconds=built - started, warmup_seconds=warmup_seconds
     )
-
-
-def _throw_away(case: Case, dataset: Dataset, step: TrainingStep) -> TrainingStep:
-    try:
-        return step.copy()
-    except Exception:  # noqa: BLE001 - computed weights (weight_norm), modules, locks: what cannot be copied
-        return case.prepare(case.build(dataset.task), dataset.task)
 
 
 def _fit(case: Case, model: Baseline, split: Split, supervision: Supervision) -> Curves:

@@ -35,7 +35,7 @@ class Predictions:
     """A fraction."""
 
 
-@torch.inference_mode()
+@torch.no_grad()  # no inference mode, in which a network cannot have gradients of its own, as of the images
 def predict(model: nn.Module, images: Tensor, labels: Tensor, precision: Precision = "fp32") -> Predictions:
     """Run a model in evaluation mode over images (N, C, H, W), uint8, and labels (N,), on the CPU.
 

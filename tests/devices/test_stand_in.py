@@ -203,16 +203,16 @@ def measure_here(case: Case, sample: Dataset, watch: Callable[[Tick], None] = la
 def test_what_is_timed_is_done_before_the_next_is_timed(
     device: StandIn, sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting = {}
+    waiting = dict[str, int]()
 
     def noting(name: str, function: Callable[..., object]) -> Callable[..., object]:
-        def noted(*given: object) -> object:
-            waiting[name] = device.waiting
-            return function(*given)
+        def noted(*given: object, **named: object) -> object:
+            waiting[name] = max(waiting.get(name, 0), device.waiting)
+            return function(*given, **named)
 
         return noted
 
-    monkeypatch.setattr(TrainingStep, "copy", noting("warm-up", TrainingStep.copy))
+    monkeypatch.setattr(Case, "build", noting("warm-up", Case.build))
     monkeypatch.setattr(measure_module, "train", noting("training", train))
     record = measure_here(case_here(), sample)
 

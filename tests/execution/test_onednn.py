@@ -33,6 +33,19 @@ def test_a_product_and_its_gradients_are_torchs(size: tuple[int, int, int], *, h
         assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-4 * float(theirs.abs().max()))
 
 
+def test_a_products_gradient_can_be_differentiated() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, weight, bias = (torch.randn(size, generator=generator, requires_grad=True) for size in [(5, 3), (4, 3), (4,)])
+    found = []
+
+    for product in (functional.linear(rows, weight, bias), multiply(rows, weight, bias)):
+        (gradient,) = torch.autograd.grad(product.pow(3).sum(), rows, create_graph=True)
+        found.append(torch.autograd.grad(gradient.square().sum(), [rows, weight, bias]))
+
+    for theirs, mine in zip(*found, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-4)
+
+
 def test_a_product_is_as_exact_as_torchs() -> None:
     generator = torch.Generator().manual_seed(0)
     rows, weight = torch.randn(100, 2304, generator=generator), torch.randn(600, 2304, generator=generator)

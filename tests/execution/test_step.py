@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 from torch.optim import Adam
@@ -40,3 +41,22 @@ def test_the_plain_execution_has_adam_as_it_comes() -> None:
 
     assert type(optimizer) is Adam
     assert optimizer.defaults == Adam(nn.Linear(2, 2).parameters(), lr=0.01).defaults
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bfloat16, torch.float16])
+def test_weights_that_the_one_kernel_would_not_update_as_plain_does_are_left_to_plain(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    plain, fast = (
+        nn.ParameterList([nn.Parameter(torch.ones(3, dtype=dtype)), nn.Parameter(torch.ones(2))]) for _ in "ab"
+    )
+
+    for network, optimizer in (
+        (plain, make_optimizer(plain, 0.01, "plain")),
+        (fast, make_optimizer(fast, 0.01, "fast")),
+    ):
+        for _ in range(3):
+            for parameter in network:
+                parameter.grad = torch.full_like(parameter, 0.1)
+            optimizer.step()
+
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(fast, plain, strict=True))

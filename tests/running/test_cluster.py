@@ -3,7 +3,9 @@
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar, get_args
 
 import pytest
 from cases import collect, job_of
@@ -14,11 +16,14 @@ from fashionbench.devices.device import Device, list_devices
 from fashionbench.errors import InputError, SetupError
 from fashionbench.parsing import EVERY_DEVICE
 from fashionbench.recipe import Recipe
+from fashionbench.records.record import Execution
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node, describe_node
 from fashionbench.running.process import start_fork_server
 
 MODELS = ("fashioncnn",)
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def test_what_a_case_or_a_call_refuses_is_raised_here(cluster: Cluster, sample: 
     with pytest.raises(InputError, match=r"train_images 401 of 400 images"):
         collect(cluster, sample, [greedy])
     with pytest.raises(InputError, match="Unknown model 'nothing'"):
-        cluster.call(greedy.case.device, describe_node, ["nothing"], "pytest")
+        cluster.call(greedy.case.device, "fast", describe_node, ["nothing"], "pytest")
 
 
 def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
@@ -80,7 +85,7 @@ def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
     assert records[0].reason.startswith("No node with cuda (Some GPU) is left in the cluster. Expected")
     assert records[1].status == "finished"
     with pytest.raises(SetupError, match="No node with cuda"):
-        cluster.call(elsewhere, os.getpid)
+        cluster.call(elsewhere, "fast", os.getpid)
 
 
 def with_other_code(answer: tuple[object, object, dict[str, str]]) -> tuple[object, object, dict[str, str]]:
@@ -168,10 +173,30 @@ def test_a_call_goes_to_the_next_node_where_one_is_gone(ray: StandIn, cluster: C
     ray.dead = {"gone"}
     cluster.nodes.insert(0, gone)
 
-    assert cluster.call(device, os.getpid) != os.getpid()
+    assert cluster.call(device, "fast", os.getpid) != os.getpid()
     assert gone not in cluster.nodes
     with pytest.raises(SetupError, match=r"No node with cpu \(.*\) is left in the cluster; lost on gone: "):
-        Cluster(nodes=[gone]).call(device, os.getpid)
+        Cluster(nodes=[gone]).call(device, "fast", os.getpid)
+
+
+def identity(value: T) -> T:
+    return value
+
+
+def test_what_a_node_returns_has_its_own_environment_and_its_executions_settings(
+    ray: StandIn, cluster: Cluster, sample: Dataset, tmp_path: Path
+) -> None:
+    job = job_of(0, tmp_path, sample)
+    (node,) = cluster.nodes
+    own = node.environment(job.case.device).model_copy(update={"command": "of this node"})
+    cluster.nodes[:] = [replace(node, environments=(own,))]
+
+    returned = cluster.call(job.case.device, "plain", identity, job.provenance)
+    spins = [cluster.call(job.case.device, each, os.getenv, "GOMP_SPINCOUNT") for each in get_args(Execution)]
+
+    assert ray.asked
+    assert returned == replace(job.provenance, environment=own)
+    assert dict(zip(get_args(Execution), spins, strict=True)) == {"plain": None, "fast": "1000"}
 
 
 def test_a_node_gives_a_case_a_gpu_with_its_share_of_the_cpus_or_all_its_cpus() -> None:

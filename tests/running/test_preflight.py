@@ -9,7 +9,8 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.devices.load import CpuLoad
 from fashionbench.errors import InputError
 from fashionbench.recipe import Recipe
-from fashionbench.running.preflight import check_fit, estimate_seconds, tell_load
+from fashionbench.running.plan import RunOptions, make_plan
+from fashionbench.running.preflight import check_fit, decide_rewriting, estimate_seconds, tell_load
 from fashionbench.training.case import Case
 
 
@@ -36,6 +37,7 @@ def test_a_busy_machine_is_told_in_one_line(load: CpuLoad | None, lines: int) ->
 
 
 NETS = """
+import os
 import torch
 from torch import nn
 from torch.nn import functional
@@ -59,6 +61,12 @@ def frozen_norm(shape, classes):
     net.inside[1].eval()
     return net
 def number(): return 3
+def hooked(shape, classes):
+    net = Net(shape, classes)
+    net.inside[2].register_forward_hook(lambda *_: None)
+    return net
+def kills_itself(shape, classes):
+    os.kill(os.getpid(), 9)
 class Counting(Net):
     calls = 0
     def forward(self, images):
@@ -120,6 +128,26 @@ def test_the_call_of_a_users_network_is_told(sample: Dataset, nets: str) -> None
 def test_what_builds_no_network_is_refused(sample: Dataset, nets: str) -> None:
     with pytest.raises(InputError, match=r"Model '\w+:number' gives int\. Expected a class or a function that gives a"):
         check_fit(plain_case(f"{nets}:number"), sample)
+
+
+def test_what_is_rewritten_is_decided_once_and_the_rest_is_named_in_a_line(sample: Dataset, nets: str) -> None:
+    models = (f"{nets}:Net", f"{nets}:hooked", f"{nets}:kills_itself", "logreg")
+    plan = make_plan(RunOptions.read({"models": ",".join(models), "devices": "cpu", "seeds": "2"}))
+    told: list[str] = []
+
+    decided = decide_rewriting(plan, plan.cases(), sample.task, told.append)
+
+    assert decided.rewritten == dict(zip(models, (True, False, False, True), strict=True))
+    assert [case.rewritten for case in decided.cases()] == [True, False, False, True] * 2
+    assert decided.cases() == plan.cases()
+    assert [line.partition(" stay as they are")[0] for line in told] == [f"{each}: its layers" for each in models[1:3]]
+    assert told[0].endswith("(somebody has hooked on to it)")
+
+
+def test_plain_needs_no_decision(sample: Dataset, nets: str) -> None:
+    plan = make_plan(RunOptions.read({"models": f"{nets}:hooked", "devices": "cpu", "execution": "plain"}))
+
+    assert decide_rewriting(plan, plan.cases(), sample.task, pytest.fail) == plan
 
 
 def test_a_baseline_fits_any_images(sample: Dataset) -> None:
