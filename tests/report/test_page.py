@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from pypdf import PdfReader
+from pypdf.generic import DictionaryObject
 from synthetic import make_environment, make_inference, make_study, make_training
 
+from fashionbench import read_records
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide
@@ -405,3 +408,63 @@ def test_analyses_that_were_planned_before_the_run_are_stated() -> None:
 
     assert "with analyses planned at 3 and 5 seeds" in page
     assert "seeds added until the verdict was decided, at most 5" in page
+
+
+def test_the_first_page_gives_reason_scope_and_what_was_not_tested_and_each_number_once() -> None:
+    view = view_of(make_study(3, gain=-0.001, spread=0.001), "method")
+
+    said = [
+        *(view.card.sentence, *(text for tile in view.card.tiles for text in tile)),
+        *(item.sentence for item in view.advice),
+        *view.reasons,
+        *view.bullets,
+        *(figure.caption for figure in view.figures),
+    ]
+    once = ("4.8 times", "−0.1,", "0.5 percentage", "4.6 to 5.0", "19.1 vs 4.0", "15.1", "2.46 vs 0.61")
+    assert view.card.state == "NOT WORTH IT"
+    assert "its accuracy gain lies below the default margin of 0.5 percentage points" in view.card.sentence
+    assert view.card.scope == (
+        "Applies to: recipe study (10 epochs, Adam, batch size 20 for ResNet18 and 100 for FashionCNN, no "
+        "augmentation); cpu (Synthetic CPU, 2 threads); 3 seeds. Not tested: equal batch sizes, longer training and an "
+        "accelerator."
+    )
+    assert view.card.tiles[2][1].startswith("time per prediction, ResNet18 to FashionCNN, at batch size 1 (")
+    assert "Longer training might: it was not tested." in view.bullets[-1]
+    assert [" ".join(said).count(each) for each in once] == [1] * len(once)
+
+
+def test_the_page_and_the_paper_have_their_own_style_sheets(study_report: Report) -> None:
+    page = study_report.paths[0].read_text(encoding="utf-8")
+
+    assert not re.findall(r"string-set|@top-|target-counter|leader\(|counter\(page", page)
+
+
+@pytest.fixture(scope="module")
+def reference_view() -> View:
+    return view_of(read_records(Path(__file__).parents[2] / "reports" / "reference" / "benchmark.json"))
+
+
+@pytest.mark.parametrize(("paper", "size"), [("A4", (595, 842)), ("Letter", (612, 792))])
+def test_the_reference_report_has_at_most_eight_sheets(
+    reference_view: View, paper: Literal["A4", "Letter"], size: tuple[int, int]
+) -> None:
+    sheets = PdfReader(BytesIO(render_pdf(reference_view, paper=paper))).pages
+
+    assert len(sheets) <= 8
+    assert tuple(round(float(side)) for side in sheets[0].mediabox[2:]) == size
+
+
+def test_header_cells_have_a_scope_and_pictures_a_text_in_the_pdf(study_report: Report) -> None:
+    pdf = PdfReader(study_report.paths[1])
+
+    elements = [
+        each
+        for number in range(1, int(str(pdf.trailer["/Size"])))
+        if isinstance(each := pdf.get_object(number), DictionaryObject) and "/S" in each
+    ]
+
+    scopes = [re.search(r"'/Scope': '/(\w+)'", str(each["/A"])) for each in elements if str(each["/S"]) == "/TH"]
+    assert {each[1] if each else None for each in scopes} == {"Column", "Row"}
+    pictures = [each for each in elements if str(each["/S"]) == "/Figure"]
+    assert len(pictures) > 10
+    assert all(each.get("/Alt") for each in pictures)

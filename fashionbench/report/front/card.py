@@ -151,7 +151,8 @@ def _price_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict,
         (ratio, shown), *others = [_compare_serving(*each) for each in times.values()]
         smallest, largest = min(times), max(times)
         rest = f"; {others[-1][0]} at batch size {units.count(largest)}" if others else ""
-        return ratio, f"as long per prediction{where}, batch size {units.count(smallest)} ({shown}){rest}"
+        said = f"time per prediction{where}, {names[1]} to {names[0]}, at batch size {units.count(smallest)} ({shown})"
+        return ratio, f"{said}{rest}"
     if judged.gain.low <= 0:
         return NOT_APPLICABLE, f"no price per point: the gain{where} is not significantly above zero"
     if judged.evidence().extra_minutes is None:

@@ -43,7 +43,7 @@ def show_decision(context: Context) -> tuple[CaptionedFigure, ...]:
             explanation=f"Left: {pair[1].name} minus {pair[0].name} on the same test images. The square is the mean "
             "over "
             f"{_describe_pairs(verdict.devices)}, the line its paired 95 % confidence interval. A gain within the "
-            "shaded band is smaller than the margin, which you can set. Right: each small marker is one training"
+            "shaded band is smaller than the margin, which --margin sets. Right: each small marker is one training"
             f"{on_first}; the large one is the mean, with the 95 % interval of that model alone "
             f"({'over its seeds and the test images' if many else 'Wilson'}). These intervals are not paired: two "
             "models whose intervals overlap can still differ. Both axes are truncated; minutes are on a log scale.",
@@ -69,7 +69,7 @@ def _describe_gain(judged: DeviceVerdict, margin: float) -> str:
     if judged.gain.high >= margin:
         return "contains the margin, so the gain is open"
     if judged.gain.low >= -margin:
-        return "lies within the margin on both sides: the models differ by less than it"
+        return "lies within the margin on both sides of zero"
     return "lies below the margin"
 
 
