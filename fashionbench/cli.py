@@ -143,6 +143,29 @@ def run(given: Given) -> None:
 
 
 @app.command()
+@_with(*options.TUNE_OPTIONS)
+def tune(given: Given) -> None:
+    """Search for each model's best recipe by trials on the validation images, and write it as tuned.toml."""
+    from fashionbench.running.process import start_fork_server
+
+    if options.ENGINE.read(given) == "local":
+        start_fork_server()
+
+    from rich.console import Console
+
+    from fashionbench.running.session import report_interruption
+    from fashionbench.tuning.search import open_search, search
+
+    with open_search(given, shlex.join(["fashionbench", *sys.argv[1:]]), os.environ, Console()) as opened:
+        try:
+            path = search(opened)
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(report_interruption(opened.run, interrupt)) from None
+    typer.echo(f"Wrote {path}")
+    typer.echo(f"Use it with: fashionbench run --recipe {shlex.quote(str(path))}")
+
+
+@app.command()
 @_with(*options.COMPARE_OPTIONS)
 def compare(
     old: Annotated[Path, typer.Argument(help="the earlier run: its benchmark JSON, or the folder that it wrote to")],

@@ -35,6 +35,7 @@ __all__ = [
     "LABEL_COLUMN",
     "LIMIT",
     "MARGIN",
+    "MINUTES",
     "MODELS",
     "MODELS_OPTIONS",
     "OUT",
@@ -50,7 +51,10 @@ __all__ = [
     "SEEDS",
     "SELF_CHECK",
     "SHAPE",
+    "SPACE",
     "TEST",
+    "TRIALS",
+    "TUNE_OPTIONS",
     "UNTIL_DECIDED",
     "Engine",
     "Execution",
@@ -188,7 +192,7 @@ UNTIL_DECIDED: Final = Option(
     group="Trainings",
     help="train at least three seeds, and up to this many, until the verdict on every device is decided",
     unset="no",
-    parse=parsing.optional(parsing.most_seeds),
+    parse=parsing.optional(parsing.count("until-decided", most=parsing.MOST_SEEDS)),
 )
 EXECUTION: Final[Option[Execution]] = Option(
     name="execution",
@@ -320,6 +324,27 @@ PREVIEW: Final = Option(
     unset="no file",
     parse=parsing.optional(parsing.png),
 )
+TRIALS: Final = Option(
+    name="trials",
+    group="Trainings",
+    help="how many trials each model gets, the same for all",
+    default="8",
+    parse=parsing.count("trials", most=1_000),
+)
+MINUTES: Final = Option(
+    name="minutes",
+    group="Trainings",
+    help="about how many minutes of training each model's trials take, instead of --trials",
+    unset="as --trials says",
+    parse=parsing.optional(parsing.number("minutes", example="30")),
+)
+SPACE: Final = Option(
+    name="space",
+    group="Trainings",
+    help="your own search space: a .toml file",
+    unset="learning rate, weight decay, label smoothing, augmentation, batch size",
+    parse=parsing.optional(Path),
+)
 PEAK: Final = Option(
     name="peak",
     group="Run",
@@ -350,6 +375,12 @@ CLUSTER_OPTIONS: Final[tuple[Option[Any], ...]] = (ENGINE, ADDRESS)
 """Of ``fashionbench run`` only."""
 
 REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, ALL, FORMAT, OUT)
+
+TUNE_OPTIONS: Final[tuple[Option[Any], ...]] = (
+    *(RECIPE, MODELS, DATASET, DEVICES, TRIALS, MINUTES, SPACE, EXECUTION, PRECISION),
+    *READING_OPTIONS,
+    *(LIMIT, FRESH, DATA, OUT, ENGINE, ADDRESS),
+)
 
 COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, COMPARE_OUT)
 

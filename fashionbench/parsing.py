@@ -13,10 +13,10 @@ __all__ = [
     "EVERY_DEVICE",
     "MOST_SEEDS",
     "Gate",
+    "count",
     "devices",
     "gate",
     "image_size",
-    "most_seeds",
     "number",
     "one_of",
     "optional",
@@ -225,20 +225,19 @@ def seeds(text: str) -> tuple[int, ...]:
     return found
 
 
-def most_seeds(text: str) -> int:
-    """Return up to how many seeds a run until the verdict is decided may train.
+def count(option: str, *, most: int) -> Callable[[str], int]:
+    """Return what reads how many of something an option asks for."""
 
-    Raises:
-        InputError: No such number.
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most):
+            raise InputError(
+                f"invalid {option} {text[:SHOWN]!r}",
+                expected=f"a number from 1 to {most:,}, such as 20",
+                remedy=f"give --{option} such a number",
+            )
+        return int(text)
 
-    """
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_SEEDS):
-        raise InputError(
-            f"invalid until-decided {text[:SHOWN]!r}",
-            expected=f"a number of seeds up to {MOST_SEEDS:,}, such as 20",
-            remedy="give --until-decided such a number",
-        )
-    return int(text)
+    return read
 
 
 def prices(text: str) -> dict[str, float]:

@@ -21,8 +21,18 @@ from pydantic import (
 
 from fashionbench.errors import InputError
 from fashionbench.opening import read_regular
+from fashionbench.tuned import Tuning
 
-__all__ = ["RECIPES", "Augmentation", "Hyperparameters", "Normalization", "OptimizerName", "Recipe", "load_recipe"]
+__all__ = [
+    "RECIPES",
+    "Augmentation",
+    "Hyperparameters",
+    "Normalization",
+    "OptimizerName",
+    "Recipe",
+    "load_recipe",
+    "read_toml",
+]
 
 MAX_TOML_BYTES: Final = 16 * 1024
 
@@ -134,6 +144,9 @@ class Recipe(Hyperparameters):
     )
     """What differs for single models, by their names: only the fields that were given count."""
 
+    tuning: Tuning | None = None
+    """Where the recipe comes from, if ``fashionbench tune`` wrote it."""
+
     def for_model(self, model: str) -> Hyperparameters:
         """Return how a model is trained: the recipe's fields, and in their place those of the model's own table."""
         own = self.model.get(model, Hyperparameters())
@@ -218,20 +231,7 @@ def load_recipe(name_or_path: str, trained: Collection[str] | None = None) -> Re
             remedy="name one of these with --recipe",
         )
     path = Path(name_or_path)
-    try:
-        fields = _with_table(tomllib.loads(read_regular(path, MAX_TOML_BYTES).decode()))
-    except OSError as error:
-        raise InputError(
-            f"recipe file {path} cannot be read ({error.strerror})",
-            expected=f"a TOML file of at most {MAX_TOML_BYTES:,} bytes",
-            remedy="check the path given to --recipe",
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"recipe file {path} is not valid TOML ({error})",
-            expected="lines such as epochs = 10",
-            remedy="correct that line",
-        ) from error
+    fields = _with_table(read_toml(path, "recipe"))
     try:
         recipe = Recipe.model_validate({"name": path.stem, **_with_study_batch_sizes(fields)})
     except ValidationError as error:
@@ -258,6 +258,29 @@ def _require_sense(path: Path, recipe: Recipe, named: Collection[str], trained: 
                 expected="momentum with the optimizer 'sgd' only",
                 remedy="set momentum = 0 there, or optimizer = 'sgd'",
             )
+
+
+def read_toml(path: Path, option: str) -> dict[str, Any]:
+    """Return the fields of a TOML file that an option names.
+
+    Raises:
+        InputError: It cannot be read, is too large, or is no TOML.
+
+    """
+    try:
+        return tomllib.loads(read_regular(path, MAX_TOML_BYTES).decode())
+    except OSError as error:
+        raise InputError(
+            f"{option} file {path} cannot be read ({error.strerror})",
+            expected=f"a TOML file of at most {MAX_TOML_BYTES:,} bytes",
+            remedy=f"check the path given to --{option}",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{option} file {path} is not valid TOML ({error})",
+            expected="lines such as epochs = 10",
+            remedy="correct that line",
+        ) from error
 
 
 def _with_study_batch_sizes(fields: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "finetune.toml").write_text(blocks(ROOT / "docs" / "own-model.md", "toml")[-1])
     torch.save(build_model("resnet18", Task(shape=(3, 8, 8), classes=5), 0).state_dict(), folder / "half.pth")
     (folder / "short.toml").write_text(*blocks(ROOT / "docs" / "ci.md", "toml"))
+    (folder / "reports").mkdir()
+    (folder / "reports" / "tuned.toml").write_text("[model.resnet18]\nlearning_rate = 0.002\n")
     digits = load_digits()
     rows = np.column_stack([digits.target, digits.images.reshape(len(digits.images), -1)]).astype(int)
     header = ",".join(["label", *(f"pixel{number}" for number in range(64))])
@@ -98,7 +100,7 @@ def test_there_are_commands_to_try() -> None:
     assert {page for page, _ in COMMANDS} >= {
         *("README.md", "own-model.md", "own-data.md", "ci.md", "colab.md", "cluster.md", "swift.md", "execution.md")
     }
-    assert {words[0] for _, words in COMMANDS} == {"run", "report", "compare", "data", "devices", "models"}
+    assert {words[0] for _, words in COMMANDS} == {"run", "report", "compare", "tune", "data", "devices", "models"}
     assert any("ray" in words for _, words in RUNS)
 
 

@@ -208,7 +208,7 @@ def test_text_that_is_no_number_of_seeds_is_refused(text: str) -> None:
         options.UNTIL_DECIDED.parse(text)
 
     assert refused.value.found == f"invalid until-decided '{text}'"
-    assert refused.value.expected == "a number of seeds up to 1,000, such as 20"
+    assert refused.value.expected == "a number from 1 to 1,000, such as 20"
 
 
 def test_prices_are_read_by_device() -> None:

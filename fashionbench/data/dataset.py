@@ -197,6 +197,17 @@ def _draw_validation(
     return trained, validated
 
 
+def hide_test_images(dataset: Dataset, recipe: Recipe, seed: int) -> Dataset:
+    """Return a data set whose test images are the validation images of a seed's split: what a trial is scored on."""
+    split = draw_split(dataset, recipe, seed)
+    return dataclasses.replace(
+        dataset,
+        test_images=split.validation_images,
+        test_labels=split.validation_labels,
+        digests={**dataset.digests, "scored on": f"the validation images of seed {seed}"},
+    )
+
+
 def _draw(labels: Tensor, count: int | None, seed: int, field: str) -> NDArray[np.int64]:
     """Return the indices of ``count`` images, stratified by class; None: of all."""
     every = np.arange(len(labels))

@@ -133,11 +133,11 @@ def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -
     run.display.say(
         f"{name}: {record.status}, {record.reason}"
         if record.result is None
-        else f"{name}: {record.result.scores.accuracy:.2%} on the test images "
+        else f"{name}: {record.result.scores.accuracy:.2%} on the {run.plan.scored_on} images "
         f"after {format_duration(record.result.train_seconds)} of training"
         f"{' (kept from an earlier run)' if from_earlier else ''}"
     )
-    if len(run.plan.seeds) == 1:
+    if len(run.plan.seeds) == 1 or run.plan.arms:
         return
     mine = [each for each in run.records if isinstance(each, TrainingRecord) and machine(each) == machine(record)]
     verdict = _judge(run, mine)

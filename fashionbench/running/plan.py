@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from fashionbench import options
 from fashionbench.catalogue import is_baseline
@@ -98,6 +98,10 @@ class Plan:
     reading: Reading = AS_STORED
     execution: Execution = "fast"
     precision: Precision = "fp32"
+    arms: tuple[tuple[str, Recipe], ...] = ()
+    """Model and recipe of each training of a seed, where they differ by more than the model; empty: ``recipe``."""
+    scored_on: Literal["test", "validation"] = "test"
+    """Which images a training is scored on; no case is given the test images where it is ``validation``."""
     looks: tuple[int, ...] = ()
     """Numbers of seeds at which a device's verdict is judged, the last being all; empty: all seeds are trained."""
     self_check: bool = False
@@ -109,11 +113,12 @@ class Plan:
 
     def cases(self) -> tuple[Case, ...]:
         """Return the cases in measuring order: by device and seed, every other seed with the models reversed (ABBA)."""
+        arms = self.arms or tuple((model, self.recipe) for model in self.models)
         return tuple(
             Case(
                 model=model,
                 device=device,
-                recipe=self.recipe,
+                recipe=recipe,
                 seed=seed,
                 execution=self.execution,
                 precision=self.precision,
@@ -121,7 +126,7 @@ class Plan:
             )
             for device in self.devices
             for place, seed in enumerate(self.seeds)
-            for model in (self.models if place % 2 == 0 else self.models[::-1])
+            for model, recipe in (arms if place % 2 == 0 else arms[::-1])
             if _runs_on(model, device)
         )
 

@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 import psutil
 from rich.console import Console
 
-from fashionbench.data.dataset import Dataset, draw_split
+from fashionbench.data.dataset import Dataset, draw_split, hide_test_images
 from fashionbench.data.fashion_mnist import cache_folder
 from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
@@ -51,8 +51,8 @@ __all__ = [
 
 P = ParamSpec("P")
 T = TypeVar("T")
-CaseKey = tuple[str, Device, int]
-"""Model, device and seed, which distinguish the cases of one plan."""
+CaseKey = tuple[str, Device, int, str]
+"""Model, device, seed and the recipe's name, which distinguish the cases of one plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,7 +105,7 @@ class Run:
 
 
 def _key(case: Case) -> CaseKey:
-    return case.model, case.device, case.seed
+    return case.model, case.device, case.seed, case.recipe.name
 
 
 @contextmanager
@@ -146,16 +146,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     check_pango()
     for device in plan.devices:
         plan.thresholds.money.minutes_per_pp(device.word)
-    dataset = load_dataset(
-        plan.dataset,
-        data,
-        environ=environ,
-        cache=cache_folder(),
-        announce=say,
-        allow_sample=not plan.recipe.is_result,
-        reading=plan.reading,
-    )
-    draw_split(dataset, plan.recipe, plan.seeds[0])  # refuses a recipe that asks for more images than there are
+    dataset = _load(plan, data, environ, say)
     tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
         for remark in check_in_process(case, dataset):
@@ -204,6 +195,23 @@ def open_run(  # noqa: PLR0913 - the options of a run
             if case.device.absence:
                 keep_record(run, record_absence(case, dataset, run.provenance(case)))
         yield run
+
+
+def _load(plan: Plan, data: Path | None, environ: Mapping[str, str], say: Callable[[str], None]) -> Dataset:
+    """Load a plan's images, and refuse a recipe that asks for more than there are."""
+    dataset = load_dataset(
+        plan.dataset,
+        data,
+        environ=environ,
+        cache=cache_folder(),
+        announce=say,
+        allow_sample=not plan.recipe.is_result,
+        reading=plan.reading,
+    )
+    if plan.scored_on == "validation":
+        return hide_test_images(dataset, plan.recipe, plan.seeds[0])
+    draw_split(dataset, plan.recipe, plan.seeds[0])
+    return dataset
 
 
 def _environment(device: Device, command: str, cluster: Cluster | None) -> Environment:

@@ -22,6 +22,7 @@ from fashionbench.report.frames import (
     runs,
 )
 from fashionbench.report.view import Block, Prose, Table
+from fashionbench.tuned import Tuning
 
 __all__ = ["glossary", "method", "training_clock"]
 
@@ -108,7 +109,19 @@ def _describe_recipe(context: Context, recipe: Recipe) -> str:
         parts.append(f"{lead}{phrase if len({*phrases}) == 1 else several}")
     baselines = [style.name for model, style in context.styles.items() if is_baseline(model)]
     fitted = f" {join_phrases(baselines)}: scikit-learn with its defaults, on the same images." if baselines else ""
-    return f"Recipe {recipe.name}: {'; '.join(filter(None, parts))}.{fitted}"
+    return f"Recipe {recipe.name}: {'; '.join(filter(None, parts))}.{fitted}{_describe_tuning(context, recipe.tuning)}"
+
+
+def _describe_tuning(context: Context, tuning: Tuning | None) -> str:
+    """Return the search that a recipe comes from: the space, and each model's trials."""
+    if tuning is None:
+        return ""
+    names = {model: style.name for model, style in context.styles.items()}
+    trials = ". ".join(found.described(names.get(model, model)) for model, found in tuning.models.items())
+    return (
+        f" It was tuned from the recipe {tuning.recipe}, for every model over the same space "
+        f"({'; '.join(tuning.space)}), on the validation images only. {trials}."
+    )
 
 
 def _describe_training(how: Hyperparameters) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,28 @@
+"""The trials of a tuning: a plan of ordinary trainings, each with the recipe of one point, on training images only."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fashionbench.running.plan import Plan
+from fashionbench.tuning.space import Space, draw_points, vary
+
+__all__ = ["plan_trials"]
+
+
+def plan_trials(plan: Plan, space: Space, trials: Mapping[str, int]) -> Plan:
+    """Return the plan that trains each model once with the recipe of each of its points.
+
+    Every model gets the first points of the same sequence, so that the same number of trials is the same search.
+
+    Args:
+        plan: What is tuned: its recipe, models, device and first seed.
+        space: What each field may become.
+        trials: How many points each model gets.
+
+    """
+    points = draw_points(space, max(trials.values()))
+    recipes = [vary(plan.recipe, point, f"{plan.recipe.name}, trial {i}") for i, point in enumerate(points, start=1)]
+    arms = tuple(
+        (model, recipe) for place, recipe in enumerate(recipes) for model in plan.models if place < trials[model]
+    )
+    return replace(plan, arms=arms, scored_on="validation", seeds=plan.seeds[:1], looks=())
