@@ -14,7 +14,7 @@ from fashionbench.data.dataset import Dataset, Split
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError
 from fashionbench.execution.step import TrainingStep
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import RECIPES, Recipe
 from fashionbench.records.record import Execution, Peak, TrainingRecord
 from fashionbench.training import loop
 from fashionbench.training import measure as case_module
@@ -65,6 +65,25 @@ def test_a_record_holds_a_loss_for_every_step_and_a_confidence_for_every_test_im
 
 def test_a_record_survives_json(record: TrainingRecord) -> None:
     assert TrainingRecord.model_validate_json(record.model_dump_json()) == record
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epochs", "model", "losses"),
+    [
+        ("study", 1, "fashioncnn", [2.299437, 2.777914, 1.690595]),
+        ("study", 1, "resnet18", [2.740326, 2.072214, 2.123463]),
+        ("swift", 2, "fashioncnn", [2.303345, 2.169560, 6.090893]),
+    ],
+)
+def test_a_built_in_recipe_begins_with_the_losses_of_commit_fb874c3(
+    sample: Dataset, recipe: str, epochs: int, model: str, losses: list[float]
+) -> None:
+    short = RECIPES[recipe].model_copy(update={"epochs": epochs})
+
+    record = measure(Case(model=model, device=CPU, recipe=short, seed=0, execution="plain"), sample)
+
+    assert record.result is not None
+    assert record.result.step_losses.array()[:3] == pytest.approx(losses, rel=1e-3)  # another CPU rounds otherwise
 
 
 @pytest.mark.parametrize("model", ["fashioncnn", "resnet18"])

@@ -117,6 +117,16 @@ def test_the_preflight_tells_what_is_new_and_what_is_trained(sample: Dataset, we
     ]
 
 
+def test_frozen_layers_without_trained_weights_are_told(sample: Dataset) -> None:
+    recipe = Recipe(name="x", freeze="all but head")
+    case = Case(model="fashioncnn", device=CPU, recipe=recipe, seed=0, execution="plain")
+
+    trained, random = check_fit(case, sample)
+
+    assert trained == "fashioncnn: 1,210 of 1,475,338 parameters are trained, the others are frozen"
+    assert random.startswith("fashioncnn: its frozen layers have random weights")
+
+
 def test_values_that_do_not_fit_the_images_are_refused_before_the_training(sample: Dataset, weights: Path) -> None:
     with pytest.raises(InputError, match="Normalize has 2 means"):
         check_fit(tuned(weights, normalize=((0.1, 0.2), (0.3, 0.4))), sample)
