@@ -37,6 +37,9 @@ MISSING: Final = "–"
 
 MINUS: Final = "\N{MINUS SIGN}"
 
+EXACT: Final = 1e15
+"""From here on, a number has more digits than it was measured with, and is shown as a power of ten."""
+
 SPACE: Final = "\N{NO-BREAK SPACE}"
 
 
@@ -44,6 +47,8 @@ def fixed(value: float | None, digits: int) -> str:
     """Return a number with some decimals, commas between thousands, and a true minus sign."""
     if value is None:
         return MISSING
+    if not abs(value) < EXACT:
+        return f"{value:.1e}".replace("-", MINUS)
     rounded = _quantize(value, digits)
     return f"{abs(rounded) if rounded == 0 else rounded:,f}".replace("-", MINUS)
 

@@ -1,5 +1,6 @@
 """Numbers are rounded once, half to even, have true minus signs, and a dash if they were not measured."""
 
+import math
 from operator import truediv
 
 import pytest
@@ -98,3 +99,7 @@ def test_rounded_numbers_add_up_to_their_rounded_total(values: list[float], whol
 )
 def test_significant_digits_are_kept_and_the_rest_is_zero(value: float, text: str) -> None:
     assert units.significant(value) == text
+
+
+def test_a_number_beyond_all_measuring_is_a_power_of_ten() -> None:
+    assert [units.fixed(value, 1) for value in (1e15, -2.5e30, math.inf)] == ["1.0e+15", "\N{MINUS SIGN}2.5e+30", "inf"]

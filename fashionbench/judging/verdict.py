@@ -111,6 +111,7 @@ def _require_alike(finished: Sequence[TrainingRecord]) -> None:
             )
     checks: tuple[tuple[str, Callable[[TrainingRecord], object]], ...] = (
         ("data sets or releases", lambda each: (each.data.name, each.data.release)),
+        ("sets of classes", lambda each: each.data.classes),
         ("sets of test images", lambda each: each.result.test_labels.data if each.result else None),
     )
     for what, part in checks:

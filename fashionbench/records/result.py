@@ -27,6 +27,9 @@ DISTURBING_SHARE: Final = 0.05
 
 MOST_MISTAKES: Final = 1_000
 
+FEWEST_IMAGES: Final = 2
+"""Of one, there is no spread."""
+
 AXES: Final = 3
 """Of an image: channels, height and width."""
 
@@ -166,8 +169,8 @@ def _check_predictions(result: TrainingResult, classes: int, images: int) -> Ite
         yield "test labels, predictions or confidences are numbers of another type"
     if labels.ndim != 1 or not labels.shape == predictions.shape == confidences.shape:
         yield "test labels, predictions and confidences are not lists of the same length"
-    if not labels.size:
-        yield "there is no test image"
+    if labels.size < FEWEST_IMAGES:
+        yield f"there are fewer than {FEWEST_IMAGES} test images"
     if labels.size != images:
         yield f"the predictions are not those of {images:,} test images"
     if max(labels.max(), predictions.max()) >= classes:

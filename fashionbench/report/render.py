@@ -133,8 +133,11 @@ def render_markdown(view: View) -> str:
 
 
 def _escape_markdown(value: object) -> object:
-    """Return text in which nothing is Markdown or HTML markup."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", value.replace("\n", " ")) if isinstance(value, str) else value
+    """Return text in which nothing is Markdown or HTML markup, a link, or a GitHub user who would be notified."""
+    if not isinstance(value, str):
+        return value
+    escaped = re.sub(r"([\\`*_{}\[\]<>|#~$&]|:(?=//)|(?<=www)\.)", r"\\\1", value.replace("\n", " "))
+    return escaped.replace("@", "@\N{WORD JOINER}")
 
 
 def check_pango() -> None:

@@ -102,7 +102,7 @@ def packed(values: object, dtype: Literal["u1", "<u2", "<f4"] = "u1") -> object:
                 f"result.test_{name}": packed([], "<u2" if name == "confidences" else "u1")
                 for name in ("labels", "predictions", "confidences")
             },
-            "there is no test image",
+            "there are fewer than 2 test images",
         ),
         ({"result.test_predictions": packed([10] * 50)}, "is not one of the 10 classes"),
         ({"data.test_images": 51}, "are not those of 51 test images"),

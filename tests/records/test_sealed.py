@@ -11,7 +11,7 @@ from hostile import places, replaced, resealed, seal_whatever
 from hypothesis import given
 from synthetic import make_inference, make_training
 
-from fashionbench.errors import FashionBenchError
+from fashionbench.errors import FashionBenchError, InputError
 from fashionbench.judging.comparison import compare
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS
 from fashionbench.records.reading import read_records
@@ -59,3 +59,20 @@ def test_each_kind_of_a_contradiction_is_refused_and_the_record_itself_is_taken(
     for path in places(document):
         if path[:1] == ("result",) and path != ("result",):
             assert not is_taken(seal_whatever(replaced(document, path, 10**400)), tmp_path), path
+
+
+def test_times_that_no_machine_has_are_still_reported(tmp_path: Path) -> None:
+    records = [
+        make_training(model, seed=seed, images=60, train_seconds=10.0 ** (step + 1))
+        for model, steps in (("fashioncnn", (8, -8, 0)), ("resnet18", (0, 8, -8)))
+        for seed, step in enumerate(steps)
+    ]
+
+    assert write_report(records, tmp_path, formats=["md", "json"]).conclusion
+
+
+def test_records_of_other_classes_are_not_put_side_by_side(tmp_path: Path) -> None:
+    names = ("another", *SMALL.data.classes[1:])
+
+    with pytest.raises(InputError, match=r"Records of several sets of classes\. Expected one"):
+        write_report([SMALL, make_training("resnet18", images=60, classes=names)], tmp_path, formats=["md"])

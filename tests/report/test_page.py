@@ -247,11 +247,12 @@ def test_text_of_a_record_is_never_markup() -> None:
 
 
 def test_text_of_a_record_is_never_markdown() -> None:
-    records = [make_training("a|b*[x](y)<i>"), make_training("resnet18")]
+    records = [make_training("a|b*[x](y)<i>$~&"), make_training("https://x.example www.x.example @someone")]
 
     text = render_markdown(view_of(records, "method"))
 
-    assert r"a\|b\*\[x\](y)\<i\>" in text
+    assert r"a\|b\*\[x\](y)\<i\>\$\~\&" in text
+    assert "https\\://x.example www\\.x.example @\N{WORD JOINER}someone" in text
 
 
 def test_markdown_has_verdict_table_and_run_description(study_report: Report) -> None:
