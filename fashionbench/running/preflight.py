@@ -122,7 +122,7 @@ def _peculiarities(case: Case, task: Task) -> Iterator[str]:
         model = case.build(task)
         every = sum(parameter.numel() for parameter in model.parameters())
         yield f"{count_trained(model):,} of {every:,} parameters are trained, the others are frozen"
-    if how.freeze is not None and not built:
+    if case.hyperparameters.freeze is not None and not built:
         yield "its frozen layers have random weights, as its name has no file of trained ones; add @FILE to it"
     if gives_probabilities(build_model(case.model, task, 0), task):
         yield (
