@@ -81,9 +81,10 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Give the readers 160,000 spoiled files."""
+    """Give the readers 110,000 damaged files and changed records."""
     session.run(
-        *(_environment(session, "tests"), "-m", "pytest", "tests/test_hostile.py", "--hypothesis-profile=fuzz"),
+        *(_environment(session, "tests"), "-m", "pytest", "tests/test_hostile.py", "tests/records/test_sealed.py"),
+        "--hypothesis-profile=fuzz",
         *session.posargs,
     )
 

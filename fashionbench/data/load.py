@@ -23,7 +23,7 @@ from fashionbench.data.own.picture import describe_fit, fit_image
 from fashionbench.data.own.tables.content import SUFFIXES, find_table
 from fashionbench.data.own.tables.table import load_table
 from fashionbench.data.published import NAMED, load_published
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, visible
 
 __all__ = ["load_dataset"]
 
@@ -67,6 +67,7 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
             expected="a table such as a .csv file as --dataset",
             remedy="leave it out; a folder may have its test images in a folder of the name test",
         )
+    tell, announce = announce, lambda line: tell(visible(line))  # names in archives and folders may be anything
     if word == FASHION_MNIST:
         found = find_dataset(data, environ=environ, cache=cache, announce=announce, allow_sample=allow_sample)
     elif word in NAMED:

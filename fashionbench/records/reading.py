@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, visible
 from fashionbench.opening import leads_out_of, read_regular
 from fashionbench.records.fields import TupleOf
 from fashionbench.records.manifest import MANIFEST_NAME, Manifest
@@ -100,10 +100,8 @@ def read_records(
             everything, found = found, [each for each in found if each.identity in manifest.identities]
             _check_last_run(path, manifest, found, everything)
             if announce is not None and len(found) < len(everything):
-                announce(
-                    f"{path}: {len(everything) - len(found):,} of {len(everything):,} records are of earlier runs and "
-                    "are left out; --all includes them"
-                )
+                left_out = f"{len(everything) - len(found):,} of {len(everything):,} records are of earlier runs and"
+                announce(visible(f"{path}: {left_out} are left out; --all includes them"))
         records.extend(found)
     if not records:
         raise InputError(

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from fashionbench.devices.device import Device, name_devices
+from fashionbench.errors import visible
 from fashionbench.training.case import Case
 from fashionbench.training.loop import Tick
 
@@ -54,8 +55,8 @@ class Display:
         self._bars = _bars(console)
 
     def say(self, line: str) -> None:
-        """Print one plain line."""
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        """Print one plain line; what a terminal would obey is shown as its escape."""
+        self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
     def forget(self, case: Case) -> None:
         """Expect a case no longer: it need not be measured."""
@@ -84,7 +85,7 @@ class Display:
 
     @contextmanager
     def _bar(self, name: str) -> Iterator[TaskID]:
-        task = self._bars.add_task(name, total=1, note="preparing")
+        task = self._bars.add_task(visible(name), total=1, note="preparing")
         self._bars.start()
         try:
             yield task

@@ -19,7 +19,7 @@ from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.load import CpuLoad
-from fashionbench.errors import SetupError, Terminated, sigterm_raises
+from fashionbench.errors import SetupError, Terminated, sigterm_raises, visible
 from fashionbench.execution.peak import measure_peak
 from fashionbench.records.files import check_output, lock_folder
 from fashionbench.records.manifest import Manifest, write_manifest
@@ -140,7 +140,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     """
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
     load = None if cluster is not None else CpuLoad([psutil.Process(), *psutil.Process().children()])
     check_pango()

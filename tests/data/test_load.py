@@ -102,3 +102,15 @@ def test_colours_and_validation_images_are_resized_too(tmp_path: Path) -> None:
 
     assert found.validation_images is not None
     assert found.train_images.shape == found.validation_images.shape == found.test_images.shape == (10, 3, 4, 4)
+
+
+def test_names_in_an_archive_reach_the_terminal_as_escapes(tmp_path: Path) -> None:
+    said: list[str] = []
+    images = np.random.default_rng(0).integers(0, 256, (20, 4, 4), np.uint8)
+    arrays: dict[str, Any] = {"x": images, "y": np.arange(20) % 2, "\x1b[2J\u202e": images}
+    np.savez(tmp_path / "own.npz", **arrays)
+
+    load_dataset(str(tmp_path / "own.npz"), None, environ={}, cache=tmp_path, announce=said.append)
+
+    assert r"\x1b[2J\u202e" in "".join(said)
+    assert all(line.isprintable() for line in said)
