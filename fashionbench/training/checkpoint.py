@@ -16,11 +16,15 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fashionbench.devices.runtime import random_state, set_random_state, synchronize
 from fashionbench.models.randomness import load_generators, save_generators
+from fashionbench.opening import read_regular
 from fashionbench.records.files import write_atomically
 
 __all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "State", "Stopped", "keep_checkpoint", "remove_checkpoints"]
 
 SECONDS_BETWEEN_CHECKPOINTS: Final = 60.0
+
+MOST_BYTES: Final = 2**36
+"""Of a checkpoint: weights and moments of over five billion parameters."""
 
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
@@ -163,7 +167,7 @@ class Checkpoints:
         """Restore a state from the newest whole checkpoint; return False where there is none."""
         for path in _generations(self._path):
             try:
-                content = path.read_bytes()
+                content = read_regular(path, MOST_BYTES)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -1,7 +1,9 @@
 """A training that was stopped anywhere goes on to the same bits; a damaged checkpoint is passed over."""
 
 import io
+import os
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -252,6 +254,17 @@ def test_without_a_whole_checkpoint_a_training_starts_anew(tmp_path: Path) -> No
 
     assert curves.resumed == 0
     assert len(told) > 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_in_place_of_a_checkpoint_is_passed_over_and_not_waited_for(tmp_path: Path) -> None:
+    told: list[str] = []
+    os.mkfifo(tmp_path / "case.pt")
+
+    curves = run(network(), Checkpoints(tmp_path / "case.pt", stop=never, warn=told.append))
+
+    assert curves.resumed == 0
+    assert told == ["A checkpoint cannot be read (not a regular file) and is passed over"]
 
 
 def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
