@@ -19,7 +19,7 @@ from fashionbench import read_records
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe import RECIPES, Augmentation
 from fashionbench.records.record import InferenceRecord, ModelInfo, TrainingRecord
 from fashionbench.report.page import CHAPTERS, Report, make_view, write_report
 from fashionbench.report.render import render_html, render_markdown, render_pdf
@@ -469,3 +469,11 @@ def test_header_cells_have_a_scope_and_pictures_a_text_in_the_pdf(study_report: 
     pictures = [each for each in elements if str(each["/S"]) == "/Figure"]
     assert len(pictures) > 10
     assert all(each.get("/Alt") for each in pictures)
+
+
+def test_the_scope_names_the_optimizer_and_the_augmentation_of_the_recipe() -> None:
+    own = RECIPES["study"].model_copy(update={"optimizer": "sgd", "augment": Augmentation(flip=True)})
+
+    scope = view_of([make_training(model, recipe=own) for model in ("fashioncnn", "resnet18")], "method").card.scope
+
+    assert "10 epochs, SGD, batch size 20 for ResNet18 and 100 for FashionCNN, augmentation)" in scope

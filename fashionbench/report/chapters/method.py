@@ -1,8 +1,6 @@
 """The chapters on the training clock, the method and the glossary."""
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Iterator
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline, model_label
@@ -21,6 +19,7 @@ from fashionbench.report.frames import (
     WARMUP_SECONDS,
     runs,
 )
+from fashionbench.report.front.scope import OPTIMIZERS
 from fashionbench.report.view import Block, Prose, Table
 from fashionbench.tuned import Tuning
 
@@ -140,9 +139,6 @@ def _describe_training(how: Hyperparameters) -> tuple[tuple[str, str], ...]:
         ("", "all weights but those of the head and of new layers are frozen" if how.freeze else ""),
         ("", _describe_normalization(how)),
     )
-
-
-OPTIMIZERS: Final[Mapping[str, str]] = MappingProxyType({"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"})
 
 
 def _describe_schedule(how: Hyperparameters) -> str:

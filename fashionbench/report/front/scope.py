@@ -1,18 +1,21 @@
 """What a verdict applies to: the recipe, the devices and the seeds of its records, and what was not tested."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline
 from fashionbench.judging.verdict import Verdict
-from fashionbench.recipe import Recipe
+from fashionbench.recipe import Augmentation, Recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import Context, describe_seeds, join_phrases
 
-__all__ = ["describe_scope", "list_changes"]
+__all__ = ["OPTIMIZERS", "describe_scope", "list_changes"]
 
 CPU: Final = "cpu"
+
+OPTIMIZERS: Final[Mapping[str, str]] = MappingProxyType({"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"})
 
 
 def describe_scope(context: Context) -> str:
@@ -48,9 +51,9 @@ def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
     how = {name: recipe.for_model(model) for model, name in names.items()}
     parts = (
         _say_of_each({name: f"{each.epochs} epoch{'s' if each.epochs > 1 else ''}" for name, each in how.items()}),
-        "Adam",
+        _say_of_each({name: OPTIMIZERS[each.optimizer] for name, each in how.items()}),
         f"batch size {_say_of_each({name: units.count(each.batch_size) for name, each in how.items()})}",
-        "no augmentation",
+        _say_of_each({name: f"{'no ' * (each.augment == Augmentation())}augmentation" for name, each in how.items()}),
     )
     return f"recipe {recipe.name} ({', '.join(parts)})"
 
