@@ -151,7 +151,7 @@ class StandIn:
         return True
 
     def device_count(self) -> int:
-        return int(self.attached)
+        return 1  # as PyTorch asks once a process, at the first backward pass, for how many it needs threads
 
     def current_device(self) -> int:
         return 0
@@ -265,6 +265,9 @@ def stand_in() -> StandIn:
 
 def _on_host(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in {"dtype", "memory_format"} and value is not None}
+
+
+stand_in()  # before any backward pass of this process
 
 
 @contextmanager
