@@ -1,4 +1,6 @@
-"""The pages of three record sets, word for word; ``pytest tests/report/test_gold.py --update-gold`` updates them.
+"""The pages of three record sets, word for word, and the committed reports, byte by byte.
+
+``pytest tests/report/test_gold.py --update-gold`` updates both.
 
 The expected pages contain only the titles of the drawings, and no font, style sheet or script, so that a change to
 them can be read.
@@ -13,11 +15,13 @@ from synthetic import make_inference, make_study, make_training
 
 from fashionbench.judging.verdict import decide
 from fashionbench.recipe import RECIPES
+from fashionbench.records.reading import read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.report.page import make_view
+from fashionbench.report.page import make_view, write_report
 from fashionbench.report.render import render_html
 
 GOLD = Path(__file__).parents[1] / "gold"
+REPORTS = Path(__file__).parents[2] / "reports"
 SETS: dict[str, Sequence[TrainingRecord | InferenceRecord]] = {
     "study": make_study(3, gain=0.012),
     "devices": [
@@ -38,6 +42,20 @@ def test_the_page_is_as_expected(name: str, request: pytest.FixtureRequest) -> N
         path.write_text(page, encoding="utf-8")
 
     assert page == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["reference"])
+def test_a_committed_report_is_made_by_this_code(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    committed = REPORTS / name
+    records = read_records(committed / "benchmark.json")
+    if request.config.getoption("--update-gold"):
+        write_report(records, committed)
+
+    made = write_report(records, tmp_path, formats=("html", "md", "json"))  # a PDF contains the time of its making
+
+    assert len(made.paths) == 3
+    for path in made.paths:
+        assert path.read_bytes() == (committed / path.name).read_bytes(), path.name
 
 
 def _text_of(html: str) -> str:
