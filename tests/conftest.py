@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parent / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-gold", action="store_true", help="write tests/gold and reports/reference from the current pages")
+    parser.addoption("--update-gold", action="store_true", help="write tests/gold and the committed reports again")
 
 
 @pytest.hookimpl(tryfirst=True)
