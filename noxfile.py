@@ -3,15 +3,19 @@
 import ctypes.util
 import hashlib
 import json
+import os
+import shlex
 import shutil
+import signal
+import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import Any, Final
 
 import nox
 from filelock import FileLock  # a dependency of virtualenv, which nox requires
-from nox.command import CommandFailed
 
 nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "none"
@@ -25,8 +29,8 @@ PYPROJECT: Final = nox.project.load_toml("pyproject.toml")
 PYTHON_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 EXACT: Final = "fashionbench/judging/*,fashionbench/records/*"
 """Where every branch must be tested: the statistics and the records' schema."""
-SECONDS_TO_SAVE: Final = 30.0
-"""How long Ctrl-C waits for a run: it saves its checkpoint first, and nox would kill it after half a second."""
+ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that end a run; Windows has no SIGHUP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +48,13 @@ def bench(session: nox.Session) -> None:
     """Train and time both models on every device, and write reports/report.html and .pdf (options after --)."""
     if not STAMP.exists() and sys.platform != "win32" and ctypes.util.find_library("pango-1.0") is None:
         # said before gigabytes are downloaded; on Windows WeasyPrint searches folders that find_library does not know
-        session.warn("Pango was not found. The PDF report needs it: docs/install.md has the command for your system.")
+        session.warn("Pango was not found, so there will be no PDF; docs/install.md has the command that installs it.")
     python = _environment(session, "bench")
-    session.run(
-        *(python, "-m", "pytest", "bench/", "--benchmark-json=reports/benchmark.json", *session.posargs),
-        interrupt_timeout=SECONDS_TO_SAVE,
-        terminate_timeout=SECONDS_TO_SAVE,
+    status = _call(
+        session, python, "-m", "pytest", "bench/", "--benchmark-json=reports/benchmark.json", *session.posargs
     )
+    if status:
+        session.error(f"pytest ended with exit status {status}; its messages are above.")
 
 
 @nox.session
@@ -148,6 +152,41 @@ def _environment(session: nox.Session, group: str) -> str:
     return str(_python())
 
 
+def _call(session: nox.Session, *command: str) -> int:
+    """Run a command, pass on the signals that come meanwhile, and return its exit status.
+
+    nox itself would kill a run half a second after Ctrl-C, and leave it behind after SIGTERM or SIGHUP; a run that gets
+    the signal saves its state and says how to resume.
+    """
+    session.log(shlex.join(command))
+    typed = sys.orig_argv if Path(sys.argv[0]).stem == "__main__" else ["nox", *sys.argv[1:]]
+    came: list[int] = []
+    running: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if sys.platform != "win32":  # there, Ctrl-C reaches all programs of the window
+            for process in running:
+                process.send_signal(number)
+
+    before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in ENDING}
+    for each, handler in before.items():
+        if handler != signal.SIG_IGN:  # as under nohup
+            signal.signal(each, pass_on)
+    try:
+        environ = {**os.environ, "FASHIONBENCH_COMMAND": shlex.join(typed)}
+        running.append(subprocess.Popen(command, env=environ))  # noqa: S603 - our own Python
+        for number in came[:1]:  # while it started
+            running[0].send_signal(number)
+        status = running[0].wait()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if came and status:
+        raise SystemExit(128 + came[0])
+    return status
+
+
 def _python() -> Path:
     return ENVIRONMENT.absolute() / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
@@ -184,9 +223,7 @@ def _find_fault(installed: Installed | None) -> str:
 def _install(session: nox.Session, *packages: str, before: Installed | None, after: Installed) -> None:
     """Install with pip under the constraints; the stamp is absent meanwhile, so that an interrupt is noticed."""
     STAMP.unlink(missing_ok=True)
-    try:
-        session.run(str(_python()), "-m", "pip", "install", "--constraint", str(CONSTRAINTS), *packages)
-    except CommandFailed:
+    if _call(session, str(_python()), "-m", "pip", "install", "--constraint", str(CONSTRAINTS), *packages):
         if before is not None:  # pip fetches and builds everything before it changes anything
             _write_stamp(before)
         session.error(

@@ -7,7 +7,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fashionbench.catalogue import STUDY_MODELS
 from fashionbench.execution.comparison import ExecutionComparison
-from fashionbench.running.process import call_in_plain_process, call_in_process
+from fashionbench.running.process.call import call_in_plain_process, call_in_process
 from fashionbench.running.session import Run
 
 PAIRS = 15

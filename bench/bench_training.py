@@ -5,6 +5,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fashionbench.records.store import EXTRA_INFO_KEY, seal
 from fashionbench.running.engine import run_training, wanted_seeds
+from fashionbench.running.program import hold_signals
 from fashionbench.running.session import Run
 from fashionbench.training.case import Case
 
@@ -19,5 +20,6 @@ def bench_training(benchmark: BenchmarkFixture, run: Run, case: Case) -> None:
         benchmark.skipped = True  # pytest-benchmark would warn that it was not used
         pytest.fail(record.reason, pytrace=False)
     seconds = record.result.train_seconds
-    benchmark.pedantic(lambda: run.clock.advance(seconds), rounds=1, iterations=1)
+    with hold_signals():  # pytest-benchmark cannot save a benchmark that has half begun
+        benchmark.pedantic(lambda: run.clock.advance(seconds), rounds=1, iterations=1)
     benchmark.extra_info[EXTRA_INFO_KEY] = seal(record)

@@ -1,28 +1,46 @@
-"""Options, fixtures and hooks that connect pytest-benchmark to a FashionBench run. It has no logic of its own."""
+"""Options, fixtures and hooks that connect pytest-benchmark to a FashionBench run. It has no logic of its own.
+
+What needs torch is imported when the signals are caught: its import takes seconds, and Ctrl-C may come meanwhile.
+"""
 
 import os
-import shlex
 import sys
 import warnings
 from collections.abc import Generator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pytest_benchmark.session import PerformanceRegression
 from rich.console import Console
 
-from fashionbench.devices.device import Device
-from fashionbench.errors import FashionBenchError
+from fashionbench.errors import FashionBenchError, visible
 from fashionbench.options import RUN_OPTIONS
+from fashionbench.records.files import check_output
 from fashionbench.records.store import EXTRA_INFO_KEY, benchmark_section
-from fashionbench.running.plan import Plan, RunOptions, make_plan
-from fashionbench.running.process import start_fork_server
-from fashionbench.running.session import Run, finish_run, open_run, report_interruption
-from fashionbench.training.case import Case
+from fashionbench.running.program import (
+    SIGNALLED,
+    exit_status,
+    ignore_signals,
+    interruptible,
+    reliable_output,
+    typed_command,
+)
 
-ASKED = pytest.StashKey[RunOptions]()
-PLAN = pytest.StashKey[Plan]()
-RUN = pytest.StashKey[Run]()
-INTERRUPT = pytest.StashKey[KeyboardInterrupt]()
+if TYPE_CHECKING:
+    from fashionbench.devices.device import Device
+    from fashionbench.report.page import Report  # noqa: F401 - of a key below, in quotes
+    from fashionbench.running.plan import Plan, RunOptions  # noqa: F401 - the same
+    from fashionbench.running.session import Run
+    from fashionbench.training.case import Case
+
+ASKED = pytest.StashKey["RunOptions"]()
+PLAN = pytest.StashKey["Plan"]()
+RUN = pytest.StashKey["Run"]()
+REPORT = pytest.StashKey["Report"]()
+CONSOLE = pytest.StashKey[Console]()
+SIGNALS = pytest.StashKey[list[int]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,18 +54,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             group.addoption(option.flag, default=option.default, help=shown)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options. A mistake ends the session with one line and exit status 2."""
+    """Catch the signals, and read the options. A mistake ends the session with one line and exit status 2."""
+    surroundings = ExitStack()
+    config.add_cleanup(surroundings.close)
+    surroundings.enter_context(reliable_output())
+    config.stash[SIGNALS] = surroundings.enter_context(interruptible())
+    config.stash[CONSOLE] = Console(file=sys.stdout)  # the one that is reliable; pytest captures sys.stdout later
     # a library's warning must not fail a measurement, neither in a case nor between two
     config.addinivalue_line("filterwarnings", "default")
     warnings.simplefilter("default")
     if config.getoption("numprocesses", None):
         pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
     try:
-        config.stash[ASKED] = RunOptions.read({option.name: config.getoption(option.name) for option in RUN_OPTIONS})
-        config.stash[PLAN] = make_plan(config.stash[ASKED])
+        _read_options(config)
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
+    except KeyboardInterrupt as interrupt:
+        pytest.exit("Interrupted before the first training", returncode=exit_status(interrupt))
+
+
+def _read_options(config: pytest.Config) -> None:
+    from fashionbench.devices.libraries import require_torch
+
+    require_torch()
+
+    from fashionbench.running.plan import RunOptions, make_plan
+
+    config.stash[ASKED] = RunOptions.read({option.name: config.getoption(option.name) for option in RUN_OPTIONS})
+    config.stash[PLAN] = make_plan(config.stash[ASKED])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -78,7 +114,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
 
 
-def _param(device: Device, *values: str | int) -> object:
+def _param(device: "Device", *values: str | int) -> object:
     marks = [pytest.mark.skip(reason=f"{device.word} {device.absence}")] if device.absence else []
     return pytest.param(*values, marks=marks)
 
@@ -88,25 +124,39 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     if config.option.collectonly or not session.items:
         return
-    start_fork_server()  # its imports run during the checks
+    from fashionbench.running.process.server import start_fork_server
+    from fashionbench.running.session import open_run
+
     plan = config.stash[PLAN]
     picked = {item.name for item in session.items}
     opened = ExitStack()
     config.add_cleanup(opened.close)
     try:
+        start_fork_server()  # its imports run during the checks
         config.stash[RUN] = opened.enter_context(
             open_run(
                 plan,
                 tuple(case for case in plan.cases() if f"bench_training[{case.name}]" in picked),
                 data=config.stash[ASKED].data,
                 out=config.stash[ASKED].out,
-                command=shlex.join(["pytest", *sys.argv[1:]]),
+                command=typed_command(os.environ, sys.argv, sys.orig_argv),
                 environ=os.environ,
-                console=Console(),
+                console=config.stash[CONSOLE],
             )
         )
+        _prepare_benchmarks(config)
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
+
+
+def _prepare_benchmarks(config: pytest.Config) -> None:
+    """Find out before the trainings what pytest-benchmark would find out after them."""
+    benchmarks: Any = config.pluginmanager.getplugin("pytest-benchmark")
+    if benchmarks.compare_fail and not benchmarks.compared_mapping:
+        _say(config, "--benchmark-compare-fail: there is no earlier benchmark to compare with")
+        benchmarks.compare_fail = []
+    if benchmarks.json is not None:
+        check_output(Path(benchmarks.json).parent)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -115,21 +165,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     plugins = pyfuncitem.config.pluginmanager
     with plugins.getplugin("capturemanager").global_and_fixture_disabled():
         plugins.getplugin("terminalreporter").ensure_newline()
-        try:
-            return (yield)
-        except KeyboardInterrupt as interrupt:
-            pyfuncitem.config.stash[INTERRUPT] = interrupt
-            raise
+        return (yield)
 
 
 @pytest.fixture
-def run(pytestconfig: pytest.Config) -> Run:
+def run(pytestconfig: pytest.Config) -> "Run":
     """Return the run."""
     return pytestconfig.stash[RUN]
 
 
 @pytest.fixture
-def case(run: Run, model: str, device: str, seed: int) -> Case:
+def case(run: "Run", model: str, device: str, seed: int) -> "Case":
     """Return the case of the parameters."""
     return next(case for case in run.plan.cases() if case.name == f"{model}-{device}-{seed}")
 
@@ -154,20 +200,69 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, o
     output_json[EXTRA_INFO_KEY] = benchmark_section(config.stash[RUN].records)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """After Ctrl-C or SIGTERM, say what is kept and how to resume, with the exit status that shells expect."""
-    yield
-    if INTERRUPT in session.config.stash and RUN in session.config.stash:
-        session.exitstatus = report_interruption(session.config.stash[RUN], session.config.stash[INTERRUPT])
+    """Write the report first: what pytest-benchmark finds, or cannot write, must not cost it.
+
+    After a signal, say what is kept and how to resume instead, with the exit status that shells expect.
+    """
+    config = session.config
+    interrupted = bool(config.stash[SIGNALS]) and session.exitstatus == pytest.ExitCode.INTERRUPTED
+    if not interrupted:
+        interrupted = _write_report(session)
+    try:
+        yield
+    except PerformanceRegression:  # pytest-benchmark has said which
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    except OSError as error:
+        _say(config, f"The benchmark JSON cannot be written ({error.strerror}); the records are kept")
+        session.exitstatus = 2
+    except KeyboardInterrupt:
+        interrupted = True
+    ignore_signals()  # what is left takes a moment
+    if REPORT in config.stash:
+        _show_report(config)
+    if interrupted:
+        from fashionbench.running.session import report_interruption
+
+        session.exitstatus = SIGNALLED + config.stash[SIGNALS][0]
+        if RUN in config.stash:
+            report_interruption(config.stash[RUN])
+        else:
+            _say(config, "Interrupted before the first training")
+
+
+def _write_report(session: pytest.Session) -> bool:
+    """Write the report of what was measured; return whether a signal ended that."""
+    from fashionbench.running.session import finish_run
+
+    config = session.config
+    if RUN in config.stash and config.stash[RUN].records:
+        try:
+            config.stash[REPORT] = finish_run(config.stash[RUN])
+        except FashionBenchError as error:
+            _say(config, str(error))
+            session.exitstatus = 2
+        except KeyboardInterrupt:
+            return True
+    return False
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the report and print its paths."""
-    if RUN in config.stash and config.stash[RUN].records and INTERRUPT not in config.stash:
-        written = finish_run(config.stash[RUN])
-        terminalreporter.section("FashionBench")
-        terminalreporter.write_line(written.conclusion)
-        for path in written.paths:
-            terminalreporter.write_line(f"Wrote {path}")
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    """Print the conclusion and the paths of the report."""
+    if REPORT in config.stash:
+        _show_report(config)
+
+
+def _show_report(config: pytest.Config) -> None:
+    terminal: Any = config.pluginmanager.getplugin("terminalreporter")
+    written = config.stash[REPORT]
+    del config.stash[REPORT]
+    terminal.section("FashionBench")
+    for line in (written.conclusion, *(f"Wrote {path}" for path in written.paths)):
+        terminal.write_line(line)
+
+
+def _say(config: pytest.Config, line: str) -> None:
+    config.stash[CONSOLE].print(visible(line), markup=False, highlight=False, soft_wrap=True)

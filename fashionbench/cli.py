@@ -16,6 +16,7 @@ import typer
 from fashionbench import options
 from fashionbench.errors import FashionBenchError
 from fashionbench.options import Given, Option
+from fashionbench.running.program import exit_status, interruptible, reliable_output, typed_command
 
 if TYPE_CHECKING:
     from fashionbench.report.page import Report
@@ -37,11 +38,14 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit status 2."""
-    try:
-        app()
-    except FashionBenchError as error:
-        typer.echo(f"fashionbench: {error}", err=True)
-        raise SystemExit(EXIT_BAD_INPUT) from None
+    with reliable_output(), interruptible():
+        try:
+            app()
+        except FashionBenchError as error:
+            typer.echo(f"fashionbench: {error}", err=True)
+            raise SystemExit(EXIT_BAD_INPUT) from None
+        except KeyboardInterrupt as interrupt:
+            raise SystemExit(exit_status(interrupt)) from None
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -72,7 +76,11 @@ def _with(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callable[..., 
             given = {each.name: values.pop(each.name) for each in taken}
             for each in taken:
                 each.read(given)  # what cannot be read is refused before anything heavy is imported
-            command(**values, given=given)
+            try:
+                command(**values, given=given)
+            except KeyboardInterrupt as interrupt:
+                typer.echo("Interrupted.", err=True)
+                raise typer.Exit(exit_status(interrupt)) from None
 
         arguments = [each for each in inspect.signature(command).parameters.values() if each.name != "given"]
         parameters = [*arguments, *(_parameter(each) for each in taken)]
@@ -103,7 +111,11 @@ def _parameter(option: Option[Any]) -> inspect.Parameter:
 @_with(*options.RUN_OPTIONS, *options.CLUSTER_OPTIONS)
 def run(given: Given) -> None:
     """Train every model on every device, and write the report."""
-    from fashionbench.running.process import start_fork_server
+    from fashionbench.devices.libraries import require_torch
+
+    require_torch()
+
+    from fashionbench.running.process.server import start_fork_server
 
     if options.ENGINE.read(given) == "local":
         start_fork_server()
@@ -116,7 +128,7 @@ def run(given: Given) -> None:
 
     asked = RunOptions.read(given)
     plan = make_plan(asked)
-    command = shlex.join(["fashionbench", *sys.argv[1:]])
+    command = typed_command(os.environ, sys.argv, sys.orig_argv)
     with open_engine(asked.engine, asked.address, plan, command) as cluster:
         if cluster is not None:
             plan = replace(plan, devices=cluster.select(asked.devices))
@@ -137,8 +149,9 @@ def run(given: Given) -> None:
                 run_inferences(measured)
                 _show(finish_run(measured))
             except KeyboardInterrupt as interrupt:
-                raise typer.Exit(report_interruption(measured, interrupt)) from None
-    if any(record.status == "failed" for record in measured.records):
+                report_interruption(measured)
+                raise typer.Exit(exit_status(interrupt)) from None
+    if measured.unwritten or any(record.status == "failed" for record in measured.records):
         raise typer.Exit(EXIT_CASE_FAILED)
 
 
@@ -146,7 +159,11 @@ def run(given: Given) -> None:
 @_with(*options.TUNE_OPTIONS)
 def tune(given: Given) -> None:
     """Search for each model's best recipe by trials on the validation images, and write it as tuned.toml."""
-    from fashionbench.running.process import start_fork_server
+    from fashionbench.devices.libraries import require_torch
+
+    require_torch()
+
+    from fashionbench.running.process.server import start_fork_server
 
     if options.ENGINE.read(given) == "local":
         start_fork_server()
@@ -156,11 +173,12 @@ def tune(given: Given) -> None:
     from fashionbench.running.session import report_interruption
     from fashionbench.tuning.search import open_search, search
 
-    with open_search(given, shlex.join(["fashionbench", *sys.argv[1:]]), os.environ, Console()) as opened:
+    with open_search(given, typed_command(os.environ, sys.argv, sys.orig_argv), os.environ, Console()) as opened:
         try:
             path = search(opened)
         except KeyboardInterrupt as interrupt:
-            raise typer.Exit(report_interruption(opened.run, interrupt)) from None
+            report_interruption(opened.run)
+            raise typer.Exit(exit_status(interrupt)) from None
     typer.echo(f"Wrote {path}")
     typer.echo(f"Use it with: fashionbench run --recipe {shlex.quote(str(path))}")
 
@@ -180,7 +198,7 @@ def compare(
     from fashionbench.judging.comparison import compare as compare_runs
     from fashionbench.judging.comparison import failed_conditions
     from fashionbench.judging.rule import Thresholds
-    from fashionbench.records.files import write_atomically
+    from fashionbench.records.files import write_output
     from fashionbench.records.reading import read_records
     from fashionbench.report.comparison import compare_view
     from fashionbench.report.render import render_html
@@ -204,7 +222,7 @@ def compare(
     for line in (view.card.sentence, *(note.text for note in view.notes), *broken):
         typer.echo(line)
     if out is not None:
-        write_atomically(out / "compare.html", render_html(view).encode())
+        write_output(out / "compare.html", render_html(view).encode())
         typer.echo(f"Wrote {out / 'compare.html'}")
     if broken:
         raise typer.Exit(EXIT_GATE_BROKEN)
@@ -223,12 +241,12 @@ def report(
     from fashionbench.records.files import check_output
     from fashionbench.records.reading import read_records
     from fashionbench.report.page import write_report
-    from fashionbench.report.render import check_pango
+    from fashionbench.report.render import possible_formats
 
-    out, formats, thresholds = options.OUT.read(given), options.FORMAT.read(given), Thresholds.read(given)
+    out, thresholds = options.OUT.read(given), Thresholds.read(given)
+    again = typed_command(os.environ, sys.argv, sys.orig_argv)
+    formats = possible_formats(options.FORMAT.read(given), typer.echo, again)
     found = read_records(records, all_runs=options.ALL.read(given), announce=typer.echo)
-    if "pdf" in formats:
-        check_pango()
     check_output(out)
     _show(write_report(found, out, thresholds=thresholds, formats=formats))
 
@@ -237,6 +255,10 @@ def report(
 @_with(*options.DATA_OPTIONS)
 def data(given: Given) -> None:
     """Find or download a data set, verify it, and show its classes, equal images and digests."""
+    from fashionbench.devices.libraries import require_torch
+
+    require_torch()
+
     from fashionbench.data.dataset import Reading
     from fashionbench.data.fashion_mnist import cache_folder
     from fashionbench.data.load import load_dataset
@@ -262,9 +284,13 @@ def data(given: Given) -> None:
 @_with(*options.DEVICES_OPTIONS)
 def devices(given: Given) -> None:
     """List the devices that a run would use."""
+    from fashionbench.devices.libraries import require_torch
+
+    require_torch()
+
     from fashionbench.devices.device import list_devices
     from fashionbench.execution.peak import measure_peak
-    from fashionbench.running.process import call_in_process
+    from fashionbench.running.process.call import call_in_process
 
     for device in list_devices():
         typer.echo(f"{device.word:8} {device.name}")

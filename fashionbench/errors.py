@@ -1,22 +1,15 @@
 """The errors that a user can cause. Each message says what was found, what was expected and what to do."""
 
 import re
-import signal
-import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from types import FrameType
 
 __all__ = [
     "CaseFailedError",
     "FashionBenchError",
     "InputError",
     "SetupError",
-    "Terminated",
     "describe_error",
-    "sigterm_raises",
     "visible",
 ]
 
@@ -83,25 +76,9 @@ class CaseFailedError(FashionBenchError):
 
 def describe_error(error: BaseException) -> str:
     """Return the type of an error and its first line, cut to 300 characters: ``ValueError: bad batch``."""
-    return visible(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:300])
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; like Ctrl-C, it ends the run with what is finished kept."""
-
-
-@contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise ``Terminated`` in the block."""
-    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
-        yield
-        return
-
-    def stop(_: int, __: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        text = str(error)
+    except Exception:  # noqa: BLE001 - a user's error may fail even there
+        text = ""
+    first_line = text.strip().partition("\n")[0]
+    return visible(f"{type(error).__name__}: {first_line}".removesuffix(": ")[:300])

@@ -291,7 +291,7 @@ OUT: Final = Option(
 FORMAT: Final = Option(
     name="format",
     group="Files",
-    help=f"comma-separated: {', '.join(FORMATS)}",
+    help=f"files of the report, comma-separated: {', '.join(FORMATS)}",
     default=",".join(FORMATS),
     parse=parsing.some_of("format", FORMATS),
 )
@@ -368,7 +368,7 @@ RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
     *(RECIPE, MODELS, DATASET, DEVICES, SEEDS, UNTIL_DECIDED, EXECUTION, PRECISION),
     *READING_OPTIONS,
     *(MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY),
-    *(SELF_CHECK, LIMIT, FRESH, DATA, OUT),
+    *(SELF_CHECK, LIMIT, FRESH, DATA, OUT, FORMAT),
 )
 """Of ``fashionbench run``, and of the benchmark under pytest."""
 CLUSTER_OPTIONS: Final[tuple[Option[Any], ...]] = (ENGINE, ADDRESS)

@@ -11,7 +11,7 @@ from fashionbench.devices.device import Device, list_devices
 from fashionbench.recipe import Hyperparameters, Recipe
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.cluster import Cluster
-from fashionbench.running.process import Job
+from fashionbench.running.process.case import Job
 from fashionbench.training.case import Case
 from fashionbench.training.clock import TrainingClock
 from fashionbench.training.identity import Provenance, code_digest, identify, model_digest

@@ -25,7 +25,7 @@ from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_i
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import TrainingRecord
 from fashionbench.records.store import write_record
-from fashionbench.running import session as run_module
+from fashionbench.running import engine as run_module
 
 WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 
@@ -144,7 +144,7 @@ def test_a_plain_run_in_another_precision_says_so_on_every_label(
 
     page = (tmp_path / "report.html").read_text()
     assert status == 0
-    assert capsys.readouterr().out.count("The peak of cpu was not measured: no such operation\n") == 1
+    assert capsys.readouterr().out.count("The peak of cpu was not measured: RuntimeError: no such operation\n") == 1
     assert "cpu plain bf16" in page
     assert "bf16 arithmetic, plain execution" in page
     assert "Share of the machine" not in page
@@ -187,8 +187,8 @@ def test_a_model_that_does_not_run_is_named_before_anything_is_trained(
     assert call(*tiny_run(sample_folder, tmp_path / "out"), "--models", "broken_net:make") == 1
 
     said = capsys.readouterr().out
-    assert said.index("broken_net:make fails on cpu: no kernel for this\n") < said.index("preparing")
-    assert "broken_net:make-cpu-0: failed, no kernel for this\n" in said
+    assert said.index("broken_net:make fails on cpu: RuntimeError: no kernel for this\n") < said.index("preparing")
+    assert "broken_net:make-cpu-0: failed, RuntimeError: no kernel for this\n" in said
 
 
 def test_data_says_what_was_found_with_its_digests(capsys: pytest.CaptureFixture[str], folder: Path) -> None:

@@ -168,7 +168,7 @@ def test_a_name_of_no_device_is_refused(text: str) -> None:
 
 
 def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fashionbench.running.process", None)  # its import would fail
+    monkeypatch.setitem(sys.modules, "fashionbench.running.process.server", None)  # its import would fail
 
     assert call("run", "--seeds", "many") == cli.EXIT_BAD_INPUT
 

@@ -4,7 +4,9 @@ All of it goes through PyTorch's module for the kind of device (``torch.cuda``, 
 that registers such a module is measured like the others, as the tests' stand-in device is.
 """
 
+import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -172,11 +174,29 @@ def _nvidia_driver() -> str:
 
 
 def run_program(name: str, *arguments: str) -> str | None:
-    """Return what a program on PATH prints; None where it is missing or fails."""
+    """Return what a program on PATH prints; None where it is missing, fails or hangs."""
     program = which(name)
     if program is None:
         return None
-    answer = subprocess.run(  # noqa: S603 - fixed commands, found on PATH
-        [program, *arguments], capture_output=True, check=False, text=True, timeout=PROGRAM_TIMEOUT_SECONDS
-    )
-    return answer.stdout if answer.returncode == 0 else None
+    try:
+        # a session of its own, so that what it has started ends with it: it would keep the pipe open
+        process = subprocess.Popen(  # noqa: S603 - fixed commands, found on PATH
+            [program, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError:  # not a program of this system
+        return None
+    try:
+        answer, _ = process.communicate(timeout=PROGRAM_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return None
+    return answer if process.returncode == 0 else None

@@ -186,7 +186,7 @@ def _declared_names() -> list[str]:
 def _load(name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as above
     try:
         return load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"model {name[:80]!r} cannot be loaded ({type(error).__name__}: {str(error).partition(chr(10))[0][:200]})",
             expected="a class or a function that builds a network, in a module that can be imported",

@@ -1,24 +1,33 @@
 """Files and folders: atomic writes, the lock of a folder, and the check of the output folder."""
 
 import os
+import re
+import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from fashionbench.errors import SetupError
 
-__all__ = ["UNFINISHED_SUFFIX", "check_output", "lock_folder", "write_atomically"]
+__all__ = ["UNFINISHED_SUFFIX", "check_output", "lock_folder", "write_atomically", "write_output"]
 
 OUTPUT_BYTES_NEEDED: Final = 200 * 1024**2
 """Space for the records, the benchmark JSON and the report of a large run."""
 
 UNFINISHED_SUFFIX: Final = ".unfinished"
 """Suffix of a temporary file, next to the file that it will replace."""
+
+UNFINISHED: Final = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(UNFINISHED_SUFFIX)}")
+"""The names that ``write_atomically`` gives to its temporary files."""
+
+FOLDERS: Final = (".", "records", "checkpoints")
+"""Where a run writes, below its output folder."""
 
 
 def check_output(out: Path, bytes_needed: int = OUTPUT_BYTES_NEEDED) -> None:
@@ -50,17 +59,34 @@ def check_output(out: Path, bytes_needed: int = OUTPUT_BYTES_NEEDED) -> None:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a temporary file, flush it to the disk and rename it, so that ``path`` is never incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED_SUFFIX)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED_SUFFIX}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:  # not by tempfile: its files are for their owner only, whatever the umask
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that the user asked for, as ``write_atomically`` does.
+
+    Raises:
+        SetupError: It cannot be written.
+
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise SetupError(
+            f"file {path} cannot be written ({error.strerror})",
+            expected="free disk space and write permission",
+            remedy="free some space, or choose another folder with --out",
+        ) from error
 
 
 @contextmanager
@@ -72,27 +98,59 @@ def lock_folder(folder: Path, owner: str) -> Iterator[None]:
         owner: A description of this process, shown to others.
 
     Raises:
-        SetupError: Another process has the lock.
+        SetupError: Another process has the lock, or the folder cannot be written.
 
     """
     path = folder / ".lock"
-    lock = FileLock(path, timeout=0)
+    described = path.with_name(".lock-owner")  # Windows lets nobody write or read the locked file itself
     try:
-        lock.acquire()
+        lock = _acquire(path)
     except Timeout as error:
         with suppress(OSError):
-            owner = path.read_text(encoding="utf-8", errors="replace")[:200]
+            owner = described.read_text(encoding="utf-8", errors="replace")[:200]
         raise SetupError(
             f"folder {folder} is in use by another run ({owner})",
             expected="one run at a time in a folder",
-            remedy="wait for it to end, or choose another folder with --out",
+            remedy=f"wait for it to end, or choose another folder with --out; if no such process runs, delete {path}",
+        ) from error
+    except OSError as error:
+        raise SetupError(
+            f"folder {folder} cannot be locked ({error.strerror})",
+            expected="a writable folder",
+            remedy="choose another folder with --out",
         ) from error
     try:
-        path.write_text(owner, encoding="utf-8")
-        for left_by_a_killed_run in folder.rglob(f".*{UNFINISHED_SUFFIX}"):
-            left_by_a_killed_run.unlink(missing_ok=True)
+        described.write_text(owner, encoding="utf-8")
+        _remove_unfinished(folder)
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()
+        for each in (described, path):
+            with suppress(OSError):
+                each.unlink()
         lock.release()
+
+
+def _acquire(path: Path) -> BaseFileLock:
+    """Lock a file; on a drive that has no locks, such as some network drives, by its mere existence."""
+    was_there = path.exists()
+    lock: BaseFileLock = FileLock(path, timeout=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # where filelock finds out itself that there are no locks
+        try:
+            lock.acquire()
+        except Timeout:
+            raise
+        except OSError:
+            if not was_there:
+                path.unlink(missing_ok=True)  # that of the attempt
+            lock = SoftFileLock(path, timeout=0)
+            lock.acquire()
+    return lock
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a killed run was writing; files of others stay."""
+    for name in FOLDERS:
+        for left in (folder / name).glob(f".*{UNFINISHED_SUFFIX}"):
+            if UNFINISHED.fullmatch(left.name):
+                left.unlink(missing_ok=True)

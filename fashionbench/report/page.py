@@ -10,7 +10,7 @@ from fashionbench.judging.findings import Verdict
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
 from fashionbench.judging.verdict import decide_by
 from fashionbench.options import FORMATS
-from fashionbench.records.files import write_atomically
+from fashionbench.records.files import write_output
 from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.chapters import claims, classes, cost, environment, images, learning, method, models
@@ -94,6 +94,7 @@ def write_report(
 
     Raises:
         InputError: There are no records, a format is unknown, or the records cannot be in one report.
+        SetupError: A file cannot be written.
 
     """
     if not records:
@@ -113,7 +114,7 @@ def write_report(
     }
     contents = {out / FORMATS[name]: render() for name, render in renderers.items() if name in formats}
     for path, content in contents.items():
-        write_atomically(path, content)
+        write_output(path, content)
     conclusion = f"{view.card.state}: {view.card.sentence}"
     return Report(
         paths=tuple(contents), verdict=verdict, conclusion=f"{view.banner}. {conclusion}" if view.banner else conclusion

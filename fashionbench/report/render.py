@@ -2,10 +2,14 @@
 
 import base64
 import hashlib
+import io
 import json
+import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol
 
@@ -19,7 +23,7 @@ from fashionbench.report.figures.style import MARKER_PATHS, TONE_COLOURS, templa
 from fashionbench.report.figures.svg import with_variables
 from fashionbench.report.view import Drawing, View
 
-__all__ = ["check_pango", "render_html", "render_markdown", "render_pdf"]
+__all__ = ["check_pango", "possible_formats", "render_html", "render_markdown", "render_pdf"]
 
 STATE_ICONS: Final = MappingProxyType(
     {
@@ -45,16 +49,26 @@ def render_pdf(
 
     A page that loads anything from outside itself is an error.
     """
-    import weasyprint  # noqa: PLC0415 - it loads Pango, which only the PDF needs
+    with _quiet():
+        import weasyprint  # noqa: PLC0415 - it loads Pango, which only the PDF needs
 
-    only_data = weasyprint.urls.URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
-    page = weasyprint.HTML(string=_render(view, recolour=str, paper=paper), url_fetcher=only_data)
-    attached = []
-    if records:
-        content = json.dumps({"benchmarks": [], EXTRA_INFO_KEY: bundle(records)}).encode()
-        attached.append(weasyprint.Attachment(string=content, name="records.json", description="The records"))
-    written: bytes = page.write_pdf(pdf_variant="pdf/ua-1", attachments=attached, finisher=_add_scopes)
-    return written
+        only_data = weasyprint.urls.URLFetcher(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
+        page = weasyprint.HTML(string=_render(view, recolour=str, paper=paper), url_fetcher=only_data)
+        attached = []
+        if records:
+            content = json.dumps({"benchmarks": [], EXTRA_INFO_KEY: bundle(records)}).encode()
+            attached.append(weasyprint.Attachment(string=content, name="records.json", description="The records"))
+        written: bytes = page.write_pdf(pdf_variant="pdf/ua-1", attachments=attached, finisher=_add_scopes)
+        return written
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep from the user what the libraries of the PDF tell the makers of fonts and of programs."""
+    logging.getLogger("fontTools").addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 class _Pdf(Protocol):
@@ -148,7 +162,8 @@ def check_pango() -> None:
 
     """
     try:
-        import weasyprint  # noqa: F401, PLC0415 - its import is the check
+        with redirect_stdout(io.StringIO()):  # it prints a banner where Pango is missing
+            import weasyprint  # noqa: F401, PLC0415 - its import is the check
     except OSError as error:
         command = (
             "brew install pango"
@@ -160,3 +175,31 @@ def check_pango() -> None:
             expected="Pango, for the PDF report",
             remedy=f"run: {command}",
         ) from error
+
+
+def possible_formats(formats: Collection[str], announce: Callable[[str], None], again: str) -> tuple[str, ...]:
+    """Return the formats of a report that can be written here, and say how to make a PDF later where it cannot.
+
+    Args:
+        formats: Those that are wanted.
+        announce: Called with a line where one is left out.
+        again: The command that makes the PDF later.
+
+    Raises:
+        SetupError: The PDF is the only format, and Pango is missing.
+
+    """
+    if "pdf" not in formats:
+        return tuple(formats)
+    try:
+        check_pango()
+    except SetupError as error:
+        others = tuple(each for each in formats if each != "pdf")
+        if not others:
+            raise
+        announce(
+            f"No PDF will be written: {error.found}. Everything else works without it. "
+            f"For the PDF later, {error.remedy} && {again}"
+        )
+        return others
+    return tuple(formats)

@@ -24,7 +24,7 @@ from fashionbench.running.nodes import (
     task_on,
     train_on_node,
 )
-from fashionbench.running.process import Job, Message
+from fashionbench.running.process.case import Job, Message
 from fashionbench.training.identity import Provenance
 from fashionbench.training.measure import record_failure
 

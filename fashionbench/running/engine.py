@@ -6,23 +6,33 @@ from pathlib import Path
 
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
+from fashionbench.execution.peak import measure_peak
 from fashionbench.judging.verdict import Verdict, decide_by
 from fashionbench.options import Engine
 from fashionbench.records.grouping import machine
-from fashionbench.records.record import TrainingRecord
-from fashionbench.records.store import write_record
+from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node
 from fashionbench.running.plan import FIRST_LOOK, Plan
-from fashionbench.running.process import Job, measure_in_process
+from fashionbench.running.process.call import CallFailedError
+from fashionbench.running.process.case import Job, keep_traceback, measure_in_process
 from fashionbench.running.progress import format_duration
-from fashionbench.running.session import Run, keep_record, measure_peak_of, run_inference
+from fashionbench.running.session import Run, call_where, keep_record, write_or_say
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, keep_checkpoint, remove_checkpoints
+from fashionbench.training.inference import measure_inference, record_inference_failure
 from fashionbench.training.loop import Tick
 from fashionbench.training.measure import compare_repeats
 
-__all__ = ["open_engine", "run_inferences", "run_training", "run_trainings", "wanted_seeds"]
+__all__ = [
+    "measure_peak_of",
+    "open_engine",
+    "run_inference",
+    "run_inferences",
+    "run_training",
+    "run_trainings",
+    "wanted_seeds",
+]
 
 
 @contextmanager
@@ -79,6 +89,39 @@ def run_inferences(run: Run) -> None:
                 run.display.say(f"{model} on {run.display.names[device]}, batch {batch_size}, not timed: {error}")
 
 
+def measure_peak_of(run: Run, device: Device) -> None:
+    """Measure the peak of a device, once; None is kept where it cannot be measured."""
+    if device not in run.peaks:
+        try:
+            run.peaks[device] = call_where(run.cluster, run.plan, device, measure_peak, device, run.plan.precision)
+        except (CallFailedError, SetupError) as error:
+            run.peaks[device] = None
+            run.display.say(
+                f"The peak of {run.display.names[device]} was not measured: {str(error).partition(chr(10))[0]}"
+            )
+
+
+def run_inference(run: Run, model: str, device: Device, batch_size: int) -> InferenceRecord:
+    """Time a model's forward pass in a process of its own, keep its record in the run and as a file, and return it."""
+    measure_peak_of(run, device)
+    case, provenance = run.inference(model, device, batch_size)
+    what = f"{model} on {run.display.names[device]}, batch {batch_size}"
+    arguments = case, run.dataset, provenance
+    try:
+        record = call_where(run.cluster, run.plan, device, measure_inference, *arguments)
+    except CallFailedError as error:
+        record = record_inference_failure(case, provenance, error.reason)
+        path = _traceback_path(run, provenance.identity)
+        if error.traceback and keep_traceback(path, error.traceback):
+            run.display.say(f"{what}: the traceback of its error is in {path}")
+    result = record.result
+    run.display.say(
+        f"{what}: " + (f"{batch_size / result.median_seconds():,.0f} images a second" if result else record.reason)
+    )
+    keep_record(run, record)
+    return record
+
+
 def _wanted(run: Run, cases: list[Case]) -> list[Case]:
     seeds = {device: wanted_seeds(run, device) for device in run.plan.devices}
     return [case for case in cases if case.seed in seeds[case.device]]
@@ -107,7 +150,7 @@ def run_training(run: Run, case: Case) -> TrainingRecord:
         measure_peak_of(run, case.device)
     record = _measure(run, case, _checkpoint(run, case)) if kept is None else kept
     if run.plan.repeated(case) and record.result is not None and record.result.self_check is None:
-        write_record(run.out / "records", record)  # whatever becomes of its repetition
+        write_or_say(run, record)  # whatever becomes of its repetition
         record = compare_repeats(record, _measure(run, case, None))
     _keep(run, case, record, from_earlier=kept is not None)
     return record
@@ -195,8 +238,13 @@ def _job(run: Run, case: Case, checkpoint: Path | None) -> Job:
         provenance=run.provenance(case),
         checkpoint=checkpoint,
         seconds_between_checkpoints=SECONDS_BETWEEN_CHECKPOINTS,
-        traceback=run.out / "records" / f"{run.identity(case)}.traceback.txt",
+        traceback=_traceback_path(run, run.identity(case)),
     )
+
+
+def _traceback_path(run: Run, identity: str) -> Path:
+    """Return where the traceback of a case that failed is kept."""
+    return run.out / "records" / f"{identity}.traceback.txt"
 
 
 def _limit(run: Run) -> float | None:

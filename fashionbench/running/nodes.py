@@ -14,13 +14,10 @@ from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import SetupError
 from fashionbench.records.record import Environment, Execution, TrainingRecord
-from fashionbench.running.process import (
-    Job,
-    Message,
-    call_for,
-    messages_of_process,
-    start_fork_server_on_node,
-)
+from fashionbench.running.process.call import SECONDS_TO_ANSWER as CALL_SECONDS
+from fashionbench.running.process.call import call_within
+from fashionbench.running.process.case import Job, Message, messages_of_process
+from fashionbench.running.process.server import start_fork_server_on_node
 from fashionbench.training.identity import code_digest, model_digest
 
 __all__ = ["Node", "call_on_node", "find_nodes", "last_line", "read_checkpoint", "task_on", "train_on_node"]
@@ -144,7 +141,7 @@ def describe_node(
 def call_on_node(execution: Execution, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function in a process of its own, with the settings of an execution and as many threads as without Ray."""
     start_fork_server_on_node()
-    return call_for(execution, function, *args, **kwargs)
+    return call_within(CALL_SECONDS, execution, function, *args, **kwargs)
 
 
 def train_on_node(

@@ -51,6 +51,7 @@ class RunOptions:
     address: str | None
     data: Path | None
     out: Path
+    formats: tuple[str, ...]
 
     @classmethod
     def read(cls, given: Given) -> Self:
@@ -78,6 +79,7 @@ class RunOptions:
             address=options.ADDRESS.read(given),
             data=options.DATA.read(given),
             out=options.OUT.read(given),
+            formats=options.FORMAT.read(given),
         )
 
 
@@ -110,6 +112,8 @@ class Plan:
     """Measure finished cases again."""
     rewritten: Mapping[str, bool] = field(default_factory=dict)
     """Whether the fast execution rewrites a model's layers, as the pre-flight has decided for those to be trained."""
+    formats: tuple[str, ...] = tuple(options.FORMATS)
+    """Of the report."""
 
     def cases(self) -> tuple[Case, ...]:
         """Return the cases in measuring order: by device and seed, every other seed with the models reversed (ABBA)."""
@@ -189,6 +193,7 @@ def make_plan(asked: RunOptions) -> Plan:
         limit_minutes=asked.limit_minutes,
         self_check=asked.self_check,
         fresh=asked.fresh,
+        formats=asked.formats,
     )
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import BrokenExecutor
 from dataclasses import replace
 from typing import Final
 
@@ -18,10 +17,10 @@ from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.inspection import count_trained, find_unsaved_state, gives_probabilities, random_images
 from fashionbench.models.registry import build_model, describe_building, find_builder
 from fashionbench.running.plan import Plan
-from fashionbench.running.process import call_in_process
+from fashionbench.running.process.call import SECONDS_TO_ANSWER, CallFailedError, call_within
 from fashionbench.training.case import Case
 
-__all__ = ["check_fit", "check_in_process", "decide_rewriting", "estimate_seconds", "tell_load"]
+__all__ = ["check_fit", "check_in_process", "decide_rewriting", "estimate_seconds", "seconds_to_answer", "tell_load"]
 
 SECONDS_PER_ESTIMATE: Final = 1.0
 
@@ -141,7 +140,12 @@ def _peculiarities(case: Case, task: Task) -> Iterator[str]:
         yield f"its builder leaves {evaluating[0]} in evaluation mode; FashionBench trains all layers in training mode"
 
 
-def check_in_process(case: Case, dataset: Dataset) -> tuple[str, ...]:
+def seconds_to_answer(plan: Plan) -> float:
+    """Return how long anything but a training may take in a process of its own: by --limit, too, at least a minute."""
+    return SECONDS_TO_ANSWER if plan.limit_minutes is None else 60 * max(1.0, plan.limit_minutes)
+
+
+def check_in_process(case: Case, dataset: Dataset, seconds: float) -> tuple[str, ...]:
     """Check a model as ``check_fit`` does, in a process of its own.
 
     Raises:
@@ -149,10 +153,10 @@ def check_in_process(case: Case, dataset: Dataset) -> tuple[str, ...]:
 
     """
     try:
-        return call_in_process(check_fit, case, dataset)
-    except BrokenExecutor as error:
+        return call_within(seconds, "fast", check_fit, case, dataset)
+    except CallFailedError as error:
         raise InputError(
-            f"model {case.model!r} ended the process that tried it ({error})",
+            f"model {case.model!r} cannot be tried ({error.reason})",
             expected="a model that takes the images",
             remedy="correct the model, or choose another with --models",
         ) from None
@@ -166,9 +170,9 @@ def decide_rewriting(plan: Plan, left: Iterable[Case], task: Task, say: Callable
     decided = {}
     for case in {each.model: each for each in left if each.execution == "fast"}.values():
         try:
-            objection = call_in_process(_find_objection, case, task)
-        except BrokenExecutor as error:
-            objection = f"rewritten, it ended its process: {error}"
+            objection = call_within(seconds_to_answer(plan), "fast", _find_objection, case, task)
+        except CallFailedError as error:
+            objection = f"rewritten, {error.reason}"
         decided[case.model] = not objection
         if objection:
             say(f"{case.model}: its layers stay as they are, as rewritten ones might train otherwise ({objection})")

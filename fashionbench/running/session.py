@@ -1,9 +1,8 @@
 """One run from its options to its report, the same under pytest, on the command line and over a cluster."""
 
 import os
-import signal
+import shlex
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,34 +18,38 @@ from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.load import CpuLoad
-from fashionbench.errors import SetupError, Terminated, sigterm_raises, visible
-from fashionbench.execution.peak import measure_peak
+from fashionbench.errors import SetupError, visible
 from fashionbench.records.files import check_output, lock_folder
 from fashionbench.records.manifest import Manifest, write_manifest
 from fashionbench.records.reading import find_finished
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
 from fashionbench.records.store import write_record
 from fashionbench.report.page import Report, write_report
-from fashionbench.report.render import check_pango
+from fashionbench.report.render import possible_formats
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan, require_same_looks
-from fashionbench.running.preflight import check_in_process, decide_rewriting, estimate_seconds, tell_load
-from fashionbench.running.process import call_for
+from fashionbench.running.preflight import (
+    check_in_process,
+    decide_rewriting,
+    estimate_seconds,
+    seconds_to_answer,
+    tell_load,
+)
+from fashionbench.running.process.call import CallFailedError, call_within
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
 from fashionbench.training.identity import Provenance, code_digest, identify, identify_inference, model_digest
-from fashionbench.training.inference import measure_inference, record_inference_failure
 from fashionbench.training.measure import now, record_absence
 
 __all__ = [
     "Run",
+    "call_where",
     "finish_run",
     "keep_record",
-    "measure_peak_of",
     "open_run",
     "report_interruption",
-    "run_inference",
+    "write_or_say",
 ]
 
 P = ParamSpec("P")
@@ -62,6 +65,8 @@ class Run:
     plan: Plan
     dataset: Dataset
     out: Path
+    formats: tuple[str, ...]
+    """Of the report, without those that cannot be written here."""
     display: Display
     command: str
     finished: Mapping[str, TrainingRecord]
@@ -75,6 +80,8 @@ class Run:
     """Where the trainings are spread; None: they run here."""
     clock: TrainingClock = field(default_factory=TrainingClock)
     records: list[TrainingRecord | InferenceRecord] = field(default_factory=list)
+    unwritten: list[TrainingRecord | InferenceRecord] = field(default_factory=list)
+    """Those whose files could not be written, as on a full disk."""
     peaks: dict[Device, Peak | None] = field(default_factory=dict)
 
     def identity(self, case: Case) -> str:
@@ -122,8 +129,6 @@ def open_run(  # noqa: PLR0913 - the options of a run
 ) -> Iterator[Run]:
     """Check in seconds what would otherwise fail after an hour, say what is to come, and lock the output folder.
 
-    Inside the block SIGTERM raises ``Terminated``.
-
     Args:
         plan: What to measure.
         cases: The cases of the plan that were picked.
@@ -135,7 +140,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
         cluster: Where the devices are; None: here.
 
     Raises:
-        FashionBenchError: Pango, the data or the output folder are not as they must be.
+        FashionBenchError: The data, a model or the output folder are not as they must be.
 
     """
 
@@ -143,17 +148,18 @@ def open_run(  # noqa: PLR0913 - the options of a run
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
     load = None if cluster is not None else CpuLoad([psutil.Process(), *psutil.Process().children()])
-    check_pango()
+    later = f"fashionbench report {shlex.quote(str(out))} --out {shlex.quote(str(out))} --format pdf"
+    formats = possible_formats(plan.formats, say, later)
     for device in plan.devices:
         plan.thresholds.money.minutes_per_pp(device.word)
     dataset = _load(plan, data, environ, say)
     tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
-        for remark in check_in_process(case, dataset):
+        for remark in check_in_process(case, dataset, seconds_to_answer(plan)):
             say(remark)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
-    with lock_folder(out, f"process {os.getpid()} since {since}: {command}"), sigterm_raises():
+    with lock_folder(out, f"process {os.getpid()} since {since}: {command}"):
         say(f"Data: {dataset.described}")
         names = name_devices(plan.devices)
         for device in plan.devices:
@@ -179,6 +185,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
             plan=plan,
             dataset=dataset,
             out=out,
+            formats=formats,
             command=command,
             display=Display(console, expected, slots, names),
             finished=finished,
@@ -220,55 +227,38 @@ def _environment(device: Device, command: str, cluster: Cluster | None) -> Envir
     return describe_environment(device, command) if found is None else found
 
 
-def report_interruption(run: Run, interrupt: KeyboardInterrupt) -> int:
-    """Say what is finished and how to resume, and return the exit status, 130 or 143 as shells have it."""
+def report_interruption(run: Run) -> None:
+    """Say what is finished and how to resume."""
     finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
     run.display.say(f"Interrupted. Finished trainings: {len(finished)}, kept in {run.out / 'records'}")
     run.display.say(f"Resume with: {run.command.replace(' --fresh', '')}")
-    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
-def _call(
-    plan: Plan, cluster: Cluster | None, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+def call_where(
+    cluster: Cluster | None,
+    plan: Plan,
+    device: Device,
+    function: Callable[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
 ) -> T:
     """Call a function where a device is, in a process of its own as the plan's execution has it."""
     if cluster is None:
-        return call_for(plan.execution, function, *args, **kwargs)
+        return call_within(seconds_to_answer(plan), plan.execution, function, *args, **kwargs)
     return cluster.call(device, plan.execution, function, *args, **kwargs)
 
 
-def measure_peak_of(run: Run, device: Device) -> None:
-    """Measure the peak of a device, once; None is kept where it cannot be measured."""
-    if device not in run.peaks:
-        try:
-            run.peaks[device] = _call(run.plan, run.cluster, device, measure_peak, device, run.plan.precision)
-        except (MemoryError, RuntimeError, SetupError) as error:
-            run.peaks[device] = None
-            run.display.say(
-                f"The peak of {run.display.names[device]} was not measured: {str(error).partition(chr(10))[0]}"
-            )
-
-
-def run_inference(run: Run, model: str, device: Device, batch_size: int) -> InferenceRecord:
-    """Time a model's forward pass in a process of its own, keep its record in the run and as a file, and return it."""
-    measure_peak_of(run, device)
-    case, provenance = run.inference(model, device, batch_size)
-    try:
-        record = _call(run.plan, run.cluster, device, measure_inference, case, run.dataset, provenance)
-    except BrokenExecutor as error:
-        record = record_inference_failure(case, provenance, f"its process was ended ({error})")
-    result = record.result
-    run.display.say(
-        f"{model} on {run.display.names[device]}, batch {batch_size}: "
-        + (f"{batch_size / result.median_seconds():,.0f} images a second" if result else record.reason)
-    )
-    keep_record(run, record)
-    return record
-
-
 def finish_run(run: Run) -> Report:
-    """Write the report of what the run has measured so far."""
-    return write_report(run.records, run.out, thresholds=run.plan.thresholds)
+    """Write the report of what the run has measured so far.
+
+    Raises:
+        SetupError: A file cannot be written.
+
+    """
+    run.unwritten[:] = [
+        record for record in run.unwritten if not write_or_say(run, record)
+    ]  # there may be space by now
+    return write_report(run.records, run.out, thresholds=run.plan.thresholds, formats=run.formats)
 
 
 def _expect(
@@ -279,10 +269,9 @@ def _expect(
     for case in cases:
         if not case.device.absence and (case.model, case.device) not in known:
             try:
-                known[case.model, case.device] = _call(plan, cluster, case.device, estimate_seconds, case, dataset)
-            except (MemoryError, RuntimeError, SetupError) as error:
-                reason = str(error).partition("\n")[0] or type(error).__name__
-                say(f"{case.model} fails on {names[case.device]}: {reason}")
+                known[case.model, case.device] = call_where(cluster, plan, case.device, estimate_seconds, case, dataset)
+            except (CallFailedError, SetupError) as error:
+                say(f"{case.model} fails on {names[case.device]}: {str(error).partition(chr(10))[0]}")
                 known[case.model, case.device] = 0.0
     return [
         (case, known[case.model, case.device])
@@ -295,5 +284,16 @@ def _expect(
 def keep_record(run: Run, record: TrainingRecord | InferenceRecord) -> None:
     """Add a record to the run and write it; one without a result never replaces a finished one of an earlier run."""
     run.records.append(record)
-    if record.result is not None or not isinstance(record, TrainingRecord) or record.identity not in run.finished:
+    replaces = record.result is not None or not isinstance(record, TrainingRecord)
+    if (replaces or record.identity not in run.finished) and not write_or_say(run, record):
+        run.unwritten.append(record)
+
+
+def write_or_say(run: Run, record: TrainingRecord | InferenceRecord) -> bool:
+    """Write a record; where that fails, say so: the other cases go on, and the report still has it."""
+    try:
         write_record(run.out / "records", record)
+    except SetupError as error:
+        run.display.say(str(error))
+        return False
+    return True

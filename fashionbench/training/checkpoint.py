@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import PickleError
 from typing import Final
 
 import torch
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fashionbench.devices.runtime import random_state, set_random_state, synchronize
+from fashionbench.errors import describe_error
 from fashionbench.models.randomness import load_generators, save_generators
 from fashionbench.opening import read_regular
 from fashionbench.records.files import write_atomically
@@ -27,6 +29,12 @@ MOST_BYTES: Final = 2**36
 """Of a checkpoint: weights and moments of over five billion parameters."""
 
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
+
+_UNUSABLE: Final = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, PickleError, RuntimeError),
+    *(TypeError, ValueError),
+)
+"""What PyTorch raises for a checkpoint of another kind of training, whose digest may be right."""
 
 
 class Stopped(Exception):  # noqa: N818 - a wish, not an error
@@ -75,12 +83,12 @@ class State:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "generator": self.epoch_began,
+            "generator": self.epoch_began if len(self.epoch_began) else self.generator.get_state(),
             "cpu_generator": torch.get_rng_state(),
             "other_generators": save_generators(),
             "device_generator": random_state(device),
             "epoch": self.epoch,
-            "step_losses": torch.stack(self.step_losses).cpu(),
+            "step_losses": torch.stack(self.step_losses).cpu() if self.step_losses else torch.empty(0),
             "losses": self.losses,
             "epoch_seconds": self.epoch_seconds,
             "validations": self.validations,
@@ -103,6 +111,9 @@ class State:
         """
         device = next(self.model.parameters()).device
         saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        epochs = [len(saved[name]) for name in ("losses", "epoch_seconds", "validations", "others_cpu_share")]
+        if {saved["epoch"]} != {*epochs}:
+            raise ValueError("its epochs do not fit together")
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
@@ -164,7 +175,8 @@ class Checkpoints:
             raise Stopped
 
     def restore(self, state: State) -> bool:
-        """Restore a state from the newest whole checkpoint; return False where there is none."""
+        """Restore a state from the newest checkpoint that can be used; return False where there is none."""
+        clean: bytes | None = None
         for path in _generations(self._path):
             try:
                 content = read_regular(path, MOST_BYTES)
@@ -176,8 +188,16 @@ class Checkpoints:
             if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
                 self._warn("A checkpoint is damaged (its SHA-256 differs) and is passed over")
                 continue
-            state.load(content[_DIGEST_BYTES:])
+            clean = clean or state.dump()  # one that fits in part must leave nothing behind
+            try:
+                state.load(content[_DIGEST_BYTES:])
+            except _UNUSABLE as error:
+                self._warn(f"A checkpoint cannot be used ({describe_error(error)}) and is passed over")
+                continue
             return True
+        if clean is not None:
+            state.load(clean)
+            state.resumed = 0
         return False
 
 

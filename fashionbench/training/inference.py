@@ -9,7 +9,7 @@ import torch
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.precision import arithmetic, single_precision
 from fashionbench.devices.runtime import synchronize
-from fashionbench.errors import describe_error, visible
+from fashionbench.errors import visible
 from fashionbench.execution.fast import keep_memory, speed_up_inference
 from fashionbench.execution.step import scale_pixels
 from fashionbench.models.baselines import Baseline, evenly_spaced
@@ -35,12 +35,13 @@ def measure_inference(case: InferenceCase, dataset: Dataset, provenance: Provena
 
     A classical baseline is fitted to 6,000 training images before. Where there are fewer test images than the batch
     needs, they repeat.
+
+    Raises:
+        Exception: What the model or its device raises.
+
     """
-    try:
-        with single_precision(case.torch_device, case.precision):
-            return _time_forward(case, dataset, provenance)
-    except Exception as error:  # noqa: BLE001 - whatever a user's model raises; its timing alone is lost
-        return record_inference_failure(case, provenance, describe_error(error))
+    with single_precision(case.torch_device, case.precision):
+        return _time_forward(case, dataset, provenance)
 
 
 def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance) -> InferenceRecord:
@@ -50,24 +51,21 @@ def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance)
         few = evenly_spaced(BASELINE_IMAGES, len(dataset.train_images))
         model.fit(dataset.train_images[few], dataset.train_labels[few], 0)
     info = describe(case.model, dataset.task, model)
-    try:
-        if case.execution == "fast" and not isinstance(model, Baseline):
-            keep_memory()
-            model = speed_up_inference(model, dataset.task.shape)
-        model.to(target)
-        images = dataset.test_images[torch.arange(case.batch_size) % len(dataset.test_images)].to(target)
+    if case.execution == "fast" and not isinstance(model, Baseline):
+        keep_memory()
+        model = speed_up_inference(model, dataset.task.shape)
+    model.to(target)
+    images = dataset.test_images[torch.arange(case.batch_size) % len(dataset.test_images)].to(target)
 
-        @torch.inference_mode()
-        def forward() -> None:
-            with arithmetic(target, case.precision):
-                model(scale_pixels(images))
-            synchronize(target)
+    @torch.inference_mode()
+    def forward() -> None:
+        with arithmetic(target, case.precision):
+            model(scale_pixels(images))
+        synchronize(target)
 
-        slowest = max(timeit.repeat(forward, number=1, repeat=FEWEST_ROUNDS))  # these warm up, too
-        rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
-        seconds = timeit.repeat(forward, number=1, repeat=rounds)
-    except (MemoryError, RuntimeError) as error:
-        return record_inference_failure(case, provenance, str(error).partition("\n")[0] or type(error).__name__)
+    slowest = max(timeit.repeat(forward, number=1, repeat=FEWEST_ROUNDS))  # these warm up, too
+    rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
+    seconds = timeit.repeat(forward, number=1, repeat=rounds)
     result = InferenceResult(seconds=tuple(seconds))
     return _record(case, provenance, {"status": "finished", "result": result, "model_info": info})
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fashionbench.data.dataset import Dataset, Split, count_images, draw_split
 from fashionbench.devices.precision import single_precision
 from fashionbench.devices.runtime import peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
-from fashionbench.errors import CaseFailedError, InputError, visible
+from fashionbench.errors import CaseFailedError, visible
 from fashionbench.execution.step import warm_up
 from fashionbench.models.baselines import Baseline
 from fashionbench.models.description import describe
@@ -39,7 +39,7 @@ class _Trained:
 
 
 def measure_training(case: Case, dataset: Dataset, provenance: Provenance, supervision: Supervision) -> TrainingRecord:
-    """Measure one case and return its record, of status ``failed`` where the device or the loss gave way.
+    """Measure one case and return its record, of status ``failed`` where the loss or the model's source gave way.
 
     Args:
         case: What to measure.
@@ -49,6 +49,7 @@ def measure_training(case: Case, dataset: Dataset, provenance: Provenance, super
 
     Raises:
         InputError: The recipe asks for more images than there are, or the model is unknown.
+        Exception: What the model or its device raises.
         Stopped: The checkpoints were asked to stop; the state is saved.
 
     """
@@ -61,11 +62,8 @@ def measure_training(case: Case, dataset: Dataset, provenance: Provenance, super
             split = draw_split(dataset, case.recipe, case.seed)
             trained = _prepare_and_train(case, dataset, split, supervision)
             return _finish(case, dataset, provenance, split, trained)
-    except InputError:
-        raise
-    except (CaseFailedError, MemoryError, RuntimeError) as error:
-        # torch raises RuntimeError, or a kind of it, for whatever a device's kernels, driver or memory cannot do
-        return record_failure(case, dataset, provenance, str(error).partition("\n")[0] or type(error).__name__)
+    except CaseFailedError as error:
+        return record_failure(case, dataset, provenance, str(error))
 
 
 def compare_repeats(record: TrainingRecord, again: TrainingRecord) -> TrainingRecord:

@@ -1,5 +1,6 @@
 """From a trained model to predictions, and from predictions to scores (scikit-learn's definitions)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fashionbench.devices.precision import arithmetic
+from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import scale_pixels
 from fashionbench.records.fields import Packed
 from fashionbench.records.record import ClassScore, Mistake, Precision, Scores
@@ -40,17 +42,28 @@ def predict(model: nn.Module, images: Tensor, labels: Tensor, precision: Precisi
     """Run a model in evaluation mode over images (N, C, H, W), uint8, and labels (N,), on the CPU.
 
     The model is left in evaluation mode, its weights and statistics untouched.
+
+    Raises:
+        CaseFailedError: The loss is not finite.
+
     """
     device = next(model.parameters(), torch.empty(0)).device  # a classical baseline has none
     model.eval()
     with arithmetic(device, precision):
         outputs = [model(scale_pixels(batch.to(device))).float().cpu() for batch in images.split(SCORING_BATCH)]
     logits = torch.cat(outputs)  # (N, K)
+    loss = float(functional.cross_entropy(logits, labels))
+    if not math.isfinite(loss):
+        raise CaseFailedError(
+            f"the loss in evaluation is {loss}",
+            expected="finite logits",
+            remedy="lower the recipe's learning_rate, or correct what the model does in evaluation mode",
+        )
     confidences, classes = logits.softmax(dim=1).max(dim=1)
     return Predictions(
         classes=classes,
         confidences=confidences,
-        loss=float(functional.cross_entropy(logits, labels)),
+        loss=loss,
         accuracy=float((classes == labels).float().mean()),
     )
 

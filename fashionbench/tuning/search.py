@@ -18,7 +18,7 @@ from fashionbench.records.record import TrainingRecord
 from fashionbench.running.engine import open_engine, run_trainings
 from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.preflight import estimate_seconds
-from fashionbench.running.process import call_in_process
+from fashionbench.running.process.call import call_in_process
 from fashionbench.running.session import Run, open_run
 from fashionbench.tuning.choice import tuned_recipe, write_toml
 from fashionbench.tuning.space import Space, describe_space, load_space

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -189,44 +188,3 @@ def test_a_wrong_option_ends_the_session_with_one_line(
     assert len(re.findall(message, said)) == 1
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-@pytest.mark.parametrize(
-    ("program", "typed", "sent", "status"),
-    [
-        (("-m", "pytest", "bench/bench_training.py"), "pytest bench/bench_training.py", signal.SIGINT, 130),
-        (("-c", "from fashionbench.cli import main; main()", "run"), "fashionbench run", signal.SIGTERM, 143),
-    ],
-    ids=["pytest", "fashionbench"],
-)
-def test_an_interrupt_keeps_what_is_finished_and_tells_how_to_go_on(
-    environ: dict[str, str], tmp_path: Path, program: tuple[str, ...], typed: str, sent: signal.Signals, status: int
-) -> None:
-    recipe = tmp_path / "long.toml"
-    recipe.write_text("epochs = 10000\nis_result = false\n")
-    options = ("--recipe", str(recipe), "--data", "tests/data", "--devices", "cpu", "--out", str(tmp_path / "out"))
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job behind & ignores it, and so would ours
-    process = subprocess.Popen(
-        [sys.executable, *program, *options, "--models", "fashioncnn", "--fresh"],
-        cwd=ROOT,
-        env={**environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    signal.signal(signal.SIGINT, before)
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "validation accuracy" in line:
-            break
-    process.send_signal(sent)
-    said += process.communicate(timeout=60)[0]
-
-    assert process.returncode == status
-    assert f"Interrupted. Finished trainings: 0, kept in {tmp_path / 'out' / 'records'}\n" in said
-    assert f"Resume with: {typed} --recipe {recipe} " in said
-    assert "--fresh" not in said.partition("Resume with")[2]  # it would throw away what is kept
-    assert len([*(tmp_path / "out" / "checkpoints").glob("*.pt")]) == 1
-    assert not (tmp_path / "out" / ".lock").exists()

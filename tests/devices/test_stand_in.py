@@ -234,27 +234,22 @@ def test_peak_memory_is_that_of_the_case(device: StandIn, sample: Dataset) -> No
 
 
 @pytest.mark.parametrize("megabytes", [1, 8])
-def test_a_model_that_does_not_fit_is_a_failed_record_with_its_reason(
+def test_a_model_that_does_not_fit_fails_in_the_devices_own_words(
     device: StandIn, sample: Dataset, megabytes: int
 ) -> None:
     device.capacity = megabytes * 10**6
 
-    record = measure_here(case_here(), sample)
-
-    assert record.status == "failed"
-    assert record.reason.startswith("standin out of memory. Tried to allocate")
-    assert "more" not in record.reason
+    with pytest.raises(RuntimeError, match=r"standin out of memory\. Tried to allocate"):
+        measure_here(case_here(), sample)
 
 
-def test_images_that_do_not_fit_when_they_are_scored_are_a_failed_record(device: StandIn, sample: Dataset) -> None:
+def test_images_that_do_not_fit_when_they_are_scored_fail_in_the_same_words(device: StandIn, sample: Dataset) -> None:
     def fill(tick: Tick) -> None:
         if tick.epoch == TINY.epochs and tick.validation_accuracy is not None:
             device.capacity = 1_000_000
 
-    record = measure_here(case_here(), sample, fill)
-
-    assert (record.status, record.result) == ("failed", None)
-    assert record.reason.startswith("standin out of memory")
+    with pytest.raises(RuntimeError, match="standin out of memory"):
+        measure_here(case_here(), sample, fill)
 
 
 def inference_here(sample: Dataset, batch_size: int = 1) -> object:
@@ -278,13 +273,11 @@ def test_a_round_of_inference_ends_when_the_device_is_done(
     assert min(result.seconds) >= 10 * device.seconds_per_call  # a forward pass is more than ten calls
 
 
-def test_inference_that_does_not_fit_is_a_failed_record(device: StandIn, sample: Dataset) -> None:
+def test_inference_that_does_not_fit_fails_in_the_same_words(device: StandIn, sample: Dataset) -> None:
     device.capacity = 1_000_000
 
-    record = inference_here(sample)
-
-    assert record.status == "failed"  # type: ignore[attr-defined]  # an InferenceRecord
-    assert record.reason.startswith("standin out of memory")  # type: ignore[attr-defined]  # the same
+    with pytest.raises(RuntimeError, match="standin out of memory"):
+        inference_here(sample)
 
 
 def test_the_time_of_a_step_includes_what_the_device_does(device: StandIn) -> None:

@@ -1,11 +1,15 @@
 """Files are written atomically, a folder is locked by one run, and an output folder is checked before the work."""
 
+import errno
+import importlib
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from fashionbench.errors import SetupError
-from fashionbench.records.files import UNFINISHED_SUFFIX, check_output, lock_folder, write_atomically
+from fashionbench.records.files import UNFINISHED_SUFFIX, check_output, lock_folder, write_atomically, write_output
 
 
 def test_a_file_is_replaced_and_no_other_file_remains(tmp_path: Path) -> None:
@@ -40,16 +44,66 @@ def test_a_folder_is_locked_by_one_run_and_another_run_sees_which(tmp_path: Path
 
     assert [*tmp_path.iterdir()] == []
     with lock_folder(tmp_path, "process 3"):
-        assert (tmp_path / ".lock").read_text() == "process 3"
+        assert (tmp_path / ".lock-owner").read_text() == "process 3"
 
 
-def test_locking_a_folder_removes_temporary_files_of_a_killed_run(tmp_path: Path) -> None:
-    left = tmp_path / "records" / f".x.json.abc{UNFINISHED_SUFFIX}"
-    left.parent.mkdir()
-    left.write_text("half")
+def test_locking_a_folder_removes_unfinished_files_of_a_killed_run_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "mine").mkdir()
+    unfinished = f".x.json.0123abcd{UNFINISHED_SUFFIX}"
+    others = [tmp_path / f".notes{UNFINISHED_SUFFIX}", tmp_path / "mine" / unfinished]
+    left = [tmp_path / unfinished, tmp_path / "records" / unfinished]
+    for path in (*others, *left):
+        path.write_text("half")
 
     with lock_folder(tmp_path, "process 1"):
-        assert not left.exists()
+        assert [path.exists() for path in left] == [False, False]
+        assert [path.exists() for path in others] == [True, True]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+def test_a_files_permissions_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "record.json", b"new")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "record.json").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks in another way")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_drive_without_locks_is_locked_by_a_file_that_the_refusal_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(importlib.import_module("fcntl"), "flock", refuse)
+
+    with (
+        lock_folder(tmp_path, "process 1"),
+        pytest.raises(SetupError, match=rf"in use .* \(process 1\)\. .* delete {tmp_path / '.lock'}\."),
+    ):
+        lock_folder(tmp_path, "process 2").__enter__()
+    with lock_folder(tmp_path, "process 3"):
+        pass
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_folder_that_cannot_be_locked_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(SetupError, match=r"Folder .* cannot be locked \(.*\)\. Expected a writable folder"):
+        lock_folder(tmp_path / "file", "process 1").__enter__()
+
+
+def test_what_the_user_asked_for_and_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+
+    with pytest.raises(SetupError, match=r"File .*report\.md cannot be written \(.*\)\. Expected free disk space"):
+        write_output(tmp_path / "out" / "report.md", b"new")
 
 
 def test_an_output_folder_is_created(tmp_path: Path) -> None:

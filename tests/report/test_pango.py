@@ -1,4 +1,4 @@
-"""Missing Pango is found before the work, with the command that installs it."""
+"""Missing Pango is found before the work, costs the PDF only, and is told with the command that installs it."""
 
 import builtins
 import sys
@@ -7,25 +7,58 @@ from typing import Any
 import pytest
 
 from fashionbench.errors import SetupError
-from fashionbench.report.render import check_pango
+from fashionbench.report.render import check_pango, possible_formats
 
 
-@pytest.mark.parametrize(("system", "remedy"), [("linux", "apt-get install -y libpango"), ("darwin", "brew install p")])
-def test_missing_pango_is_told_with_the_command_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch, system: str, remedy: str
-) -> None:
+@pytest.fixture
+def without_pango(monkeypatch: pytest.MonkeyPatch) -> None:
     real_import = builtins.__import__
 
-    def without_pango(name: str, *rest: Any) -> object:
+    def refuse(name: str, *rest: Any) -> object:
         if name == "weasyprint":
+            sys.stdout.write("WeasyPrint could not import some external libraries.")
             raise OSError("cannot load library 'libpango-1.0-0'\nAdditionally, ctypes failed")
         return real_import(name, *rest)
 
+    monkeypatch.setattr(builtins, "__import__", refuse)
+
+
+@pytest.mark.usefixtures("without_pango")
+@pytest.mark.parametrize(("system", "remedy"), [("linux", "apt-get install -y libpango"), ("darwin", "brew install p")])
+def test_missing_pango_is_told_with_the_command_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], system: str, remedy: str
+) -> None:
     monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(builtins, "__import__", without_pango)
 
     with pytest.raises(SetupError, match=rf"Pango is missing \(cannot load library 'libpango-1.0-0'\).*{remedy}"):
         check_pango()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("without_pango")
+def test_without_pango_all_formats_but_the_pdf_are_written_and_the_way_to_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    told: list[str] = []
+
+    formats = possible_formats(("html", "pdf", "md"), told.append, "fashionbench report x")
+
+    assert formats == ("html", "md")
+    (line,) = told
+    assert line.startswith("No PDF will be written: the library Pango is missing (")
+    assert line.endswith("libharfbuzz-subset0 && fashionbench report x")
+
+
+@pytest.mark.usefixtures("without_pango")
+def test_a_pdf_alone_is_refused_without_pango() -> None:
+    with pytest.raises(SetupError, match="Pango is missing"):
+        possible_formats(("pdf",), pytest.fail, "again")
+
+
+def test_with_pango_or_without_a_pdf_nothing_changes() -> None:
+    assert possible_formats(("pdf", "md"), pytest.fail, "again") == ("pdf", "md")
+    assert possible_formats(("md",), pytest.fail, "again") == ("md",)
 
 
 def test_pango_that_is_there_passes() -> None:

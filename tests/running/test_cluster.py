@@ -19,7 +19,7 @@ from fashionbench.recipe import Recipe
 from fashionbench.records.record import Execution
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node, describe_node
-from fashionbench.running.process import start_fork_server
+from fashionbench.running.process.server import start_fork_server
 
 MODELS = ("fashioncnn",)
 

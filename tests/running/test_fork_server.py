@@ -1,23 +1,17 @@
 """The fork server starts early where there is one; a Ray worker's has the threads its node was started with."""
 
 import os
-import signal
 import subprocess
 import sys
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 from commands import call
 
-from fashionbench.running import process as process_module
-from fashionbench.running.process import (
-    WAITING,
-    call_in_plain_process,
-    call_in_process,
-    start_fork_server_on_node,
-)
+from fashionbench.running.process import server as server_module
+from fashionbench.running.process.call import call_in_plain_process, call_in_process
+from fashionbench.running.process.server import WAITING, start_fork_server_on_node
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are spawned, by this one")
@@ -65,21 +59,6 @@ def _is_imported(name: str) -> bool:
     return name in sys.modules
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
-def test_a_call_whose_process_is_killed_is_an_error_of_its_own() -> None:
-    with pytest.raises(BrokenExecutor):
-        call_in_process(_kill_this_process)
-
-
-def _kill_this_process() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_what_a_call_raises_is_raised_here() -> None:
-    with pytest.raises(ZeroDivisionError):
-        call_in_process(divmod, 1, 0)
-
-
 @pytest.mark.parametrize("set_by_the_user", [True, False])
 def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
     monkeypatch: pytest.MonkeyPatch, *, set_by_the_user: bool
@@ -92,7 +71,7 @@ def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
     monkeypatch.setattr(psutil.Process, "parent", lambda _: Parent())
 
     seen: list[str | None] = []
-    monkeypatch.setattr(process_module, "start_fork_server", lambda: seen.append(os.environ.get("OMP_NUM_THREADS")))
+    monkeypatch.setattr(server_module, "start_fork_server", lambda: seen.append(os.environ.get("OMP_NUM_THREADS")))
     start_fork_server_on_node()
 
     assert seen == ["1" if set_by_the_user else None]
@@ -104,7 +83,7 @@ def test_the_fork_server_starts_early_for_a_run_here_and_not_for_one_elsewhere(
     engine: str, started: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[bool] = []
-    monkeypatch.setattr(process_module, "start_fork_server", lambda: starts.append(True))
+    monkeypatch.setattr(server_module, "start_fork_server", lambda: starts.append(True))
 
     call("run", "--engine", engine, "--recipe", "none such")
 

@@ -11,7 +11,8 @@ from fashionbench.devices.device import list_devices
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.nodes import call_on_node, train_on_node
-from fashionbench.running.process import Job, start_fork_server
+from fashionbench.running.process.case import Job
+from fashionbench.running.process.server import start_fork_server
 from fashionbench.training.case import Case
 from fashionbench.training.loop import Tick
 

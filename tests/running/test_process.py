@@ -19,8 +19,8 @@ from fashionbench.devices.device import Device
 from fashionbench.errors import InputError
 from fashionbench.recipe import Recipe
 from fashionbench.records.record import TrainingRecord
-from fashionbench.running import process as process_module
-from fashionbench.running.process import Job, measure_in_process
+from fashionbench.running.process import case as case_module
+from fashionbench.running.process.case import Job, measure_in_process
 from fashionbench.training.case import Case
 from fashionbench.training.loop import Supervision, Tick
 from fashionbench.training.measure import measure_training
@@ -85,58 +85,27 @@ def test_a_child_that_crashes_gives_a_failed_record(sample: Dataset) -> None:
     record = measure(job(sample, LONG), sample, Killing(ticks))
 
     assert record.status == "failed"
-    assert record.reason == "the process that trained was ended by SIGKILL, possibly out of memory"
+    assert record.reason == "its process was ended by SIGKILL, possibly out of memory"
 
 
 def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_module, "SECONDS_TO_STOP", 0.5)
+    monkeypatch.setattr(case_module, "SECONDS_TO_STOP", 0.5)
     record = measure(job(sample, LONG), sample, limit_seconds=0.5)
 
     assert (record.status, record.reason) == ("failed", f"stopped at the limit of {0.5 / 60:g} min")
     assert not multiprocessing.active_children()
 
 
-def test_a_childs_warnings_are_passed_on_and_what_nobody_sends_is_a_bug(sample: Dataset) -> None:
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    sender.send("the disk is full")
-    sender.send(5)
-
-    messages = process_module._receive(job(sample), receiver, None)  # noqa: SLF001 - no child sends this
-
-    assert next(messages) == "the disk is full"
-    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: its process sent 5"):
-        next(messages)
-
-
 def test_warnings_are_told_and_a_child_without_a_record_is_a_bug(
     sample: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(process_module, "messages_of_process", lambda *_: (each for each in ("the disk is full",)))
+    monkeypatch.setattr(case_module, "messages_of_process", lambda *_: (each for each in ("the disk is full",)))
 
     with pytest.raises(AssertionError, match="fashioncnn-cpu-0: no record came"):
         measure_in_process(job(sample), sample, watch=print, warn=told.append, limit_seconds=None)
 
     assert told == ["the disk is full"]
-
-
-def test_a_child_that_ends_by_itself_is_told_by_its_exit_status() -> None:
-    reason = process_module._how_it_ended(3)  # noqa: SLF001 - torch does not end a process so on request
-
-    assert reason == "the process that trained ended without a result (exit status 3)"
-
-
-@pytest.mark.parametrize("has_parent", [True, False])
-def test_a_child_ends_at_once_when_its_parent_is_gone(monkeypatch: pytest.MonkeyPatch, *, has_parent: bool) -> None:
-    ended: list[int] = []
-    gone = threading.Thread(target=bool)
-    gone.start()
-    monkeypatch.setattr(multiprocessing, "parent_process", lambda: gone if has_parent else None)
-    monkeypatch.setattr(os, "_exit", ended.append)
-
-    process_module._end_with_parent()  # noqa: SLF001 - where it runs, nothing can be asked afterwards
-
-    assert ended == ([1] if has_parent else [])
 
 
 def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
@@ -206,7 +175,7 @@ def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
         """
 import os, sys
 from pathlib import Path
-from fashionbench.running.process import measure_in_process
+from fashionbench.running.process.case import measure_in_process
 from test_process import job, LONG
 from fashionbench.data.fashion_mnist import find_dataset
 
@@ -223,7 +192,7 @@ if __name__ == "__main__":
     folder = Path(__file__).parent
     process = subprocess.Popen(
         [sys.executable, str(script), str(told), str(folder.parent / "data"), str(tmp_path / "cache")],
-        env={**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, folder.parent, folder.parents[1])))},
     )
     _wait_for(told.exists)
     _wait_for(lambda: bool(told.read_text()))

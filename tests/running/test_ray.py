@@ -19,7 +19,7 @@ from fashionbench.records.reading import read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node
-from fashionbench.running.process import Job
+from fashionbench.running.process.case import Job
 from fashionbench.training.loop import Tick
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 import io
 import re
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -24,11 +22,17 @@ from fashionbench.records.reading import read_records
 from fashionbench.records.record import Environment, Execution, TrainingRecord
 from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
-from fashionbench.running.engine import open_engine, run_inferences, run_trainings
+from fashionbench.running.engine import (
+    measure_peak_of,
+    open_engine,
+    run_inference,
+    run_inferences,
+    run_trainings,
+)
 from fashionbench.running.nodes import Node
 from fashionbench.running.plan import Plan, RunOptions, make_plan
-from fashionbench.running.process import Job
-from fashionbench.running.session import Run, measure_peak_of, open_run, run_inference
+from fashionbench.running.process.case import Job
+from fashionbench.running.session import Run, finish_run, keep_record, open_run
 from fashionbench.training.identity import identify
 from fashionbench.training.inference import measure_inference
 from fashionbench.training.loop import Tick
@@ -96,7 +100,7 @@ def test_inference_that_kills_its_process_is_kept_as_failed(
 
     record = run_inference(run, "fatal_net:make", run.plan.devices[0], 4)
 
-    assert "fatal_net:make on cpu, batch 4: its process was ended" in said.getvalue()
+    assert "fatal_net:make on cpu, batch 4: its process was ended by SIGKILL, possibly out of memory" in said.getvalue()
     assert record.status == "failed"
 
 
@@ -128,22 +132,6 @@ def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
     assert "fashioncnn fails on cpu: No node with cpu" in said.getvalue()
     assert "The peak of cpu was not measured: No node with cpu" in said.getvalue()
     assert "resnet18 on cpu, batch 256, not timed: No node with cpu" in said.getvalue()
-
-
-def test_in_another_thread_sigterm_is_left_as_it_is(opening: Opening, sample_folder: Path) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    inside: list[object] = []
-    plan = make_plan(RunOptions.read({"recipe": str(sample_folder / "tiny.toml"), "devices": "cpu"}))
-
-    def work() -> None:
-        with opening(plan, ()):
-            inside.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-
-    assert inside == [before]
 
 
 def plan_for(sample_folder: Path, **options: str) -> Plan:
@@ -276,3 +264,19 @@ def test_what_a_cluster_tells_is_shown_and_kept(
     assert "fashioncnn on cpu, batch 1, not timed: No node is left. Expected one. Start one" in said.getvalue()
     assert len(read_records([tmp_path / "records"])) == len(opened.records) == 2
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_record_that_cannot_be_written_costs_a_line_and_is_written_when_there_is_space_again(
+    run: Run, said: io.StringIO, tmp_path: Path
+) -> None:
+    records = tmp_path / "out" / "records"
+    records.write_text("in the way")
+
+    keep_record(run, make_training())
+    records.unlink()
+    unwritten = len(run.unwritten)
+    finish_run(replace(run, formats=("json",)))
+
+    assert re.search(r"Record file .* cannot be written \(.*\)\. Expected free disk space", said.getvalue())
+    assert (unwritten, run.unwritten) == (1, [])
+    assert len(read_records([records])) == 1

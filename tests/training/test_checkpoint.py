@@ -1,5 +1,6 @@
 """A training that was stopped anywhere goes on to the same bits; a damaged checkpoint is passed over."""
 
+import hashlib
 import io
 import os
 import random
@@ -241,6 +242,52 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
 
     assert told == ["A checkpoint is damaged (its SHA-256 differs) and is passed over"]
     assert curves.resumed == 1
+    assert torch.equal(curves.step_losses, run(network()).step_losses)
+
+
+def saved_as(content: dict[str, object] | bytes) -> bytes:
+    """Return a checkpoint's file with a right digest."""
+    if isinstance(content, dict):
+        stream = io.BytesIO()
+        torch.save(content, stream)
+        content = stream.getvalue()
+    return hashlib.sha256(content).digest() + content
+
+
+def whole(path: Path) -> dict[str, object]:
+    content: dict[str, object] = torch.load(io.BytesIO(path.read_bytes()[32:]), weights_only=True)
+    return content
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda _: b"no archive",
+        lambda _: {},
+        lambda content: content | {"epoch": 7},
+        lambda content: content | {"optimizer": {"state": {}, "param_groups": []}},
+        lambda content: content | {"schedule": 5},
+        lambda content: content | {"cpu_generator": torch.zeros(3)},
+        lambda content: content | {"seconds": {}, "other_generators": None},
+    ],
+    ids=["no archive", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"],
+)
+@pytest.mark.parametrize("has_before", [True, False])
+def test_a_sealed_checkpoint_that_cannot_be_used_is_passed_over_and_leaves_nothing_behind(
+    tmp_path: Path, spoil: Callable[[dict[str, object]], dict[str, object] | bytes], *, has_before: bool
+) -> None:
+    path, told = tmp_path / "case.pt", list[str]()
+    with pytest.raises(Stopped):
+        run(network(), keeper(path, StopAt(9), seconds=0))
+    path.write_bytes(saved_as(spoil(whole(path))))
+    if not has_before:
+        path.with_name("case.pt.before").unlink()
+
+    curves = run(network(), Checkpoints(path, stop=never, warn=told.append))
+
+    assert len(told) == 1
+    assert told[0].startswith("A checkpoint cannot be used (")
+    assert curves.resumed == has_before
     assert torch.equal(curves.step_losses, run(network()).step_losses)
 
 

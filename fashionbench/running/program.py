@@ -1,0 +1,194 @@
+"""What surrounds a command: the signals that end it, its output, and how it was typed. It imports nothing heavy."""
+
+import io
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TextIO
+
+__all__ = [
+    "ENDING",
+    "SIGNALLED",
+    "Interrupted",
+    "exit_status",
+    "hold_signals",
+    "ignore_signals",
+    "interruptible",
+    "reliable_output",
+    "typed_command",
+]
+
+ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, the request of a batch system to end, and the end of a terminal; Windows has no SIGHUP."""
+
+SIGNALLED: Final = 128
+"""What shells add to the number of a signal."""
+
+SECONDS_TO_END: Final = 15.0
+"""How long further signals are ignored: a training may take ten seconds to save its state."""
+
+COMMAND_NAME: Final = "FASHIONBENCH_COMMAND"
+"""The environment variable in which noxfile.py passes on what was typed."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ends the run; what is finished is kept."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def exit_status(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit status after a signal, as shells have it: 130, 143 or 129."""
+    return SIGNALLED + (interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT)
+
+
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """Let Ctrl-C, SIGTERM and SIGHUP raise ``Interrupted`` in the block, and yield a list of those that came.
+
+    One that is ignored, as by nohup, stays so. Those that follow within seconds are ignored: a launcher passes on what
+    the terminal has sent already.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where Python allows no handler
+        yield []
+        return
+    received = list[int]()
+    ignored_until = 0.0
+
+    def stop(number: int, _: FrameType | None) -> None:
+        nonlocal ignored_until
+        if time.monotonic() >= ignored_until:
+            ignored_until = time.monotonic() + SECONDS_TO_END
+            received.append(number)
+            raise Interrupted(number)
+
+    before: dict[signal.Signals, Any] = {each: signal.getsignal(each) for each in ENDING}
+    for each, handler in before.items():
+        if handler not in {signal.SIG_IGN, None}:
+            signal.signal(each, stop)
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            if handler is not None:
+                signal.signal(each, handler)
+
+
+@contextmanager
+def hold_signals() -> Iterator[None]:
+    """Let the signals that end a run wait until the block is done."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_signals() -> None:
+    """Let no signal disturb the end of a run, where nothing is left to be kept."""
+    if threading.current_thread() is threading.main_thread():
+        for each in ENDING:
+            signal.signal(each, signal.SIG_IGN)
+
+
+@contextmanager
+def reliable_output() -> Iterator[None]:
+    """Let no line that cannot be shown end what the block does.
+
+    A character that the terminal's encoding lacks becomes a question mark. After an output is closed (``| head``) or
+    its disk is full, the rest is dropped, and standard error says so once.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed; else the next file that is opened would be taken for it
+            os.open(os.devnull, os.O_RDWR)
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _reliable(sys.stdout), _reliable(sys.stderr)
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+def _reliable(stream: TextIO | None) -> TextIO:
+    if stream is None:  # it was closed when Python started
+        return Path(os.devnull).open("w", encoding="utf-8")
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # with PYTHONUNBUFFERED there is no buffer
+    if not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.RawIOBase):  # in memory
+        return stream
+    lossy = _Lossy(raw)
+    buffered: Any = lossy if raw is buffer else io.BufferedWriter(lossy)
+    return io.TextIOWrapper(
+        buffered,
+        encoding=stream.encoding,
+        errors="replace",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _Lossy(io.RawIOBase):
+    """The raw end of an output that drops what cannot be written."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self._lost = False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+    def write(self, content: Any) -> int | None:  # noqa: ANN401 - as io.RawIOBase has it
+        if self._lost:
+            return len(content)
+        try:
+            return self._raw.write(content)
+        except OSError as error:
+            self._lost = True
+            with suppress(OSError):  # standard error may be the one that is lost
+                os.write(2, f"fashionbench: the output cannot be written ({error.strerror}); it is left out\n".encode())
+            return len(content)
+
+
+def typed_command(environ: Mapping[str, str], argv: Sequence[str], typed: Sequence[str]) -> str:
+    """Return the command line that started this program, as a user would type it again.
+
+    Args:
+        environ: The environment variables; noxfile.py passes on what was typed in one of them.
+        argv: ``sys.argv``.
+        typed: ``sys.orig_argv``.
+
+    """
+    if environ.get(COMMAND_NAME):
+        return environ[COMMAND_NAME]
+    program, *options = argv
+    before = [*typed[: len(typed) - len(options)]]
+    if [*typed[len(before) :]] != options or before[1:] == [program]:  # called from Python; a script on PATH
+        name = Path(program).stem
+        found = shutil.which(name)
+        before = [name if found is not None and Path(found) == Path(program).absolute() else program]
+    words = [*before, *options]
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)

@@ -1,0 +1,166 @@
+"""A signal ends a run in words, output that cannot be written ends nothing, and a command is told as it was typed."""
+
+import io
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from fashionbench.running.program import (
+    ENDING,
+    Interrupted,
+    exit_status,
+    hold_signals,
+    ignore_signals,
+    interruptible,
+    reliable_output,
+    typed_command,
+)
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+
+
+@on_posix
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_each_signal_is_an_interrupt_with_its_exit_status(sent: signal.Signals, status: int) -> None:
+    before = [signal.getsignal(each) for each in ENDING]
+    with interruptible() as received:
+        with pytest.raises(Interrupted, match=sent.name) as interrupted:
+            os.kill(os.getpid(), sent)
+        os.kill(os.getpid(), sent)  # a launcher passes on what the terminal has sent already
+
+    assert exit_status(interrupted.value) == status
+    assert received == [sent]
+    assert [signal.getsignal(each) for each in ENDING] == before
+    assert exit_status(KeyboardInterrupt()) == 130
+
+
+@on_posix
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with interruptible() as received:
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert received == []
+
+
+def test_another_thread_leaves_the_signals_as_they_are() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    inside: list[object] = []
+
+    def work() -> None:
+        with interruptible():
+            ignore_signals()
+            inside.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert inside == [before]
+
+
+@on_posix
+def test_signals_that_are_held_come_afterwards_and_ignored_ones_never() -> None:
+    done = False
+    with interruptible(), pytest.raises(Interrupted), hold_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        done = True
+    with interruptible() as received:
+        ignore_signals()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert done
+    assert received == []
+
+
+def test_a_character_that_the_encoding_lacks_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        with reliable_output():
+            sys.stdout.write("6.5 × as long\n")
+            assert not sys.stdout.isatty()
+
+    assert (tmp_path / "out").read_text() == "6.5 ? as long\n"
+
+
+PRINT = """
+import sys
+from fashionbench.running.program import reliable_output
+with reliable_output():
+    for number in range(3):
+        print("line", number, flush=True)
+    print("the end", file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_output_is_said_once_and_ends_nothing() -> None:
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        done = subprocess.run([sys.executable, "-c", PRINT], stdout=full, stderr=subprocess.PIPE, text=True, check=True)
+
+    lines = done.stderr.splitlines()
+    assert lines == ["fashionbench: the output cannot be written (No space left on device); it is left out", "the end"]
+
+
+@on_posix
+@pytest.mark.parametrize("closed", ["1", "2", "1 2", "0 1 2"])
+def test_closed_streams_end_nothing(tmp_path: Path, closed: str) -> None:
+    redirected = " ".join(f"{each}>&-" if each != "0" else "0<&-" for each in closed.split())
+    script = tmp_path / "script.py"
+    script.write_text(PRINT + "open(sys.argv[1], 'x').write('done')\n")
+    command = f"{shlex.join([sys.executable, str(script), str(tmp_path / 'told')])} {redirected}"
+
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+
+    assert (tmp_path / "told").read_text() == "done"  # and no line of the output
+    assert "Error" not in done.stdout + done.stderr
+
+
+@on_posix
+def test_a_reader_that_has_gone_ends_nothing() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", PRINT], stdout=writer, stderr=subprocess.PIPE, text=True, check=True)
+    os.close(writer)
+
+    assert "(Broken pipe)" in done.stderr
+    assert done.stderr.endswith("the end\n")
+
+
+def test_output_in_memory_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    with reliable_output():
+        assert sys.stdout is stream
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("argv", "typed", "command"),
+    [
+        (["/x/pytest/__main__.py", "bench/"], ["python3", "-m", "pytest", "bench/"], "python3 -m pytest bench/"),
+        (["/x/__main__.py"], ["./py", "-X", "dev", "-m", "pytest"], "./py -X dev -m pytest"),
+        (["-c", "run"], ["python", "-c", "main()", "run"], "python -c 'main()' run"),
+        (["/nowhere/fashionbench", "run"], ["/x/python", "/nowhere/fashionbench", "run"], "/nowhere/fashionbench run"),
+        (["/bin/fashionbench", "run"], ["/x/python", "/bin/fashionbench", "run"], "fashionbench run"),
+        (["fashionbench", "run", "a b"], ["python", "-m", "pytest"], "fashionbench run 'a b'"),
+    ],
+)
+def test_a_command_is_told_as_it_was_typed(
+    monkeypatch: pytest.MonkeyPatch, argv: list[str], typed: list[str], command: str
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+
+    assert typed_command({}, argv, typed) == command
+    assert typed_command({"FASHIONBENCH_COMMAND": "nox -s bench"}, argv, typed) == "nox -s bench"
