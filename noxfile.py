@@ -78,6 +78,12 @@ def execution(session: nox.Session) -> None:
 
 
 @nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the tests that need an accelerator, time both models on it, and print one table to send."""
+    session.run(_environment(session, "tests"), "tests/accelerator.py", *session.posargs)
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kill a smoke run at 50 random moments and compare its results with an undisturbed run's (--kills N)."""
     session.run(_environment(session, "bench"), "tests/chaos.py", *session.posargs)
