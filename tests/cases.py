@@ -8,7 +8,7 @@ from synthetic import make_environment
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, list_devices
-from fashionbench.recipe import Hyperparameters, Recipe
+from fashionbench.recipe.fields import Hyperparameters, Recipe
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.process.case import Job

@@ -38,7 +38,7 @@ def train(*, model: str, images: int = 6_000, batch: int = 100, epochs: int = 1)
 
     from fashionbench.data.fashion_mnist import cache_folder, find_dataset
     from fashionbench.devices.device import list_devices
-    from fashionbench.recipe import Recipe
+    from fashionbench.recipe.fields import Recipe
     from fashionbench.training.case import Case
 
     dataset = find_dataset(None, environ=os.environ, cache=cache_folder(), announce=lambda _: None)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from fashionbench.recipe import RECIPES, Recipe
+from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.records.fields import Packed
 from fashionbench.records.record import (
     ClassScore,

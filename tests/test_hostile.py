@@ -25,7 +25,7 @@ from fashionbench.data.own.picture import PictureError, read_header, read_pixels
 from fashionbench.data.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_idx, read_csv, read_idx_bytes
 from fashionbench.devices.runtime import peak_host_bytes, reset_peaks
 from fashionbench.errors import FashionBenchError
-from fashionbench.recipe import load_recipe
+from fashionbench.recipe.file import load_recipe
 from fashionbench.records.reading import read_records
 from fashionbench.records.store import benchmark_section, seal, write_record
 

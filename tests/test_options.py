@@ -20,7 +20,7 @@ from fashionbench.models import registry
 from fashionbench.models.baselines import BASELINES
 from fashionbench.options import Option
 from fashionbench.parsing import EVERY_DEVICE, Gate
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.running.plan import RunOptions, make_plan
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,8 @@ from typing import Any, Final
 import pytest
 
 from fashionbench.errors import InputError
-from fashionbench.recipe import RECIPES, Hyperparameters, Recipe, load_recipe
+from fashionbench.recipe.fields import RECIPES, Hyperparameters, Recipe
+from fashionbench.recipe.file import load_recipe
 
 OTHERS: Final[dict[str, Any]] = {
     "epochs": 7,

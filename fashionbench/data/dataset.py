@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fashionbench.errors import InputError
 from fashionbench.options import FIT, IMAGE_SIZE, LABEL_COLUMN, TEST, Fit, Given
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 
 __all__ = ["AS_STORED", "Dataset", "Reading", "Split", "Task", "count_images", "draw_split", "name_small_classes"]
 

@@ -16,7 +16,7 @@ from fashionbench.data.dataset import Task
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.runtime import pins_memory, synchronize
 from fashionbench.execution.fast import keep_memory, speed_up
-from fashionbench.recipe import OptimizerName
+from fashionbench.recipe.fields import OptimizerName
 from fashionbench.records.record import Execution, Precision
 
 __all__ = [

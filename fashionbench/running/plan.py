@@ -16,7 +16,8 @@ from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
 from fashionbench.models.registry import find_builder
 from fashionbench.options import Engine, Execution, Given, Precision
 from fashionbench.parsing import MOST_SEEDS
-from fashionbench.recipe import Recipe, load_recipe
+from fashionbench.recipe.fields import Recipe
+from fashionbench.recipe.file import load_recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.training.case import Case
 from fashionbench.training.inference import BATCH_SIZES

@@ -11,7 +11,7 @@ from fashionbench.errors import InputError
 from fashionbench.execution.step import StepOptions, TrainingStep, Update, prepare_step
 from fashionbench.models.registry import build_model, find_new
 from fashionbench.models.sources.transfer import freeze_all_but, normalize
-from fashionbench.recipe import Hyperparameters, Recipe
+from fashionbench.recipe.fields import Hyperparameters, Recipe
 from fashionbench.records.record import Execution, Precision
 
 __all__ = ["Case", "InferenceCase"]

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 PACKAGE: Final = Path(__file__).parents[1]
-MEASURING: Final = ("recipe.py", "data", "devices", "execution", "models", "training")
+MEASURING: Final = ("recipe", "data", "devices", "execution", "models", "training")
 """The files and packages that decide numbers: a change in any of them makes a case another case."""
 
 

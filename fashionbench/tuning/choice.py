@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
+from fashionbench.recipe.tuning import ModelTuning, Tuning
 from fashionbench.records.record import TrainingRecord
-from fashionbench.tuned import ModelTuning, Tuning
 
 __all__ = ["choose", "tuned_recipe", "write_toml"]
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from scipy.stats import qmc
 
 from fashionbench.errors import InputError
-from fashionbench.recipe import Recipe, read_toml
+from fashionbench.recipe.fields import Recipe
+from fashionbench.recipe.file import read_toml
 
 __all__ = ["DEFAULT_SPACE", "Range", "Space", "describe_space", "draw_points", "load_space", "vary"]
 

@@ -7,7 +7,7 @@ import torch
 
 from fashionbench.data.dataset import Dataset, Task, count_images, draw_split, name_small_classes
 from fashionbench.errors import InputError
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 
 
 def test_a_split_is_stratified_complete_and_decided_by_the_seed(sample: Dataset) -> None:

@@ -18,7 +18,7 @@ from fashionbench.devices.runtime import driver_version, free_bytes, peak_device
 from fashionbench.execution import peak as peak_module
 from fashionbench.execution.peak import measure_peak
 from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step, time_steps
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import Execution, TrainingRecord
 from fashionbench.training import inference as inference_module
 from fashionbench.training import loop

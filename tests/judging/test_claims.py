@@ -5,7 +5,7 @@ from synthetic import make_study, make_training
 
 from fashionbench.judging.claims import Claim, check_accuracies, check_claims
 from fashionbench.judging.verdict import decide
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 

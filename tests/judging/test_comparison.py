@@ -9,7 +9,7 @@ from fashionbench.errors import InputError
 from fashionbench.judging.comparison import Comparison, compare, failed_conditions
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS
 from fashionbench.parsing import Gate
-from fashionbench.recipe import RECIPES, Recipe
+from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.comparison import compare_view
 from fashionbench.report.render import render_html

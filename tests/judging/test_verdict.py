@@ -10,7 +10,7 @@ from fashionbench.errors import InputError
 from fashionbench.judging.rule import Evidence, Thresholds, deciding_half_width, find_open_parts, judge, weigh
 from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.verdict import Verdict, decide
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 

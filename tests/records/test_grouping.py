@@ -8,7 +8,7 @@ from synthetic import make_inference, make_study, make_training
 from fashionbench.judging.comparison import compare
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS
 from fashionbench.judging.verdict import decide
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.context import make_context

@@ -6,7 +6,7 @@ import pytest
 from synthetic import make_inference, make_study, make_training
 
 from fashionbench.errors import InputError, SetupError
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.manifest import Manifest, write_manifest
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord

@@ -8,7 +8,7 @@ import pytest
 from synthetic import CLASSES, make_environment, make_inference, make_study, make_training
 
 from fashionbench.catalogue import model_label
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.grouping import device_labels, machine
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report import frames

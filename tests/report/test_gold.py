@@ -14,7 +14,7 @@ import pytest
 from synthetic import make_inference, make_study, make_training
 
 from fashionbench.judging.verdict import decide
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.page import make_view, write_report

@@ -19,7 +19,7 @@ from fashionbench import read_records
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide
-from fashionbench.recipe import RECIPES, Augmentation
+from fashionbench.recipe.fields import RECIPES, Augmentation
 from fashionbench.records.record import InferenceRecord, ModelInfo, TrainingRecord
 from fashionbench.report.page import CHAPTERS, Report, make_view, write_report
 from fashionbench.report.render import render_html, render_markdown, render_pdf

@@ -15,7 +15,7 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.errors import InputError, SetupError
 from fashionbench.parsing import EVERY_DEVICE
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import Execution
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node, describe_node

@@ -8,7 +8,7 @@ from cases import measure, provenance_of
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import list_devices
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.nodes import call_on_node, train_on_node
 from fashionbench.running.process.case import Job

@@ -8,7 +8,7 @@ from cases import CPU
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.load import CpuLoad
 from fashionbench.errors import InputError
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.running.plan import RunOptions, make_plan
 from fashionbench.running.preflight import check_fit, decide_rewriting, estimate_seconds, tell_load
 from fashionbench.training.case import Case

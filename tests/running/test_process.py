@@ -17,7 +17,7 @@ from cases import provenance_of
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.process import case as case_module
 from fashionbench.running.process.case import Job, measure_in_process

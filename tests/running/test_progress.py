@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from fashionbench.devices.device import Device
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.running import progress
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case

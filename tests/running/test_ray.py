@@ -14,7 +14,7 @@ from commands import call
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import list_devices
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.running.cluster import Cluster, open_cluster

@@ -21,7 +21,7 @@ from fashionbench.data.dataset import Split, Task
 from fashionbench.execution import step as step_module
 from fashionbench.execution.step import StepOptions, TrainingStep, iterate_batches, prepare_step
 from fashionbench.models.registry import build_model
-from fashionbench.recipe import Augmentation, Recipe
+from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import Execution
 from fashionbench.training import checkpoint as checkpoint_module
 from fashionbench.training.case import Case

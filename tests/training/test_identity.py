@@ -8,7 +8,7 @@ import pytest
 from cases import tiny_case
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.training.identity import MEASURING, PACKAGE, code_digest, identify
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from fashionbench.data.dataset import Split, Task
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import iterate_batches, scale_pixels
-from fashionbench.recipe import Augmentation, Recipe
+from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import Execution, Precision
 from fashionbench.training import clock as clock_module
 from fashionbench.training import loop

@@ -14,7 +14,7 @@ from fashionbench.data.dataset import Dataset, Split
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError
 from fashionbench.execution.step import TrainingStep
-from fashionbench.recipe import RECIPES, Recipe
+from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.records.record import Execution, Peak, TrainingRecord
 from fashionbench.training import loop
 from fashionbench.training import measure as case_module

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fashionbench.data.dataset import Dataset, Split, Task, draw_split
 from fashionbench.errors import InputError
 from fashionbench.execution.step import iterate_batches
-from fashionbench.recipe import Hyperparameters, Recipe
+from fashionbench.recipe.fields import Hyperparameters, Recipe
 from fashionbench.records.record import Execution
 from fashionbench.running.preflight import check_fit
 from fashionbench.training.case import Case

@@ -16,7 +16,8 @@ from fashionbench.data.dataset import Dataset, draw_split, hide_test_images
 from fashionbench.errors import InputError
 from fashionbench.judging.verdict import decide
 from fashionbench.options import TUNE_OPTIONS
-from fashionbench.recipe import RECIPES, Recipe, load_recipe
+from fashionbench.recipe.fields import RECIPES, Recipe
+from fashionbench.recipe.file import load_recipe
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.page import CHAPTERS, make_view

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from fashionbench.errors import InputError
 from fashionbench.models.sources.weights import find_head
-from fashionbench.recipe import Normalization
+from fashionbench.recipe.fields import Normalization
 
 __all__ = ["freeze_all_but", "normalize"]
 

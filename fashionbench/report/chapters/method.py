@@ -6,7 +6,8 @@ from fashionbench import units
 from fashionbench.catalogue import is_baseline, model_label
 from fashionbench.judging.statistics.intervals import ASSUMED_SEED_SPREAD
 from fashionbench.judging.statistics.times import mean_minutes
-from fashionbench.recipe import Augmentation, Hyperparameters, Recipe
+from fashionbench.recipe.fields import Augmentation, Hyperparameters, Recipe
+from fashionbench.recipe.tuning import Tuning
 from fashionbench.records.grouping import machine
 from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, results_of, text_cell
 from fashionbench.report.frames import (
@@ -21,7 +22,6 @@ from fashionbench.report.frames import (
 )
 from fashionbench.report.front.scope import OPTIMIZERS
 from fashionbench.report.view import Block, Prose, Table
-from fashionbench.tuned import Tuning
 
 __all__ = ["glossary", "method", "training_clock"]
 

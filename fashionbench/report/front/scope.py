@@ -7,7 +7,7 @@ from typing import Final
 from fashionbench import units
 from fashionbench.catalogue import is_baseline
 from fashionbench.judging.verdict import Verdict
-from fashionbench.recipe import Augmentation, Recipe
+from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import Context, describe_seeds, join_phrases
 

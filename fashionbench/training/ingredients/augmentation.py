@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fashionbench.recipe import Augmentation
+from fashionbench.recipe.fields import Augmentation
 
 __all__ = ["Draws", "augment", "augment_batches", "draw"]
 

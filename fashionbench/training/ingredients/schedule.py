@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from fashionbench.recipe import Hyperparameters
+from fashionbench.recipe.fields import Hyperparameters
 
 __all__ = ["make_schedule"]
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from fashionbench.errors import InputError
 from fashionbench.models.sources.transfer import freeze_all_but, normalize
-from fashionbench.recipe import Normalization
+from fashionbench.recipe.fields import Normalization
 
 
 def network() -> nn.Sequential:

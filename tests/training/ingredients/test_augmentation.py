@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from fashionbench.recipe import Augmentation
+from fashionbench.recipe.fields import Augmentation
 from fashionbench.training.ingredients.augmentation import Draws, augment, augment_batches, draw
 
 ALL = Augmentation(flip=True, shift=3, erase=0.5)

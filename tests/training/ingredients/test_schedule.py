@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import (
 
 from fashionbench.data.dataset import Task
 from fashionbench.execution.step import TrainingStep
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.training.case import Case
 from fashionbench.training.ingredients.schedule import make_schedule
 
