@@ -1,21 +1,19 @@
 """The command line: commands, messages, exit status. Everything heavy is imported where it is needed."""
 
-import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from fashionbench import options
-from fashionbench.errors import FashionBenchError
-from fashionbench.options import Given, Option
+from fashionbench.commands import with_options
+from fashionbench.errors import FashionBenchError, visible
+from fashionbench.options import Given
 from fashionbench.running.program import exit_status, interruptible, reliable_output, typed_command
 
 if TYPE_CHECKING:
@@ -42,15 +40,20 @@ def main() -> None:
         try:
             app()
         except FashionBenchError as error:
-            typer.echo(f"fashionbench: {error}", err=True)
+            _say(f"fashionbench: {error}", err=True)
             raise SystemExit(EXIT_BAD_INPUT) from None
         except KeyboardInterrupt as interrupt:
             raise SystemExit(exit_status(interrupt)) from None
 
 
+def _say(line: str, *, err: bool = False) -> None:
+    """Write one line; what a terminal would obey in it, from a file or a model, is written as its escape."""
+    typer.echo(visible(line), err=err)
+
+
 def _print_version(*, wanted: bool) -> None:
     if wanted:
-        typer.echo(f"fashionbench {version('fashionbench')}")
+        _say(f"fashionbench {version('fashionbench')}")
         raise typer.Exit
 
 
@@ -64,53 +67,8 @@ def before_command(
     """Accept the options that come before a command."""
 
 
-def _with(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that gives a command some options; it receives what was given for them as ``given``.
-
-    typer reads a command's signature, so each option becomes a parameter of the signature that typer sees.
-    """
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @wraps(command)
-        def called(**values: Any) -> None:  # noqa: ANN401 - as typer converts them
-            given = {each.name: values.pop(each.name) for each in taken}
-            for each in taken:
-                each.read(given)  # what cannot be read is refused before anything heavy is imported
-            try:
-                command(**values, given=given)
-            except KeyboardInterrupt as interrupt:
-                typer.echo("Interrupted.", err=True)
-                raise typer.Exit(exit_status(interrupt)) from None
-
-        arguments = [each for each in inspect.signature(command).parameters.values() if each.name != "given"]
-        parameters = [*arguments, *(_parameter(each) for each in taken)]
-        called.__annotations__ = {each.name: each.annotation for each in parameters}
-        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect looks for it
-        return called
-
-    return decorate
-
-
-def _parameter(option: Option[Any]) -> inspect.Parameter:
-    shown = typer.Option(
-        option.flag,
-        help=option.help,
-        metavar=None if option.is_flag else option.name.upper(),
-        show_default=bool(option.default) or option.unset,
-        rich_help_panel=option.group,
-    )
-    return inspect.Parameter(
-        option.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=False if option.is_flag else option.default,
-        annotation=Annotated[bool, shown] if option.is_flag else Annotated[str, shown],
-    )
-
-
-@app.command()
-@_with(*options.RUN_OPTIONS, *options.CLUSTER_OPTIONS)
-def run(given: Given) -> None:
-    """Train every model on every device, and write the report."""
+def _start(given: Given) -> None:
+    """Require PyTorch, and start the process from which the cases of a local run are forked."""
     from fashionbench.devices.libraries import require_torch
 
     require_torch()
@@ -119,6 +77,13 @@ def run(given: Given) -> None:
 
     if options.ENGINE.read(given) == "local":
         start_fork_server()
+
+
+@app.command()
+@with_options(*options.RUN_OPTIONS, *options.CLUSTER_OPTIONS)
+def run(given: Given) -> None:
+    """Train every model on every device, and write the report."""
+    _start(given)
 
     from rich.console import Console
 
@@ -133,7 +98,7 @@ def run(given: Given) -> None:
         if cluster is not None:
             plan = replace(plan, devices=cluster.select(asked.devices))
             for line in cluster.described():
-                typer.echo(line)
+                _say(line)
         with open_run(
             plan,
             plan.cases(),
@@ -156,17 +121,10 @@ def run(given: Given) -> None:
 
 
 @app.command()
-@_with(*options.TUNE_OPTIONS)
+@with_options(*options.TUNE_OPTIONS)
 def tune(given: Given) -> None:
     """Search for each model's best recipe by trials on the validation images, and write it as tuned.toml."""
-    from fashionbench.devices.libraries import require_torch
-
-    require_torch()
-
-    from fashionbench.running.process.server import start_fork_server
-
-    if options.ENGINE.read(given) == "local":
-        start_fork_server()
+    _start(given)
 
     from rich.console import Console
 
@@ -179,12 +137,12 @@ def tune(given: Given) -> None:
         except KeyboardInterrupt as interrupt:
             report_interruption(opened.run)
             raise typer.Exit(exit_status(interrupt)) from None
-    typer.echo(f"Wrote {path}")
-    typer.echo(f"Use it with: fashionbench run --recipe {shlex.quote(str(path))}")
+    _say(f"Wrote {path}")
+    _say(f"Use it with: fashionbench run --recipe {shlex.quote(str(path))}")
 
 
 @app.command()
-@_with(*options.COMPARE_OPTIONS)
+@with_options(*options.COMPARE_OPTIONS)
 def compare(
     old: Annotated[Path, typer.Argument(help="the earlier run: its benchmark JSON, or the folder that it wrote to")],
     new: Annotated[Path, typer.Argument(help="the later run, in the same form")],
@@ -192,44 +150,33 @@ def compare(
 ) -> None:
     """Show what changed between two runs; exit status 3 if a condition of --fail-if is met."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     from fashionbench.judging.comparison import compare as compare_runs
     from fashionbench.judging.comparison import failed_conditions
     from fashionbench.judging.rule import Thresholds
     from fashionbench.records.files import write_output
     from fashionbench.records.reading import read_records
-    from fashionbench.report.comparison import compare_view
+    from fashionbench.report.comparison import compare_view, print_tables
     from fashionbench.report.render import render_html
 
     gate, out = options.FAIL_IF.read(given), options.COMPARE_OUT.read(given)
     everything = options.ALL.read(given)
-    before, after = (read_records([path], all_runs=everything, announce=typer.echo) for path in (old, new))
+    before, after = (read_records([path], all_runs=everything, announce=_say) for path in (old, new))
     found = compare_runs(before, after, Thresholds.read(given))
     broken = failed_conditions(found, gate) if gate else ()
     view = compare_view(found, broken)
-    console = Console()
-    for each in view.summary:
-        table = Table(title=each.caption, title_justify="left", box=None, caption=each.note, caption_justify="left")
-        for column, head in enumerate(each.header):
-            table.add_column(
-                head, justify="left" if each.rows and each.rows[0][column].is_text else "right", no_wrap=column == 0
-            )
-        for row in each.rows:
-            table.add_row(*(Text(cell.text) for cell in row))
-        console.print(table)
+    print_tables(view, Console())
     for line in (view.card.sentence, *(note.text for note in view.notes), *broken):
-        typer.echo(line)
+        _say(line)
     if out is not None:
         write_output(out / "compare.html", render_html(view).encode())
-        typer.echo(f"Wrote {out / 'compare.html'}")
+        _say(f"Wrote {out / 'compare.html'}")
     if broken:
         raise typer.Exit(EXIT_GATE_BROKEN)
 
 
 @app.command()
-@_with(*options.REPORT_OPTIONS)
+@with_options(*options.REPORT_OPTIONS)
 def report(
     records: Annotated[
         list[Path], typer.Argument(help="benchmark JSONs, record files, or folders that contain records")
@@ -245,14 +192,14 @@ def report(
 
     out, thresholds = options.OUT.read(given), Thresholds.read(given)
     again = typed_command(os.environ, sys.argv, sys.orig_argv)
-    formats = possible_formats(options.FORMAT.read(given), typer.echo, again)
-    found = read_records(records, all_runs=options.ALL.read(given), announce=typer.echo)
+    formats = possible_formats(options.FORMAT.read(given), _say, again)
+    found = read_records(records, all_runs=options.ALL.read(given), announce=_say)
     check_output(out)
     _show(write_report(found, out, thresholds=thresholds, formats=formats))
 
 
 @app.command()
-@_with(*options.DATA_OPTIONS)
+@with_options(*options.DATA_OPTIONS)
 def data(given: Given) -> None:
     """Find or download a data set, verify it, and show its classes, equal images and digests."""
     from fashionbench.devices.libraries import require_torch
@@ -269,19 +216,19 @@ def data(given: Given) -> None:
         options.DATA.read(given),
         environ=os.environ,
         cache=cache_folder(),
-        announce=typer.echo,
+        announce=_say,
         reading=Reading.read(given),
     )
     for line in describe(found):
-        typer.echo(line)
+        _say(line)
     preview = options.PREVIEW.read(given)
     if preview is not None:
         write_preview(found, preview)
-        typer.echo(f"Wrote {preview}")
+        _say(f"Wrote {preview}")
 
 
 @app.command()
-@_with(*options.DEVICES_OPTIONS)
+@with_options(*options.DEVICES_OPTIONS)
 def devices(given: Given) -> None:
     """List the devices that a run would use."""
     from fashionbench.devices.libraries import require_torch
@@ -293,10 +240,10 @@ def devices(given: Given) -> None:
     from fashionbench.running.process.call import call_in_process
 
     for device in list_devices():
-        typer.echo(f"{device.word:8} {device.name}")
+        _say(f"{device.word:8} {device.name}")
         if options.PEAK.read(given):
             found = call_in_process(measure_peak, device)  # its memory ends with it
-            typer.echo(
+            _say(
                 f"{'':8} fp32: products {found.product_flops_per_second / 1e9:,.0f} GFLOP/s, convolutions "
                 f"{found.convolution_flops_per_second / 1e9:,.0f} GFLOP/s, copies "
                 f"{found.copy_bytes_per_second / 1e9:,.0f} GB/s"
@@ -304,7 +251,7 @@ def devices(given: Given) -> None:
 
 
 @app.command()
-@_with(*options.MODELS_OPTIONS)
+@with_options(*options.MODELS_OPTIONS)
 def models(
     names: Annotated[
         list[str] | None, typer.Argument(help="as --models takes them", show_default="all but those of timm")
@@ -316,10 +263,10 @@ def models(
     from fashionbench.models.description import list_fits
 
     for line in list_fits(names or [], options.SHAPE.read(given)):
-        typer.echo(line)
+        _say(line)
 
 
 def _show(written: "Report") -> None:
-    typer.echo(written.conclusion)
+    _say(written.conclusion)
     for path in written.paths:
-        typer.echo(f"Wrote {path}")
+        _say(f"Wrote {path}")

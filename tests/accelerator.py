@@ -19,7 +19,7 @@ from fashionbench.data.fashion_mnist import find_dataset
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.execution.comparison import ExecutionComparison
-from fashionbench.recipe import RECIPES
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.running.process.call import call_in_plain_process, call_in_process
 
 TESTS: Final = Path(__file__).parent

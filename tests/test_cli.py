@@ -399,3 +399,23 @@ def test_only_the_formats_asked_for_are_written(tmp_path: Path) -> None:
     assert call("report", tmp_path / "records", "--out", tmp_path / "out", "--format", "docx") == 2
 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.md", "verdict.json"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--recipe", "a\x1b[2J"),
+        ("report", "b\x1b]0;c\x07"),
+        ("data", "--dataset", "\x1b[31m"),
+        ("models", "\x1b[1m"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_its_escape(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = call(*words)
+
+    said = capsys.readouterr()
+    assert status == 2
+    assert "\x1b" not in said.out + said.err
+    assert "\\x1b" in said.err

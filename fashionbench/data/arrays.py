@@ -9,9 +9,8 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
-from fashionbench.data.dataset import Dataset, name_small_classes
+from fashionbench.data.dataset import Dataset, LabelledImages
 from fashionbench.errors import InputError, visible
 
 __all__ = [
@@ -20,12 +19,9 @@ __all__ = [
     "MISSING",
     "MOST_CLASSES",
     "NUMBER",
-    "LabelledImages",
     "channels_first",
     "check_class_count",
     "check_memory",
-    "draw_test_images",
-    "draw_test_places",
     "is_name",
     "make_dataset",
     "most_unpacked",
@@ -38,15 +34,8 @@ FEWEST_CLASSES: Final = 2
 MOST_CLASSES: Final = 256
 """A record stores each prediction in one byte."""
 
-TEST_FRACTION: Final = 0.2
-
 DRAWN: Final = "a fifth of each class was drawn for the test"
 """For readers, where the data have no test images."""
-
-SPLIT_SEED: Final = 0
-
-FEWEST_OF_A_CLASS: Final = 5
-"""From so many, a fifth can be drawn."""
 
 NAMES_SHOWN: Final = 5
 
@@ -72,9 +61,6 @@ LONGEST_NAME: Final = 200
 
 JOINERS: Final = re.compile("[\u200c\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]")
 """Invisible, but part of words in Persian and Hindi and of emoji."""
-
-LabelledImages = tuple[NDArray[np.uint8], NDArray[Any]]
-"""Images (N, C, H, W) and labels (N,), which may be any integers or names."""
 
 
 def most_unpacked(stored: int) -> int:
@@ -182,47 +168,6 @@ def name_labels(labels: Sequence[str], where: Callable[[int], str]) -> NDArray[A
     if None in values.values():
         return np.array(texts)
     return np.array([values[text] for text in texts], dtype=np.int64)
-
-
-def draw_test_images(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[LabelledImages, LabelledImages]:
-    """Split images into training and test: a fifth of each class is for the test, the same each time.
-
-    Raises:
-        InputError: A class has too few images, or an image no label.
-
-    """
-    if len(images) != len(labels):
-        raise InputError(
-            f"{len(images):,} images with {len(labels):,} labels",
-            expected="one label for each image",
-            remedy="correct the data",
-        )
-    train, test = draw_test_places(labels)
-    return (images[train], labels[train]), (images[test], labels[test])
-
-
-def draw_test_places(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the places of the labels that are for training, and of the fifth of each class that is for the test.
-
-    Raises:
-        InputError: A class has too few images.
-
-    """
-    reason: object = "no image of some class is in it"
-    try:
-        train, test = train_test_split(
-            np.arange(len(labels)), test_size=TEST_FRACTION, stratify=labels, random_state=SPLIT_SEED
-        )
-        if {*labels[train].tolist()} == {*labels[test].tolist()}:
-            return train, test
-    except ValueError as error:
-        reason = error
-    small = name_small_classes([*map(str, labels.tolist())], FEWEST_OF_A_CLASS)
-    raise InputError(
-        f"a fifth of {len(labels):,} images cannot be drawn for the test: {small or reason}",
-        expected="five images of each class or more",
-        remedy="add images of that class, remove the class, or give test images of your own",
-    )
 
 
 def make_dataset(  # noqa: PLR0913, PLR0917 - the parts of a data set, most of them in pairs

@@ -18,9 +18,32 @@ from fashionbench.errors import InputError
 from fashionbench.options import FIT, IMAGE_SIZE, LABEL_COLUMN, TEST, Fit, Given
 from fashionbench.recipe.fields import Recipe
 
-__all__ = ["AS_STORED", "Dataset", "Reading", "Split", "Task", "count_images", "draw_split", "name_small_classes"]
+__all__ = [
+    "AS_STORED",
+    "Dataset",
+    "LabelledImages",
+    "Reading",
+    "Split",
+    "Task",
+    "count_images",
+    "draw_split",
+    "draw_test_images",
+    "draw_test_places",
+    "hide_test_images",
+    "name_small_classes",
+]
 
 TEST_SUBSET_SEED: Final = 0
+
+TEST_FRACTION: Final = 0.2
+
+SPLIT_SEED: Final = 0
+
+FEWEST_OF_A_CLASS: Final = 5
+"""From so many, a fifth can be drawn."""
+
+LabelledImages = tuple[NDArray[np.uint8], NDArray[Any]]
+"""Images (N, C, H, W) and labels (N,), which may be any integers or names."""
 
 MOST_CLASSES_NAMED: Final = 5
 
@@ -222,3 +245,44 @@ def _draw(labels: Tensor, count: int | None, seed: int, field: str) -> NDArray[n
             remedy=f"change {field} in the recipe",
         ) from error
     return np.asarray(drawn)
+
+
+def draw_test_images(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[LabelledImages, LabelledImages]:
+    """Split images into training and test: a fifth of each class is for the test, the same each time.
+
+    Raises:
+        InputError: A class has too few images, or an image no label.
+
+    """
+    if len(images) != len(labels):
+        raise InputError(
+            f"{len(images):,} images with {len(labels):,} labels",
+            expected="one label for each image",
+            remedy="correct the data",
+        )
+    train, test = draw_test_places(labels)
+    return (images[train], labels[train]), (images[test], labels[test])
+
+
+def draw_test_places(labels: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places of the labels that are for training, and of the fifth of each class that is for the test.
+
+    Raises:
+        InputError: A class has too few images.
+
+    """
+    reason: object = "no image of some class is in it"
+    try:
+        train, test = train_test_split(
+            np.arange(len(labels)), test_size=TEST_FRACTION, stratify=labels, random_state=SPLIT_SEED
+        )
+        if {*labels[train].tolist()} == {*labels[test].tolist()}:
+            return train, test
+    except ValueError as error:
+        reason = error
+    small = name_small_classes([*map(str, labels.tolist())], FEWEST_OF_A_CLASS)
+    raise InputError(
+        f"a fifth of {len(labels):,} images cannot be drawn for the test: {small or reason}",
+        expected="five images of each class or more",
+        remedy="add images of that class, remove the class, or give test images of your own",
+    )

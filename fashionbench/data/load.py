@@ -13,8 +13,8 @@ from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from fashionbench.catalogue import DATASETS
-from fashionbench.data.arrays import check_memory, draw_test_images, make_dataset
-from fashionbench.data.dataset import AS_STORED, Dataset, Reading
+from fashionbench.data.arrays import check_memory, make_dataset
+from fashionbench.data.dataset import AS_STORED, Dataset, Reading, draw_test_images
 from fashionbench.data.fashion_mnist import find_dataset
 from fashionbench.data.overview import find_peculiarities
 from fashionbench.data.own.archive import load_npz

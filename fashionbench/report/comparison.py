@@ -1,15 +1,20 @@
-"""The page that compares two runs."""
+"""The page that compares two runs, and its tables on a terminal."""
 
 from collections.abc import Sequence
 
+from rich.console import Console
+from rich.table import Table as TerminalTable
+from rich.text import Text
+
 from fashionbench import units
 from fashionbench.catalogue import model_label
+from fashionbench.errors import visible
 from fashionbench.judging.comparison import Change, Comparison, gain_text, ratio_text
 from fashionbench.report.context import number_cell, text_cell
 from fashionbench.report.front.card import NOT_APPLICABLE
 from fashionbench.report.view import Cell, Note, Section, Table, VerdictCard, View
 
-__all__ = ["compare_view"]
+__all__ = ["compare_view", "print_tables"]
 
 
 def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
@@ -76,6 +81,25 @@ def _accuracy_table(comparison: Comparison) -> Table:
             else ""
         ),
     )
+
+
+def print_tables(view: View, console: Console) -> None:
+    """Print the tables of a comparison to a terminal."""
+    for each in view.summary:
+        table = TerminalTable(title=_plain(each.caption), title_justify="left", box=None)
+        if each.note:
+            table.caption, table.caption_justify = _plain(each.note), "left"
+        for column, head in enumerate(each.header):
+            is_text = bool(each.rows) and each.rows[0][column].is_text
+            table.add_column(_plain(head), justify="left" if is_text else "right", no_wrap=column == 0)
+        for row in each.rows:
+            table.add_row(*(_plain(cell.text) for cell in row))
+        console.print(table)
+
+
+def _plain(text: str) -> Text:
+    """Return a text that is no markup, with escapes for what a terminal would obey."""
+    return Text(visible(text))
 
 
 def _case_cells(change: Change) -> tuple[Cell, ...]:

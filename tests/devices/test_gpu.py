@@ -16,7 +16,7 @@ from fashionbench.devices.runtime import driver_version, free_bytes, peak_device
 from fashionbench.execution.peak import measure_peak
 from fashionbench.execution.step import StepOptions, prepare_step
 from fashionbench.models.registry import build_model
-from fashionbench.recipe import Recipe
+from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import Execution, Precision
 from fashionbench.running.process.case import measure_in_process
 from fashionbench.training.case import Case, InferenceCase

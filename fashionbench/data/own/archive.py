@@ -16,12 +16,11 @@ from fashionbench.data.arrays import (
     DRAWN,
     channels_first,
     check_memory,
-    draw_test_images,
     make_dataset,
     name_labels,
     scale_pixels,
 )
-from fashionbench.data.dataset import Dataset
+from fashionbench.data.dataset import Dataset, draw_test_images
 from fashionbench.errors import FashionBenchError, InputError
 from fashionbench.opening import open_regular
 

@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from fashionbench.data.arrays import DRAWN, check_class_count, check_memory, draw_test_places, make_dataset
-from fashionbench.data.dataset import AS_STORED, Dataset, Reading
+from fashionbench.data.arrays import DRAWN, check_class_count, check_memory, make_dataset
+from fashionbench.data.dataset import AS_STORED, Dataset, Reading, draw_test_places
 from fashionbench.data.own.decoded import FEWEST_KEPT, Copy, find_copy, keep_copy, name_copy
 from fashionbench.data.own.layout import IMAGE_SUFFIXES, Half, Layout, list_images
 from fashionbench.data.own.picture import (

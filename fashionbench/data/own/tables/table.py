@@ -13,14 +13,12 @@ from fashionbench.data.arrays import (
     DRAWN,
     MOST_CLASSES,
     NUMBER,
-    LabelledImages,
     channels_first,
-    draw_test_images,
     make_dataset,
     name_labels,
     scale_pixels,
 )
-from fashionbench.data.dataset import AS_STORED, Dataset, Reading
+from fashionbench.data.dataset import AS_STORED, Dataset, LabelledImages, Reading, draw_test_images
 from fashionbench.data.own.layout import Half
 from fashionbench.data.own.tables.columns import LABEL_NAMES, Columns, LabelLikeness, arrange_columns, choose_label
 from fashionbench.data.own.tables.content import PARQUET, read_tables

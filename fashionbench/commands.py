@@ -1,0 +1,56 @@
+"""How a command of the command line gets its options: typer's parameters are made from ``options.py``."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from fashionbench.options import Option
+from fashionbench.running.program import exit_status
+
+__all__ = ["with_options"]
+
+
+def with_options(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command some options; it receives what was given for them as ``given``.
+
+    typer reads a command's signature, so each option becomes a parameter of the signature that typer sees.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(**values: Any) -> None:  # noqa: ANN401 - as typer converts them
+            given = {each.name: values.pop(each.name) for each in taken}
+            for each in taken:
+                each.read(given)  # what cannot be read is refused before anything heavy is imported
+            try:
+                command(**values, given=given)
+            except KeyboardInterrupt as interrupt:
+                typer.echo("Interrupted.", err=True)
+                raise typer.Exit(exit_status(interrupt)) from None
+
+        arguments = [each for each in inspect.signature(command).parameters.values() if each.name != "given"]
+        parameters = [*arguments, *(_parameter(each) for each in taken)]
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect looks for it
+        return called
+
+    return decorate
+
+
+def _parameter(option: Option[Any]) -> inspect.Parameter:
+    shown = typer.Option(
+        option.flag,
+        help=option.help,
+        metavar=None if option.is_flag else option.name.upper(),
+        show_default=bool(option.default) or option.unset,
+        rich_help_panel=option.group,
+    )
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if option.is_flag else option.default,
+        annotation=Annotated[bool, shown] if option.is_flag else Annotated[str, shown],
+    )
