@@ -80,7 +80,7 @@ def test_own_models_by_entry_point_and_by_function_stand_beside_the_studys_two_o
     assert status == 0
     said = capsys.readouterr().out
     assert "Data: Digits of scikit-learn, from scikit-learn's copy" in said
-    assert "mynets:Shifty: its layers stay as they are, as rewritten ones would train otherwise (" in said
+    assert "mynets:Shifty: its layers stay as they are, as rewritten ones might train otherwise (" in said
     records = read_records([folder / "out" / "records"])
     assert {each.model for each in records} == set(models.split(","))
     trained = [each for each in records if isinstance(each, TrainingRecord)]
@@ -146,7 +146,10 @@ def test_the_classical_baselines_alone_make_a_report() -> None:
         (["--models", "mynets:nothing"], "Model 'mynets:nothing' cannot be loaded (AttributeError: "),
         (["--models", "nowhere:make_net"], "Model 'nowhere:make_net' cannot be loaded (ModuleNotFoundError: "),
         (["--models", "broken"], "Model 'broken' cannot be loaded (AttributeError: "),
-        (["--models", "torchvision:vgg"], "Unknown model 'torchvision:vgg'. Expected one of fashioncnn, resnet18, "),
+        (
+            ["--models", "torchvision:vgg"],
+            "Unknown model 'torchvision:vgg'. Expected a classifier of torchvision, such as torchvision:vgg19, ",
+        ),
         (["--models", "torchvision:vgg11"], "Model 'torchvision:vgg11' fails on images of 1 x 8 x 8 (RuntimeError"),
         (["--dataset", "imagenet"], "Unknown dataset 'imagenet'. Expected one of fashion-mnist, "),
     ],

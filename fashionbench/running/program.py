@@ -87,15 +87,26 @@ def interruptible() -> Iterator[list[int]]:
 
 @contextmanager
 def hold_signals() -> Iterator[None]:
-    """Let the signals that end a run wait until the block is done."""
-    if sys.platform == "win32":
+    """Let the signals that end a run wait until the block is done.
+
+    A mask of this thread would not do: the system gives a signal to any thread, and Python handles it in the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where no handler runs
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    came = list[int]()
+    before = {each: signal.getsignal(each) for each in ENDING}
+    for each, handler in before.items():
+        if handler not in {signal.SIG_IGN, None}:
+            signal.signal(each, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in before.items():
+            if handler is not None:
+                signal.signal(each, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def ignore_signals() -> None:

@@ -178,6 +178,7 @@ def describe_fit(size: tuple[int, int], reading: Reading) -> str:
 def _opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, int]]:
     """Open an image; yield it and the size of its file."""
     _silence_libtiff()
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint sets it for the whole process
     try:
         stream = open_regular(path)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 from sklearn.datasets import load_digits
 
 from fashionbench.data.own.picture import Header, PictureError, UnknownFormatError, read_header, read_pixels
@@ -274,6 +274,7 @@ def test_an_image_that_is_cut_short_is_refused(tmp_path: Path, end: str) -> None
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     path = save(noise, tmp_path / f"x.{end}")
     path.write_bytes(path.read_bytes()[:-500])
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # as WeasyPrint does when it is imported
 
     with pytest.raises(PictureError, match="damaged"):
         read_pixels(path, grey=False)
