@@ -57,10 +57,10 @@ def main() -> None:
     batches = [int(each) for each in asked.time.split(",") if each]
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, images of {asked.shape}")
     for name in asked.names or classifier_names():
-        network = build_model(TORCHVISION + name, task, 0)
-        if not asked.names and sum(each.numel() for each in network.parameters()) > MOST_PARAMETERS:
-            continue
         try:
+            network = build_model(TORCHVISION + name, task, 0)
+            if not asked.names and sum(each.numel() for each in network.parameters()) > MOST_PARAMETERS:
+                continue
             network(torch.rand(2, *task.shape))
         except (RuntimeError, ValueError, AssertionError):  # too small images, in torch's and in torchvision's words
             continue
