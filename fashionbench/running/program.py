@@ -89,9 +89,10 @@ def interruptible() -> Iterator[list[int]]:
 def hold_signals() -> Iterator[None]:
     """Let the signals that end a run wait until the block is done.
 
-    A mask of this thread would not do: the system gives a signal to any thread, and Python handles it in the main one.
+    The handlers hold them, as the system gives a signal to any thread and Python handles it in the main one. The mask is
+    for a process that is started in the block: it inherits it, and a signal to the whole group cannot end it halfway.
     """
-    if threading.current_thread() is not threading.main_thread():  # where no handler runs
+    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         yield
         return
     came = list[int]()
@@ -99,9 +100,11 @@ def hold_signals() -> Iterator[None]:
     for each, handler in before.items():
         if handler not in {signal.SIG_IGN, None}:
             signal.signal(each, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for each, handler in before.items():
             if handler is not None:
                 signal.signal(each, handler)

@@ -213,3 +213,29 @@ def test_messages_come_in_order_and_then_how_the_child_ended() -> None:
             child.receive(None)
 
     assert received == 5
+
+
+@on_posix
+def test_a_signal_to_the_whole_group_while_a_process_is_spawned_ends_the_call(tmp_path: Path) -> None:
+    script = tmp_path / "starting.py"
+    script.write_text(
+        "import sys\n"
+        "from fashionbench.running.process.call import call_in_plain_process\n"
+        "from fashionbench.running.program import exit_status, interruptible\n"
+        "if __name__ == '__main__':\n"
+        "    with interruptible():\n"
+        "        try:\n"
+        "            call_in_plain_process(len, bytes(10**7))  # more than a pipe takes before the child reads it\n"
+        "        except KeyboardInterrupt as interrupt:\n"
+        "            sys.exit(exit_status(interrupt))\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
+    try:
+        leader = psutil.Process(process.pid)
+        wait_for(lambda: any("spawn_main" in " ".join(each.cmdline()) for each in leader.children()))
+        os.killpg(process.pid, signal.SIGTERM)
+
+        assert process.wait(60) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()

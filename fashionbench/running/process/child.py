@@ -138,12 +138,12 @@ def prepare_child() -> None:
     The signals of a terminal then reach the parent only, which decides what follows. PyTorch computes with as
     many threads as there are CPUs to use.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
         os.setpgid(0, 0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the fork server blocks some
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the fork server and the leading process block some
         _drop_shared_pipes()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     limit_threads()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
