@@ -115,6 +115,10 @@ def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Call the operator that torch.compile uses for linear layers on a CPU."""
+    """Call the operator that torch.compile uses for linear layers on a CPU.
+
+    With it a step takes 0.90 of the time without it for ResNet18 at batch 20, 0.84 at batch 100, and 0.87 for
+    FashionCNN at batch 100 (docs/dev/execution.md).
+    """
     product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")  # noqa: SLF001 - no public name
     return product

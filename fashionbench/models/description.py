@@ -107,14 +107,10 @@ def find_fit(name: str, task: Task) -> Fit:
             remedy="leave it out: baselines take images of any shape",
         )
     build = find_builder(name)
-    try:
-        return _try_network(build, task, "meta")
-    except Exception as error:  # noqa: BLE001 - whatever a network raises on images that it is not made for
-        failure = error
-    if isinstance(failure, NotImplementedError) or "meta" in str(failure):  # it reads a number, which is not there
+    for device in ("meta", "cpu"):  # what reads a number, as a value decides its way, needs one that has numbers
         try:
-            return _try_network(build, task, "cpu")
-        except Exception as error:  # noqa: BLE001 - as above
+            return _try_network(build, task, device)
+        except Exception as error:  # noqa: BLE001 - whatever a network raises on images that it is not made for
             failure = error
     return Fit(misfit=describe_error(failure))
 

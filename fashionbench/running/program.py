@@ -89,8 +89,8 @@ def interruptible() -> Iterator[list[int]]:
 def hold_signals() -> Iterator[None]:
     """Let the signals that end a run wait until the block is done.
 
-    The handlers hold them, as the system gives a signal to any thread and Python handles it in the main one. The mask is
-    for a process that is started in the block: it inherits it, and a signal to the whole group cannot end it halfway.
+    The handlers hold them, as the system gives a signal to any thread and Python handles it in the main one. The mask
+    is for a process that is started in the block: it inherits it, so that a signal to the whole group does not end it.
     """
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         yield

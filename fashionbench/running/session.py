@@ -39,8 +39,8 @@ from fashionbench.running.process.call import CallFailedError, call_within
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
-from fashionbench.training.identity import Provenance, code_digest, identify, identify_inference, model_digest
-from fashionbench.training.measure import now, record_absence
+from fashionbench.training.identity import Provenance, code_digest, identify, identify_inference, model_digest, now
+from fashionbench.training.measure import record_absence
 
 __all__ = [
     "Run",

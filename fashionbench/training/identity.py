@@ -4,15 +4,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
-from fashionbench.errors import CaseFailedError
+from fashionbench.errors import CaseFailedError, visible
 from fashionbench.models.registry import source_of
 from fashionbench.records.record import Environment, Peak
 from fashionbench.training.case import Case, InferenceCase
@@ -24,6 +25,8 @@ __all__ = [
     "identify",
     "identify_inference",
     "model_digest",
+    "now",
+    "record_fields",
     "require_same_model",
 ]
 
@@ -43,6 +46,30 @@ class Provenance:
     peak: Peak | None = None
     looks: tuple[int, ...] = ()
     """Planned numbers of seeds at which the verdict is looked at."""
+
+
+def record_fields(case: Case | InferenceCase, provenance: Provenance) -> dict[str, Any]:
+    """Return the fields that the records of a training and of a forward pass share, measured now."""
+    return {
+        "model": case.model,
+        "device": case.device.word,
+        "device_name": visible(case.device.name),
+        "execution": case.execution,
+        "precision": case.precision,
+        "measured_at": now(),
+        "environment": provenance.environment,
+        "peak": provenance.peak,
+        "code_sha256": provenance.code_sha256,
+        "model_sha256": provenance.model_sha256,
+        "model_info": None,
+        "identity": provenance.identity,
+        "result": None,
+    }
+
+
+def now() -> str:
+    """Return the time, UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def identify(case: Case, dataset: Dataset) -> str:

@@ -17,8 +17,7 @@ from fashionbench.models.description import describe
 from fashionbench.models.registry import build_model
 from fashionbench.records.record import InferenceRecord, InferenceResult
 from fashionbench.training.case import InferenceCase
-from fashionbench.training.identity import Provenance
-from fashionbench.training.measure import now
+from fashionbench.training.identity import Provenance, record_fields
 
 __all__ = ["BATCH_SIZES", "measure_inference", "record_inference_failure"]
 
@@ -73,22 +72,9 @@ def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance)
 def record_inference_failure(case: InferenceCase, provenance: Provenance, reason: str) -> InferenceRecord:
     """Return the record of a forward pass that gave no result."""
     reason = visible(reason)
-    return _record(case, provenance, {"status": "failed", "reason": reason, "result": None, "model_info": None})
+    return _record(case, provenance, {"status": "failed", "reason": reason})
 
 
 def _record(case: InferenceCase, provenance: Provenance, outcome: Mapping[str, Any]) -> InferenceRecord:
-    fields = {
-        "model": case.model,
-        "device": case.device.word,
-        "device_name": visible(case.device.name),
-        "execution": case.execution,
-        "precision": case.precision,
-        "measured_at": now(),
-        "environment": provenance.environment,
-        "peak": provenance.peak,
-        "code_sha256": provenance.code_sha256,
-        "model_sha256": provenance.model_sha256,
-        "identity": provenance.identity,
-        "batch_size": case.batch_size,
-    }
+    fields = {**record_fields(case, provenance), "batch_size": case.batch_size}
     return InferenceRecord.model_validate({**fields, **outcome})

@@ -4,7 +4,6 @@ import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -22,11 +21,11 @@ from fashionbench.models.registry import find_builder
 from fashionbench.records.fields import Packed
 from fashionbench.records.record import DataInfo, ModelInfo, SelfCheck, TrainingRecord, TrainingResult
 from fashionbench.training.case import Case
-from fashionbench.training.identity import Provenance, require_same_model
+from fashionbench.training.identity import Provenance, record_fields, require_same_model
 from fashionbench.training.loop import Curves, Supervision, train
 from fashionbench.training.scoring import pick_mistakes, predict, score
 
-__all__ = ["compare_repeats", "measure_training", "now", "record_absence", "record_failure"]
+__all__ = ["compare_repeats", "measure_training", "record_absence", "record_failure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,11 +88,6 @@ def record_failure(case: Case, dataset: Dataset, provenance: Provenance, reason:
 def record_absence(case: Case, dataset: Dataset, provenance: Provenance) -> TrainingRecord:
     """Return the record of a case whose device is not there."""
     return _record(case, dataset, provenance, {"status": "absent", "reason": case.device.absence})
-
-
-def now() -> str:
-    """Return the time, UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: Supervision) -> _Trained:
@@ -172,18 +166,7 @@ def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mappi
     """Return a record, whole: the case, its provenance, and the fields of its outcome."""
     train_images, validation_images, test_images = count_images(dataset, case.recipe)
     fields = {
-        "model": case.model,
-        "device": case.device.word,
-        "device_name": visible(case.device.name),
-        "execution": case.execution,
-        "precision": case.precision,
-        "measured_at": now(),
-        "environment": provenance.environment,
-        "peak": provenance.peak,
-        "code_sha256": provenance.code_sha256,
-        "model_sha256": provenance.model_sha256,
-        "model_info": None,
-        "identity": provenance.identity,
+        **record_fields(case, provenance),
         "seed": case.seed,
         "looks": provenance.looks,
         "recipe": case.recipe,
@@ -198,7 +181,6 @@ def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mappi
             test_images=test_images,
             read_seconds=dataset.read_seconds,
         ),
-        "result": None,
     }
     return TrainingRecord.model_validate({**fields, **outcome})
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fashionbench.devices.libraries import require_torch
-
 
 @pytest.mark.parametrize(
     "fails",
@@ -36,7 +34,3 @@ def test_libraries_that_do_not_fit_together_are_one_line(tmp_path: Path, fails: 
     assert done.stderr.endswith(
         "Run: python -m pip install --force-reinstall --constraint constraints.txt torch torchvision\n"
     )
-
-
-def test_libraries_that_fit_together_pass() -> None:
-    require_torch()

@@ -181,11 +181,13 @@ def test_a_stop_by_the_terminal_stops_the_child_as_well(tmp_path: Path) -> None:
         wait_for(lambda: child.status() == psutil.STATUS_STOPPED)
         os.killpg(process.pid, signal.SIGCONT)
         wait_for(lambda: child.status() != psutil.STATUS_STOPPED)
+        assert child.is_running()
     finally:
         process.kill()
         process.wait()
 
     wait_for(lambda: not runs(child.pid))
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def runs(pid: int) -> bool:
