@@ -16,7 +16,7 @@ from pytest_benchmark.session import PerformanceRegression
 from rich.console import Console
 
 from fashionbench.errors import FashionBenchError, visible
-from fashionbench.options import RUN_OPTIONS
+from fashionbench.options.run import RUN_OPTIONS
 from fashionbench.records.files import check_output
 from fashionbench.records.store import EXTRA_INFO_KEY, benchmark_section
 from fashionbench.running.program import (

@@ -10,10 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fashionbench import options
 from fashionbench.commands import with_options
 from fashionbench.errors import FashionBenchError, visible
-from fashionbench.options import Given
+from fashionbench.options.commands import (
+    ALL,
+    COMPARE_OPTIONS,
+    COMPARE_OUT,
+    DATA_OPTIONS,
+    DEVICES_OPTIONS,
+    FAIL_IF,
+    MODELS_OPTIONS,
+    PEAK,
+    PREVIEW,
+    REPORT_OPTIONS,
+    SHAPE,
+    TUNE_OPTIONS,
+)
+from fashionbench.options.option import Given
+from fashionbench.options.run import CLUSTER_OPTIONS, DATA, DATASET, ENGINE, FORMAT, OUT, RUN_OPTIONS
 from fashionbench.running.program import exit_status, interruptible, reliable_output, typed_command
 
 if TYPE_CHECKING:
@@ -75,12 +89,12 @@ def _start(given: Given) -> None:
 
     from fashionbench.running.process.server import start_fork_server
 
-    if options.ENGINE.read(given) == "local":
+    if ENGINE.read(given) == "local":
         start_fork_server()
 
 
 @app.command()
-@with_options(*options.RUN_OPTIONS, *options.CLUSTER_OPTIONS)
+@with_options(*RUN_OPTIONS, *CLUSTER_OPTIONS)
 def run(given: Given) -> None:
     """Train every model on every device, and write the report."""
     _start(given)
@@ -121,7 +135,7 @@ def run(given: Given) -> None:
 
 
 @app.command()
-@with_options(*options.TUNE_OPTIONS)
+@with_options(*TUNE_OPTIONS)
 def tune(given: Given) -> None:
     """Search for each model's best recipe by trials on the validation images, and write it as tuned.toml."""
     _start(given)
@@ -142,7 +156,7 @@ def tune(given: Given) -> None:
 
 
 @app.command()
-@with_options(*options.COMPARE_OPTIONS)
+@with_options(*COMPARE_OPTIONS)
 def compare(
     old: Annotated[Path, typer.Argument(help="the earlier run: its benchmark JSON, or the folder that it wrote to")],
     new: Annotated[Path, typer.Argument(help="the later run, in the same form")],
@@ -159,8 +173,8 @@ def compare(
     from fashionbench.report.comparison import compare_view, print_tables
     from fashionbench.report.render import render_html
 
-    gate, out = options.FAIL_IF.read(given), options.COMPARE_OUT.read(given)
-    everything = options.ALL.read(given)
+    gate, out = FAIL_IF.read(given), COMPARE_OUT.read(given)
+    everything = ALL.read(given)
     before, after = (read_records([path], all_runs=everything, announce=_say) for path in (old, new))
     found = compare_runs(before, after, Thresholds.read(given))
     broken = failed_conditions(found, gate) if gate else ()
@@ -176,7 +190,7 @@ def compare(
 
 
 @app.command()
-@with_options(*options.REPORT_OPTIONS)
+@with_options(*REPORT_OPTIONS)
 def report(
     records: Annotated[
         list[Path], typer.Argument(help="benchmark JSONs, record files, or folders that contain records")
@@ -190,16 +204,16 @@ def report(
     from fashionbench.report.page import write_report
     from fashionbench.report.render import possible_formats
 
-    out, thresholds = options.OUT.read(given), Thresholds.read(given)
+    out, thresholds = OUT.read(given), Thresholds.read(given)
     again = typed_command(os.environ, sys.argv, sys.orig_argv)
-    formats = possible_formats(options.FORMAT.read(given), _say, again)
-    found = read_records(records, all_runs=options.ALL.read(given), announce=_say)
+    formats = possible_formats(FORMAT.read(given), _say, again)
+    found = read_records(records, all_runs=ALL.read(given), announce=_say)
     check_output(out)
     _show(write_report(found, out, thresholds=thresholds, formats=formats))
 
 
 @app.command()
-@with_options(*options.DATA_OPTIONS)
+@with_options(*DATA_OPTIONS)
 def data(given: Given) -> None:
     """Find or download a data set, verify it, and show its classes, equal images and digests."""
     from fashionbench.devices.libraries import require_torch
@@ -212,8 +226,8 @@ def data(given: Given) -> None:
     from fashionbench.data.overview import describe, write_preview
 
     found = load_dataset(
-        options.DATASET.read(given),
-        options.DATA.read(given),
+        DATASET.read(given),
+        DATA.read(given),
         environ=os.environ,
         cache=cache_folder(),
         announce=_say,
@@ -221,14 +235,14 @@ def data(given: Given) -> None:
     )
     for line in describe(found):
         _say(line)
-    preview = options.PREVIEW.read(given)
+    preview = PREVIEW.read(given)
     if preview is not None:
         write_preview(found, preview)
         _say(f"Wrote {preview}")
 
 
 @app.command()
-@with_options(*options.DEVICES_OPTIONS)
+@with_options(*DEVICES_OPTIONS)
 def devices(given: Given) -> None:
     """List the devices that a run would use."""
     from fashionbench.devices.libraries import require_torch
@@ -241,7 +255,7 @@ def devices(given: Given) -> None:
 
     for device in list_devices():
         _say(f"{device.word:8} {device.name}")
-        if options.PEAK.read(given):
+        if PEAK.read(given):
             found = call_in_process(measure_peak, device)  # its memory ends with it
             _say(
                 f"{'':8} fp32: products {found.product_flops_per_second / 1e9:,.0f} GFLOP/s, convolutions "
@@ -251,7 +265,7 @@ def devices(given: Given) -> None:
 
 
 @app.command()
-@with_options(*options.MODELS_OPTIONS)
+@with_options(*MODELS_OPTIONS)
 def models(
     names: Annotated[
         list[str] | None, typer.Argument(help="as --models takes them", show_default="all but those of timm")
@@ -262,7 +276,7 @@ def models(
     """List models: layers, parameters, and for each shape of images the operations, or why the model does not fit."""
     from fashionbench.models.description import list_fits
 
-    for line in list_fits(names or [], options.SHAPE.read(given)):
+    for line in list_fits(names or [], SHAPE.read(given)):
         _say(line)
 
 

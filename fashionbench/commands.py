@@ -1,4 +1,4 @@
-"""How a command of the command line gets its options: typer's parameters are made from ``options.py``."""
+"""How a command of the command line gets its options: typer's parameters are made from ``options/``."""
 
 import inspect
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fashionbench.options import Option
+from fashionbench.options.option import Option
 from fashionbench.running.program import exit_status
 
 __all__ = ["with_options"]

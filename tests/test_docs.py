@@ -16,11 +16,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from synthetic import make_study
 
-from fashionbench import cli, options
+from fashionbench import cli
 from fashionbench.data.dataset import Dataset, Task
 from fashionbench.data.load import load_dataset
 from fashionbench.judging.rule import Thresholds
 from fashionbench.models.registry import build_model
+from fashionbench.options.run import DATASET, FORMAT
 from fashionbench.records.store import write_record
 from fashionbench.running.plan import RunOptions, make_plan
 from fashionbench.running.preflight import check_fit
@@ -91,7 +92,7 @@ def parse(words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def load(word: str, sample: Dataset, folder: Path) -> Dataset:
-    if word == options.DATASET.default:
+    if word == DATASET.default:
         return sample
     return load_dataset(word, None, environ={}, cache=folder / "cache", announce=lambda _: None)
 
@@ -124,8 +125,8 @@ def test_another_command_of_the_docs_can_be_read(
     given = parse(words)
 
     assert Thresholds.read(given).margin > 0, page
-    assert options.FORMAT.read(given)
-    assert len(load(options.DATASET.read(given), sample, folder).classes) > 1
+    assert FORMAT.read(given)
+    assert len(load(DATASET.read(given), sample, folder).classes) > 1
 
 
 def test_a_command_of_the_docs_runs_to_its_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

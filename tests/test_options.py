@@ -12,25 +12,51 @@ import typer
 from commands import call
 from typer.testing import CliRunner
 
-from fashionbench import cli, options
+from fashionbench import cli
 from fashionbench.catalogue import CATALOGUE, DATASETS, STUDY_MODELS
 from fashionbench.data.published import NAMED
 from fashionbench.errors import InputError
 from fashionbench.models import registry
 from fashionbench.models.baselines import BASELINES
-from fashionbench.options import Option
-from fashionbench.parsing import EVERY_DEVICE, Gate
+from fashionbench.options.commands import (
+    COMPARE_OPTIONS,
+    DATA_OPTIONS,
+    DEVICES_OPTIONS,
+    FAIL_IF,
+    MODELS_OPTIONS,
+    REPORT_OPTIONS,
+    SHAPE,
+)
+from fashionbench.options.option import Option
+from fashionbench.options.parsing import EVERY_DEVICE, Gate
+from fashionbench.options.run import (
+    CLUSTER_OPTIONS,
+    DEVICES,
+    ENGINE,
+    EXECUTION,
+    FORMAT,
+    LIMIT,
+    MARGIN,
+    PRECISION,
+    PRICE,
+    PRICE_MONEY,
+    PRICE_PER_HOUR,
+    RECIPE,
+    RUN_OPTIONS,
+    SEEDS,
+    UNTIL_DECIDED,
+)
 from fashionbench.recipe.fields import RECIPES
 from fashionbench.running.plan import RunOptions, make_plan
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = {
-    "run": (*options.RUN_OPTIONS, *options.CLUSTER_OPTIONS),
-    "report": options.REPORT_OPTIONS,
-    "compare": options.COMPARE_OPTIONS,
-    "data": options.DATA_OPTIONS,
-    "devices": options.DEVICES_OPTIONS,
-    "models": options.MODELS_OPTIONS,
+    "run": (*RUN_OPTIONS, *CLUSTER_OPTIONS),
+    "report": REPORT_OPTIONS,
+    "compare": COMPARE_OPTIONS,
+    "data": DATA_OPTIONS,
+    "devices": DEVICES_OPTIONS,
+    "models": MODELS_OPTIONS,
 }
 
 
@@ -80,8 +106,8 @@ def options_of_pytest() -> dict[str, dict[str, Any]]:
 def test_pytest_has_the_options_of_a_run_with_their_defaults_and_help() -> None:
     added = options_of_pytest()
 
-    assert [*added] == [option.flag for option in options.RUN_OPTIONS]
-    for option in options.RUN_OPTIONS:
+    assert [*added] == [option.flag for option in RUN_OPTIONS]
+    for option in RUN_OPTIONS:
         assert added[option.flag]["help"] == f"{option.help} (default: {option.shown_default})"
         assert added[option.flag].get("default", "") == option.default
 
@@ -107,11 +133,11 @@ def test_the_texts_describe_each_option_of_a_run_with_its_default() -> None:
 
     assert options_in(ROOT / "README.md") == [described[each] for each in described if each.group != "Data"]
     assert options_in(ROOT / "docs" / "own-data.md") == [described[each] for each in described if each.group == "Data"]
-    assert f"{options.MARGIN.default} percentage points unless `--margin` changes it" in readme.replace("\n", " ")
+    assert f"{MARGIN.default} percentage points unless `--margin` changes it" in readme.replace("\n", " ")
 
 
 def test_the_names_in_help_are_the_names_that_there_are() -> None:
-    assert options.RECIPE.help.startswith(f"how to train: {', '.join(RECIPES)}, or ")
+    assert RECIPE.help.startswith(f"how to train: {', '.join(RECIPES)}, or ")
     assert {*registry.MODELS, *BASELINES} == {*CATALOGUE}
     assert {"fashion-mnist", *NAMED, "digits"} == {*DATASETS}
 
@@ -131,7 +157,7 @@ def test_another_model_in_the_registry_changes_no_default(monkeypatch: pytest.Mo
     ("text", "seeds"), [("1", (0,)), ("3", (0, 1, 2)), ("0,1,2", (0, 1, 2)), ("7,", (7,)), (" 5 , 5,6", (5, 6))]
 )
 def test_a_number_says_how_many_seeds_and_a_list_says_which(text: str, seeds: tuple[int, ...]) -> None:
-    assert options.SEEDS.parse(text) == seeds
+    assert SEEDS.parse(text) == seeds
 
 
 @pytest.mark.parametrize(
@@ -143,7 +169,7 @@ def test_a_number_says_how_many_seeds_and_a_list_says_which(text: str, seeds: tu
 )
 def test_text_that_names_no_seeds_is_refused(text: str, found: str) -> None:
     with pytest.raises(InputError) as refused:
-        options.SEEDS.parse(text)
+        SEEDS.parse(text)
 
     assert re.match(found, refused.value.found)
     assert len(str(refused.value)) < 250
@@ -155,13 +181,13 @@ def test_text_that_names_no_seeds_is_refused(text: str, found: str) -> None:
     [("all", EVERY_DEVICE), ("cpu, cpu", ("cpu",)), ("cuda:0,cuda:1,cuda", ("cuda", "cuda:1")), ("mps", ("mps",))],
 )
 def test_a_device_that_is_named_twice_is_read_once(text: str, names: tuple[str, ...]) -> None:
-    assert options.DEVICES.parse(text) == names
+    assert DEVICES.parse(text) == names
 
 
 @pytest.mark.parametrize("text", ["gpu", "", "cuda:", "cpu:0", "cuda:one", "cuda:00", "cuda:٣", "tpu", "cpu,all"])
 def test_a_name_of_no_device_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
-        options.DEVICES.parse(text)
+        DEVICES.parse(text)
 
     assert refused.value.found == f"unknown device '{text.removeprefix('cpu,')}'"
     assert refused.value.expected == "cpu, cuda, cuda:N, mps, xpu, xpu:N or all"
@@ -173,7 +199,7 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(monkeypatch
     assert call("run", "--seeds", "many") == cli.EXIT_BAD_INPUT
 
 
-@pytest.mark.parametrize("option", [options.MARGIN, options.PRICE, options.PRICE_MONEY, options.LIMIT])
+@pytest.mark.parametrize("option", [MARGIN, PRICE, PRICE_MONEY, LIMIT])
 @pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5"])
 def test_text_that_is_no_number_is_refused(option: Option[Any], text: str) -> None:
     with pytest.raises(InputError) as refused:
@@ -187,10 +213,10 @@ def test_text_that_is_no_number_is_refused(option: Option[Any], text: str) -> No
 @pytest.mark.parametrize(
     ("option", "text", "expected"),
     [
-        (options.EXECUTION, "slow", "one of fast, plain"),
-        (options.PRECISION, "fp8", "one of fp32, bf16, tf32"),
-        (options.ENGINE, "slurm", "one of local, ray"),
-        (options.FORMAT, "docx", "one or more of html, pdf, md, json"),
+        (EXECUTION, "slow", "one of fast, plain"),
+        (PRECISION, "fp8", "one of fp32, bf16, tf32"),
+        (ENGINE, "slurm", "one of local, ray"),
+        (FORMAT, "docx", "one or more of html, pdf, md, json"),
     ],
 )
 def test_an_unknown_word_is_refused_with_those_that_there_are(option: Option[Any], text: str, expected: str) -> None:
@@ -205,21 +231,21 @@ def test_an_unknown_word_is_refused_with_those_that_there_are(option: Option[Any
 @pytest.mark.parametrize("text", ["0", "-3", "many", "1001", "9" * 30])
 def test_text_that_is_no_number_of_seeds_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
-        options.UNTIL_DECIDED.parse(text)
+        UNTIL_DECIDED.parse(text)
 
     assert refused.value.found == f"invalid until-decided '{text}'"
     assert refused.value.expected == "a number from 1 to 1,000, such as 20"
 
 
 def test_prices_are_read_by_device() -> None:
-    assert options.PRICE_PER_HOUR.parse("cuda=1.20, cpu=0") == {"cuda": 1.2, "cpu": 0.0}
-    assert options.PRICE_PER_HOUR.parse("") == {}
+    assert PRICE_PER_HOUR.parse("cuda=1.20, cpu=0") == {"cuda": 1.2, "cpu": 0.0}
+    assert PRICE_PER_HOUR.parse("") == {}
 
 
 @pytest.mark.parametrize("text", ["cpu", "cpu=-1", "cpu=1,", "cpu=much"])
 def test_text_that_is_no_price_per_hour_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
-        options.PRICE_PER_HOUR.parse(text)
+        PRICE_PER_HOUR.parse(text)
 
     assert refused.value.found.startswith("invalid price-per-hour '")
     assert refused.value.expected == "a device and a number, 0 or more, such as cpu=0.05"
@@ -236,13 +262,13 @@ def test_text_that_is_no_price_per_hour_is_refused(text: str) -> None:
     ],
 )
 def test_the_conditions_of_a_gate_are_read(text: str, gate: Gate | None) -> None:
-    assert options.FAIL_IF.parse(text) == gate
+    assert FAIL_IF.parse(text) == gate
 
 
 @pytest.mark.parametrize("text", [",", "slower", "slower=10", "worse=1%", "slower=-1%", "faster=1%"])
 def test_an_unknown_condition_is_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
-        options.FAIL_IF.parse(text)
+        FAIL_IF.parse(text)
 
     assert refused.value.found == f"unknown condition '{text.strip(',')}'"
     assert refused.value.expected == "slower=10%, worse=0.5pp or verdict"
@@ -255,11 +281,11 @@ def test_an_option_that_is_not_given_has_its_default_and_an_empty_one_is_unset()
 
 
 def test_shapes_are_read_and_refused_in_a_line() -> None:
-    assert options.SHAPE.read({}) == ((1, 28, 28),)
-    assert options.SHAPE.read({"shape": "1x8x8,3x64x48"}) == ((1, 8, 8), (3, 64, 48))
+    assert SHAPE.read({}) == ((1, 28, 28),)
+    assert SHAPE.read({"shape": "1x8x8,3x64x48"}) == ((1, 8, 8), (3, 64, 48))
     for wrong in ("", "28x28", "1x0x28", "1x28x28x28", "axbxc"):
         with pytest.raises(InputError, match=f"Invalid shape '{wrong}'\\. Expected channels x height x width"):
-            options.SHAPE.read({"shape": wrong})
+            SHAPE.read({"shape": wrong})
 
 
 def test_the_command_models_lists_the_networks_that_it_is_given() -> None:

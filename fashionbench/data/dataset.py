@@ -15,7 +15,8 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from fashionbench.errors import InputError
-from fashionbench.options import FIT, IMAGE_SIZE, LABEL_COLUMN, TEST, Fit, Given
+from fashionbench.options.option import Fit, Given
+from fashionbench.options.run import FIT, IMAGE_SIZE, LABEL_COLUMN, TEST
 from fashionbench.recipe.fields import Recipe
 
 __all__ = [

@@ -10,7 +10,7 @@ import torch
 
 from fashionbench.devices.cpus import default_threads
 from fashionbench.devices.runtime import accelerator_names
-from fashionbench.parsing import EVERY_DEVICE
+from fashionbench.options.parsing import EVERY_DEVICE
 
 __all__ = ["Device", "cpu_name", "find_accelerators", "list_devices", "name_devices", "select_devices"]
 

@@ -15,7 +15,7 @@ from fashionbench.judging.statistics.intervals import Estimate, Interval, correc
 from fashionbench.judging.statistics.times import mean_minutes, others_share, training_slowdown
 from fashionbench.judging.verdict import decide_by
 from fashionbench.judging.wording import describe_others
-from fashionbench.parsing import Gate
+from fashionbench.options.parsing import Gate
 from fashionbench.records.grouping import finished_trainings, machine, select
 from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord
 

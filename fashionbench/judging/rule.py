@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from fashionbench.judging.prices import Money
 from fashionbench.judging.statistics.intervals import CONFIDENCE, Estimate, Interval, seed_allowance
-from fashionbench.options import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR, Given
+from fashionbench.options.option import Given
+from fashionbench.options.run import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR
 
 __all__ = [
     "DEFAULT_MARGIN_PP",

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from fashionbench.catalogue import is_baseline
-from fashionbench.options import Execution, Precision
+from fashionbench.options.option import Execution, Precision
 from fashionbench.recipe.fields import Recipe
 from fashionbench.records.fields import Count, Name, Names, Number, Rate, Seconds, Strict, Text, Time, TupleOf
 from fashionbench.records.result import (

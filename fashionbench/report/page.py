@@ -9,7 +9,7 @@ from fashionbench.errors import InputError
 from fashionbench.judging.findings import Verdict
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
 from fashionbench.judging.verdict import decide_by
-from fashionbench.options import FORMATS
+from fashionbench.options.run import FORMATS
 from fashionbench.records.files import write_output
 from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord

@@ -13,7 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import FashionBenchError, SetupError
-from fashionbench.parsing import EVERY_DEVICE
+from fashionbench.options.parsing import EVERY_DEVICE
 from fashionbench.records.record import Environment, Execution, TrainingRecord
 from fashionbench.running.nodes import (
     Node,

@@ -8,7 +8,7 @@ from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
 from fashionbench.execution.peak import measure_peak
 from fashionbench.judging.verdict import Verdict, decide_by
-from fashionbench.options import Engine
+from fashionbench.options.option import Engine
 from fashionbench.records.grouping import machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.running.cluster import Cluster, open_cluster

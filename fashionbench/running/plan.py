@@ -7,15 +7,33 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from fashionbench import options
 from fashionbench.catalogue import is_baseline
 from fashionbench.data.dataset import AS_STORED, Reading
 from fashionbench.devices.device import Device, select_devices
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
 from fashionbench.models.registry import find_builder
-from fashionbench.options import Engine, Execution, Given, Precision
-from fashionbench.parsing import MOST_SEEDS
+from fashionbench.options.option import Engine, Execution, Given, Precision
+from fashionbench.options.parsing import MOST_SEEDS
+from fashionbench.options.run import (
+    ADDRESS,
+    DATA,
+    DATASET,
+    DEVICES,
+    ENGINE,
+    EXECUTION,
+    FORMAT,
+    FORMATS,
+    FRESH,
+    LIMIT,
+    MODELS,
+    OUT,
+    PRECISION,
+    RECIPE,
+    SEEDS,
+    SELF_CHECK,
+    UNTIL_DECIDED,
+)
 from fashionbench.recipe.fields import Recipe
 from fashionbench.recipe.file import load_recipe
 from fashionbench.records.record import TrainingRecord
@@ -33,7 +51,7 @@ NEXT_LOOK: Final = 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The options of a run, each read; ``fashionbench/options.py`` says what they mean."""
+    """The options of a run, each read; ``fashionbench/options/run.py`` says what they mean."""
 
     recipe: str
     models: tuple[str, ...]
@@ -63,24 +81,24 @@ class RunOptions:
 
         """
         return cls(
-            recipe=options.RECIPE.read(given),
-            models=options.MODELS.read(given),
-            dataset=options.DATASET.read(given),
+            recipe=RECIPE.read(given),
+            models=MODELS.read(given),
+            dataset=DATASET.read(given),
             reading=Reading.read(given),
-            devices=options.DEVICES.read(given),
-            seeds=options.SEEDS.read(given),
-            until_decided=options.UNTIL_DECIDED.read(given),
-            execution=options.EXECUTION.read(given),
-            precision=options.PRECISION.read(given),
+            devices=DEVICES.read(given),
+            seeds=SEEDS.read(given),
+            until_decided=UNTIL_DECIDED.read(given),
+            execution=EXECUTION.read(given),
+            precision=PRECISION.read(given),
             thresholds=Thresholds.read(given),
-            self_check=options.SELF_CHECK.read(given),
-            limit_minutes=options.LIMIT.read(given),
-            fresh=options.FRESH.read(given),
-            engine=options.ENGINE.read(given),
-            address=options.ADDRESS.read(given),
-            data=options.DATA.read(given),
-            out=options.OUT.read(given),
-            formats=options.FORMAT.read(given),
+            self_check=SELF_CHECK.read(given),
+            limit_minutes=LIMIT.read(given),
+            fresh=FRESH.read(given),
+            engine=ENGINE.read(given),
+            address=ADDRESS.read(given),
+            data=DATA.read(given),
+            out=OUT.read(given),
+            formats=FORMAT.read(given),
         )
 
 
@@ -96,7 +114,7 @@ class Plan:
     thresholds: Thresholds = DEFAULT_THRESHOLDS
     limit_minutes: float | None = None
     """After how long a training is stopped."""
-    dataset: str = options.DATASET.default
+    dataset: str = DATASET.default
     """A word or path for ``load_dataset``."""
     reading: Reading = AS_STORED
     execution: Execution = "fast"
@@ -113,7 +131,7 @@ class Plan:
     """Measure finished cases again."""
     rewritten: Mapping[str, bool] = field(default_factory=dict)
     """Whether the fast execution rewrites a model's layers, as the pre-flight has decided for those to be trained."""
-    formats: tuple[str, ...] = tuple(options.FORMATS)
+    formats: tuple[str, ...] = tuple(FORMATS)
     """Of the report."""
 
     def cases(self) -> tuple[Case, ...]:

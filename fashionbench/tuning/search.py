@@ -8,11 +8,11 @@ from typing import Final
 
 from rich.console import Console
 
-from fashionbench import options
 from fashionbench.data.fashion_mnist import cache_folder
 from fashionbench.data.load import load_dataset
 from fashionbench.errors import InputError, SetupError
-from fashionbench.options import Given
+from fashionbench.options.commands import MINUTES, SPACE, TRIALS
+from fashionbench.options.option import Given
 from fashionbench.records.files import write_atomically
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.engine import open_engine, run_trainings
@@ -57,9 +57,9 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
         FashionBenchError: An option, the data, a model or the output folder is not as it must be.
 
     """
-    asked, minutes = RunOptions.read(given), options.MINUTES.read(given)
+    asked, minutes = RunOptions.read(given), MINUTES.read(given)
     base = make_plan(asked)
-    space = load_space(options.SPACE.read(given), base.recipe)
+    space = load_space(SPACE.read(given), base.recipe)
     with open_engine(asked.engine, asked.address, base, command) as cluster:
         if cluster is not None:
             base = replace(base, devices=cluster.select(asked.devices))
@@ -71,7 +71,7 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
         for line in ("Search space, the same for every model:", *describe_space(space)):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         trials = (
-            dict.fromkeys(base.models, options.TRIALS.read(given))
+            dict.fromkeys(base.models, TRIALS.read(given))
             if minutes is None
             else _affordable_trials(base, asked.data, environ, minutes)
         )

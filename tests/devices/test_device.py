@@ -8,7 +8,7 @@ import torch
 
 from fashionbench.devices.device import Device, list_devices, name_devices, select_devices
 from fashionbench.devices.runtime import driver_version, peak_device_bytes, peak_host_bytes, reset_peaks, synchronize
-from fashionbench.parsing import EVERY_DEVICE
+from fashionbench.options.parsing import EVERY_DEVICE
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from ray_stand_in import RayError, RayTaskError, StandIn
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.errors import InputError, SetupError
-from fashionbench.parsing import EVERY_DEVICE
+from fashionbench.options.parsing import EVERY_DEVICE
 from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import Execution
 from fashionbench.running.cluster import Cluster, open_cluster

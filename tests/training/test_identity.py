@@ -22,7 +22,7 @@ def test_the_code_digest_covers_the_files_that_decide_numbers_and_no_others(copi
     code_digest.cache_clear()
     before = code_digest(copied)
     code_digest.cache_clear()
-    for room in ("tuning", "running", "judging", "report", "records"):
+    for room in ("options", "tuning", "running", "judging", "report", "records"):
         (copied / room / "__init__.py").write_text('"""A comment more."""\n')
     (copied / "cli.py").write_text((copied / "cli.py").read_text() + "# a comment more\n")
 
@@ -39,7 +39,7 @@ def test_the_code_digest_covers_the_files_that_decide_numbers_and_no_others(copi
 def test_every_room_is_declared_to_decide_numbers_or_not_to() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
 
-    assert rooms - {*MEASURING} == {"tuning", "running", "judging", "report", "records"}
+    assert rooms - {*MEASURING} == {"options", "tuning", "running", "judging", "report", "records"}
 
 
 def test_what_decides_numbers_changes_the_identity(sample: Dataset) -> None:

@@ -15,7 +15,7 @@ from synthetic import make_training
 from fashionbench.data.dataset import Dataset, draw_split, hide_test_images
 from fashionbench.errors import InputError
 from fashionbench.judging.verdict import decide
-from fashionbench.options import TUNE_OPTIONS
+from fashionbench.options.commands import TUNE_OPTIONS
 from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.recipe.file import load_recipe
 from fashionbench.records.reading import read_records

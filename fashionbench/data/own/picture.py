@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, _imaging
 from fashionbench.data.arrays import most_unpacked
 from fashionbench.data.dataset import AS_STORED, Reading
 from fashionbench.opening import open_regular
-from fashionbench.options import Fit
+from fashionbench.options.option import Fit
 
 __all__ = [
     "FORMATS",

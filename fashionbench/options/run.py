@@ -1,32 +1,25 @@
-"""Every option of the command line and of the benchmark, once: name, default, help, and how its text is read.
+"""The options of a run: what ``fashionbench run`` and the benchmark under pytest take.
 
-The commands and pytest's options are made from this module, and README's table is tested against it. Whether a recipe,
-model or data set of a name exists is checked elsewhere: ``--help`` must not wait for torch, pydantic or NumPy.
+The commands and pytest's options are made from this room, and README's table is tested against it. Whether a recipe,
+model or data set of a name exists is checked elsewhere.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Generic, Literal, TypeVar, get_args
+from typing import Any, Final, get_args
 
-from fashionbench import parsing
 from fashionbench.catalogue import CATALOGUE, DATASETS, STUDY_MODELS
+from fashionbench.options import parsing
+from fashionbench.options.option import Engine, Execution, Fit, Option, Precision
 
 __all__ = [
     "ADDRESS",
-    "ALL",
     "CLUSTER_OPTIONS",
-    "COMPARE_OPTIONS",
-    "COMPARE_OUT",
     "DATA",
     "DATASET",
-    "DATA_OPTIONS",
     "DEVICES",
-    "DEVICES_OPTIONS",
     "ENGINE",
     "EXECUTION",
-    "FAIL_IF",
     "FIT",
     "FORMAT",
     "FORMATS",
@@ -35,93 +28,25 @@ __all__ = [
     "LABEL_COLUMN",
     "LIMIT",
     "MARGIN",
-    "MINUTES",
     "MODELS",
-    "MODELS_OPTIONS",
     "OUT",
-    "PEAK",
     "PRECISION",
-    "PREVIEW",
     "PRICE",
     "PRICE_MONEY",
     "PRICE_PER_HOUR",
+    "READING_OPTIONS",
     "RECIPE",
-    "REPORT_OPTIONS",
     "RUN_OPTIONS",
     "SEEDS",
     "SELF_CHECK",
-    "SHAPE",
-    "SPACE",
     "TEST",
-    "TRIALS",
-    "TUNE_OPTIONS",
     "UNTIL_DECIDED",
-    "Engine",
-    "Execution",
-    "Fit",
-    "Given",
-    "Option",
-    "Precision",
 ]
-
-Execution = Literal["fast", "plain"]
-"""How steps are computed: rewritten for speed, or by PyTorch's own loop; the same mathematics."""
-
-Precision = Literal["fp32", "bf16", "tf32"]
-"""The arithmetic: IEEE single, autocast to bfloat16, or NVIDIA's tensor cores on single."""
-
-Engine = Literal["local", "ray"]
-
-Fit = Literal["crop", "pad", "stretch"]
-"""How an image of another shape is brought to a size."""
 
 FORMATS: Final = MappingProxyType(
     {"html": "report.html", "pdf": "report.pdf", "md": "report.md", "json": "verdict.json"}
 )
 """The files of a report, by the word that ``--format`` takes."""
-
-Given = Mapping[str, Any]
-"""What was given for each option, by its name: a text, or True or False for a flag."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option(Generic[T]):
-    """An option of a command."""
-
-    name: str
-    """As Python spells it: ``price_per_hour``."""
-    group: Literal["Trainings", "Data", "Verdict", "Run", "Files"]
-    """What it determines; ``--help`` has a heading for each."""
-    help: str
-    default: str = ""
-    unset: str = ""
-    """What an empty default means, for readers."""
-    is_flag: bool = False
-    """Whether it has no value."""
-    parse: Callable[[str], T]
-    """Turns the text into a value or raises InputError; ``bool`` for a flag."""
-
-    @property
-    def flag(self) -> str:
-        """Return the option as it is typed: ``--price-per-hour``."""
-        return f"--{self.name.replace('_', '-')}"
-
-    @property
-    def shown_default(self) -> str:
-        """Return the default as readers see it."""
-        return self.default or self.unset
-
-    def read(self, given: Given) -> T:
-        """Return the value among what was given; an option that was not given has its default.
-
-        Raises:
-            InputError: The text is not one that the option takes.
-
-        """
-        return self.parse(given.get(self.name, self.default))
-
 
 RECIPE: Final = Option(
     name="recipe",
@@ -295,72 +220,7 @@ FORMAT: Final = Option(
     default=",".join(FORMATS),
     parse=parsing.some_of("format", FORMATS),
 )
-FAIL_IF: Final = Option(
-    name="fail_if",
-    group="Verdict",
-    help="comma-separated conditions: slower=10%, worse=0.5pp, verdict; if one of them is met, the exit status is 3",
-    unset="none",
-    parse=parsing.optional(parsing.gate),
-)
-COMPARE_OUT: Final = Option(
-    name="out",
-    group="Files",
-    help="folder for compare.html",
-    unset="no file",
-    parse=parsing.optional(Path),
-)
-ALL: Final = Option(
-    name="all",
-    group="Files",
-    help="read the records of all runs in a folder, not only those of its last run",
-    unset="no",
-    is_flag=True,
-    parse=bool,
-)
-PREVIEW: Final = Option(
-    name="preview",
-    group="Files",
-    help="write a contact sheet to this .png file: some training images of each class",
-    unset="no file",
-    parse=parsing.optional(parsing.png),
-)
-TRIALS: Final = Option(
-    name="trials",
-    group="Trainings",
-    help="how many trials each model gets, the same for all",
-    default="8",
-    parse=parsing.count("trials", most=1_000),
-)
-MINUTES: Final = Option(
-    name="minutes",
-    group="Trainings",
-    help="about how many minutes of training each model's trials take, instead of --trials",
-    unset="as --trials says",
-    parse=parsing.optional(parsing.number("minutes", example="30")),
-)
-SPACE: Final = Option(
-    name="space",
-    group="Trainings",
-    help="your own search space: a .toml file",
-    unset="learning rate, weight decay, label smoothing, augmentation, batch size",
-    parse=parsing.optional(Path),
-)
-PEAK: Final = Option(
-    name="peak",
-    group="Run",
-    help="measure the peak performance of each device, in about a second",
-    unset="no",
-    is_flag=True,
-    parse=bool,
-)
 
-SHAPE: Final = Option(
-    name="shape",
-    group="Trainings",
-    help="comma-separated shapes of the images: channels x height x width",
-    default="1x28x28",
-    parse=parsing.shapes,
-)
 
 READING_OPTIONS: Final[tuple[Option[Any], ...]] = (IMAGE_SIZE, FIT, LABEL_COLUMN, TEST)
 
@@ -373,19 +233,3 @@ RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
 """Of ``fashionbench run``, and of the benchmark under pytest."""
 CLUSTER_OPTIONS: Final[tuple[Option[Any], ...]] = (ENGINE, ADDRESS)
 """Of ``fashionbench run`` only."""
-
-REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, ALL, FORMAT, OUT)
-
-TUNE_OPTIONS: Final[tuple[Option[Any], ...]] = (
-    *(RECIPE, MODELS, DATASET, DEVICES, TRIALS, MINUTES, SPACE, EXECUTION, PRECISION),
-    *READING_OPTIONS,
-    *(LIMIT, FRESH, DATA, OUT, ENGINE, ADDRESS),
-)
-
-COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, COMPARE_OUT)
-
-DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, *READING_OPTIONS, DATA, PREVIEW)
-
-DEVICES_OPTIONS: Final[tuple[Option[Any], ...]] = (PEAK,)
-
-MODELS_OPTIONS: Final[tuple[Option[Any], ...]] = (SHAPE,)
