@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 settings.register_profile("fuzz", max_examples=10_000, deadline=5_000)
 settings.register_profile("usual", max_examples=100, deadline=5_000)
 settings.load_profile("usual")
+
+for _name in ("SIGINT", "SIGHUP"):  # a job behind & or nohup ignores them, and so would every process that tests start
+    if signal.getsignal(_number := getattr(signal, _name, signal.SIGTERM)) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _name == "SIGINT" else signal.SIG_DFL)
 
 SAMPLE = Path(__file__).parent / "data"
 

@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,44 +32,39 @@ class Ended:
     out: Path
 
 
-@contextmanager
-def interruptible_here() -> Iterator[None]:
-    """Let what is started in the block react to Ctrl-C: a job behind & ignores it, and so would its processes."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def interrupt(command: list[str], folder: Path, out: Path, sent: signal.Signals) -> Ended:
     """Start a run of a recipe that takes long, and interrupt it after its first epoch."""
     recipe = out.with_suffix(".toml")
     recipe.write_text("epochs = 10000\nis_result = false\n")
     options = ("--recipe", str(recipe), "--data", str(DATA), "--devices", "cpu", "--models", "fashioncnn", "--out")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    with interruptible_here():
-        process = subprocess.Popen(
-            [*command, *options, str(out), "--fresh"],
-            cwd=folder,
-            env={
-                **environ,
-                "PYTHONPATH": str(ROOT),
-                "XDG_CACHE_HOME": str(out.with_suffix(".cache")),
-                "COLUMNS": "200",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    assert process.stdout is not None
     said = ""
-    for line in process.stdout:
-        said += line
-        if "validation accuracy" in line:
-            break
-    process.send_signal(sent)
-    said += process.communicate(timeout=60)[0]
+    with subprocess.Popen(
+        [*command, *options, str(out), "--fresh"],
+        cwd=folder,
+        env={
+            **environ,
+            "PYTHONPATH": str(ROOT),
+            "XDG_CACHE_HOME": str(out.with_suffix(".cache")),
+            "COLUMNS": "200",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if "validation accuracy" in line:
+                break
+        process.send_signal(sent)
+        try:
+            said += process.communicate(timeout=60)[0]
+        finally:
+            if process.poll() is None:  # it would train on beside the tests that follow
+                for each in psutil.Process(process.pid).children(recursive=True):
+                    each.kill()
+                process.kill()
     return Ended(status=process.returncode, said=said, out=out)
 
 
