@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fashionbench.judging.rule import RULE_VERSION, Evidence, OpenPart, State, Thresholds, weigh
 from fashionbench.judging.statistics.differences import PairedOutcomes
-from fashionbench.judging.statistics.intervals import CONFIDENCE, Estimate, Interval
+from fashionbench.judging.statistics.intervals import CONFIDENCE, Estimate, GainProbabilities, Interval
 
 __all__ = ["Claim", "DeviceVerdict", "ModelResult", "Outcome", "Recommendation", "Verdict"]
 
@@ -63,6 +63,10 @@ class DeviceVerdict(_Frozen):
     """The largest fraction of the CPUs that other processes used during one training; None if it is not known."""
     times_are_reliable: bool
     """Whether that fraction is so small that the verdict may depend on the training times."""
+    probabilities: GainProbabilities
+    """Of the true gain, by the margin, from the distribution of the gain's interval."""
+    probability_of_winning: float
+    """That one more training of the big model is right on more of these test images than one of the small."""
     detectable_gain: float
     """The true gain that such a run finds to be above zero in four of five cases, a fraction."""
     outcomes: PairedOutcomes

@@ -28,7 +28,9 @@ from fashionbench.judging.statistics.intervals import (
     correct_predictions,
     detectable_gain,
     gain_interval,
+    gain_probabilities,
     look_confidence,
+    probability_of_winning,
     seeds_needed,
 )
 from fashionbench.judging.statistics.times import (
@@ -179,6 +181,8 @@ def _judge_device(
         extra_minutes=extra,
         others_cpu_share=others,
         times_are_reliable=is_reliable,
+        probabilities=gain_probabilities(big_correct, small_correct, thresholds.margin),
+        probability_of_winning=probability_of_winning(big_correct, small_correct),
         detectable_gain=detectable_gain(big_correct, small_correct, confidence),
         outcomes=paired_outcomes(big_correct, small_correct),
         mcnemar_p=tuple(

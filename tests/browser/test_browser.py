@@ -105,26 +105,28 @@ def rejudge(verdict: Verdict, margin_pp: float, price: float | None) -> list[Sta
     return [judge(each.evidence(), thresholds) for each in verdict.devices]
 
 
-def _speed_up(record: TrainingRecord | InferenceRecord) -> TrainingRecord | InferenceRecord:
-    """Return a training as if it had taken a tenth of its time."""
+def _change(record: TrainingRecord | InferenceRecord, change: str) -> TrainingRecord | InferenceRecord:
+    """Return a training as if it had taken a tenth of its time, or as if the machine had been busy."""
     if isinstance(record, InferenceRecord) or record.result is None:
         return record
-    seconds = {
+    faster = {
         "train_seconds": record.result.train_seconds / 10,
         "epoch_seconds": tuple(each / 10 for each in record.result.epoch_seconds),
     }
-    return record.model_copy(update={"result": record.result.model_copy(update=seconds)})
+    busy = {"others_cpu_share": (0.5,) * len(record.result.epoch_seconds)}
+    update = faster if change == "faster" else busy
+    return record.model_copy(update={"result": record.result.model_copy(update=update)})
 
 
 @pytest.mark.parametrize("gain", [-0.01, 0.002, 0.012])
 @pytest.mark.parametrize("seeds", [1, 4])
-@pytest.mark.parametrize("faster", [False, True], ids=["slower", "faster"])
+@pytest.mark.parametrize("change", ["slower", "faster", "busy"])
 def test_the_sliders_give_the_same_verdict_as_python(
-    browser: Chrome, tmp_path: Path, gain: float, seeds: int, *, faster: bool
+    browser: Chrome, tmp_path: Path, gain: float, seeds: int, change: str
 ) -> None:
     records = make_study(seeds, gain=gain, spread=0.0005, devices=("cpu", "cuda"))
-    if faster:
-        records = [_speed_up(each) if each.model == "resnet18" else each for each in records]
+    if change != "slower":
+        records = [_change(each, change) if each.model == "resnet18" else each for each in records]
     verdict = decide(records)
     assert verdict is not None
     page = tmp_path / "report.html"

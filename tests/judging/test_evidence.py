@@ -183,3 +183,21 @@ def test_every_number_of_the_first_page_is_in_the_verdict() -> None:
         *(11_175_370, None, 600_000_000),
     )
     assert json.loads(judged(records).model_dump_json())["models"][0]["macro_f1"] == found[0].macro_f1
+
+
+@pytest.mark.parametrize(
+    ("records", "state"),
+    [
+        (make_study(3, gain=0.015), "WORTH IT"),
+        (make_study(3, gain=-0.02), "NOT WORTH IT"),
+        (make_study(3, gain=0.005), "CANNOT TELL"),
+    ],
+)
+def test_the_probabilities_agree_with_the_state(records: list[TrainingRecord | InferenceRecord], state: str) -> None:
+    verdict = judged(records)
+    found = verdict.devices[0].probabilities
+
+    assert verdict.state == state
+    assert (found.at_least_margin >= 0.975) == (state == "WORTH IT")
+    assert (found.at_least_margin <= 0.025) == (state == "NOT WORTH IT")
+    assert 0 <= verdict.devices[0].probability_of_winning <= 1

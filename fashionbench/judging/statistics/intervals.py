@@ -16,14 +16,17 @@ __all__ = [
     "CONFIDENCE",
     "Correct",
     "Estimate",
+    "GainProbabilities",
     "Interval",
     "accuracy_interval",
     "correct_predictions",
     "describe_confidence",
     "detectable_gain",
     "gain_interval",
+    "gain_probabilities",
     "half_width",
     "look_confidence",
+    "probability_of_winning",
     "satterthwaite",
     "seed_allowance",
     "seeds_needed",
@@ -71,6 +74,19 @@ class Interval(Estimate):
 
     low: float
     high: float
+
+
+class GainProbabilities(BaseModel):
+    """The probabilities of a true gain in three regions, which add up to 1."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    at_least_margin: float
+    """The big model is better by the margin or more."""
+    within_margin: float
+    """The models are practically equivalent: neither is better by the margin."""
+    below_minus_margin: float
+    """The small model is better by more than the margin."""
 
 
 def correct_predictions(results: Sequence[TrainingResult]) -> Correct:
@@ -156,6 +172,32 @@ def detectable_gain(big: Correct, small: Correct, confidence: float = CONFIDENCE
     return half_width(error, freedom, confidence) + float(stats.t.ppf(POWER, freedom)) * error
 
 
+def gain_probabilities(big: Correct, small: Correct, margin: float) -> GainProbabilities:
+    """Return the probabilities that the true gain is at or above the margin, within it either way, or below minus it.
+
+    The margin is a region of practical equivalence (Benavoli, Corani, Demsar and Zaffalon, 2017). The distribution is
+    the t distribution of the gain's interval: with flat priors, it is that of the true gain.
+    """
+    estimate = float(big.mean() - small.mean())
+    error, freedom = _gain_error(big, small)
+    above = float(stats.t.sf((margin - estimate) / error, freedom))
+    below = float(stats.t.cdf((-margin - estimate) / error, freedom))
+    return GainProbabilities(at_least_margin=above, within_margin=max(0.0, 1 - above - below), below_minus_margin=below)
+
+
+def probability_of_winning(big: Correct, small: Correct) -> float:
+    """Return the probability that one more training of the big model is right on more of these images than the small's.
+
+    It is predicted from the spread over seeds by the t distribution; a single seed has the assumed spread.
+    """
+    seeds, images = big.shape
+    spreads = [ASSUMED_SEED_SPREAD**2 if seeds == 1 else float(each.mean(axis=1).var(ddof=1)) for each in (big, small)]
+    freedom = math.inf if seeds == 1 else seeds - 1
+    # the mean over seeds is uncertain, too
+    error, freedoms = satterthwaite([each * (1 + 1 / seeds) for each in spreads], [freedom, freedom], 1 / images)
+    return float(stats.t.cdf(float(big.mean() - small.mean()) / error, freedoms))
+
+
 def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
     """Return the gain's standard error and its degrees of freedom."""
     seeds, images = big.shape
@@ -186,7 +228,7 @@ def satterthwaite(parts: Sequence[float], freedoms: Sequence[float], resolution:
     if variance <= resolution**2:
         return resolution, freedoms[-1]
     shares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
-    return math.sqrt(variance), variance**2 / shares
+    return math.sqrt(variance), variance**2 / shares if shares else math.inf
 
 
 def _image_variance(big: Correct, small: Correct) -> float:
