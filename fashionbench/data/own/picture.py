@@ -39,6 +39,8 @@ OTHER_FORMATS: Final = (
     (b"\xc5\xd0\xd3\xc6", "PostScript"),
     (b"%PDF", "a PDF"),
     (b"<svg", "an SVG"),
+    (b"<!doctype", "an HTML page"),
+    (b"<html", "an HTML page"),
     (b"<?xml", "XML"),
     (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
     (b"8BPS", "a Photoshop file"),
@@ -210,7 +212,7 @@ def _name_format(beginning: bytes) -> str:
     if beginning[4:8] == b"ftyp":
         return f"{beginning[8:12].decode('ascii', errors='replace').strip().upper()}, a format that is not read"
     for magic, name in OTHER_FORMATS:
-        if beginning.startswith(magic):
+        if beginning.lower().startswith(magic.lower()):
             return f"{name}, a format that is not read"
     return "damaged, or not an image"
 

@@ -256,6 +256,7 @@ def test_what_no_viewer_shows_as_one_image_is_refused(
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
         (b"%PDF-1.7", "a PDF"),
         (b"<svg xmlns=", "an SVG"),
+        (b"<!DOCTYPE html><html>", "an HTML page"),
         (b"\0\0\0\x20ftypheic", "HEIC, a format that is not read"),
         (b"\0\0\0\x0cjP  ", "JPEG 2000"),
         (b"no image", "damaged, or not an image"),

@@ -10,7 +10,16 @@ from typing import Final, Literal
 from fashionbench.data.arrays import CHANNELS, MISSING, NUMBER
 from fashionbench.errors import InputError
 
-__all__ = ["LABEL_NAMES", "Columns", "LabelLikeness", "arrange_columns", "choose_label", "find_label", "is_header"]
+__all__ = [
+    "LABEL_NAMES",
+    "Columns",
+    "LabelLikeness",
+    "NoLabelError",
+    "arrange_columns",
+    "choose_label",
+    "find_label",
+    "is_header",
+]
 
 LABEL_NAMES: Final = frozenset({"label", "labels", "class", "target", "y"})
 
@@ -29,6 +38,10 @@ LETTERS: Final = {"r": "0 red", "g": "1 green", "b": "2 blue"}
 """By which the channels of a pixel are sorted."""
 
 LabelLikeness = Literal["yes", "maybe", "no"]
+
+
+class NoLabelError(InputError):
+    """No column of a table can be its label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +104,7 @@ def find_label(where: str, names: Sequence[str] | None, width: int, wanted: str 
     if not named and wordy and (len(wordy) == 1 or wordy[0] == rest[0]):
         return (wordy[0],)
     found = " and ".join(repr(names[place]) for place in named)
-    raise InputError(
+    raise (InputError if found else NoLabelError)(
         f"{where}: {f'columns {found}' if found else f'no column among {width:,}'} could be the label",
         expected=f"one column with the name {', '.join(sorted(LABEL_NAMES - {'labels'}))}",
         remedy="give the name of the column with --label-column; a table without labels cannot be used",

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from fashionbench.data.arrays import NUMBER, check_memory
-from fashionbench.data.own.tables.columns import find_label, is_header
+from fashionbench.data.own.tables.columns import NoLabelError, find_label, is_header
 from fashionbench.data.own.tables.content import PARQUET, Content
 from fashionbench.errors import InputError, SetupError
 
-__all__ = ["Rows", "count_columns", "read_numbers", "read_rows"]
+__all__ = ["Rows", "lacks_labels", "read_numbers", "read_rows"]
 
 SEPARATORS: Final = ";\t|,"
 """Of equally many columns the first counts: a comma may stand in numbers."""
@@ -57,17 +57,21 @@ class Rows:
         return f"{self.row(place)}, column {repr(self.names[column][:40]) if self.names else column + 1}"
 
 
-def count_columns(content: Content) -> int:
-    """Return how many columns a table has.
+def lacks_labels(content: Content, train: Content) -> bool:
+    """Return whether a table has one column fewer than that of the training images, or a header row without a label.
 
     Raises:
         InputError: It is no table.
 
     """
-    where, text = content
-    if text.startswith(PARQUET):
-        return int(_open_parquet(where, text).metadata.num_columns)
-    return len(_read_first(where, text)[0])
+    width, names = _read_names(content, None)
+    if width == _read_names(train, None)[0] - 1:
+        return True
+    try:
+        find_label(content[0], names, width)
+    except NoLabelError:
+        return True
+    return False
 
 
 def read_rows(content: Content, label: str | None) -> Rows:
@@ -85,15 +89,13 @@ def read_rows(content: Content, label: str | None) -> Rows:
     where, text = content
     if text.startswith(PARQUET):
         return _read_parquet(where, text, label)
-    cells, separator = _read_first(where, text)
-    is_named = label in cells and not NUMBER.fullmatch(label)
-    names = tuple(cells) if is_named or is_header(cells) else None
-    candidates = find_label(where, names, len(cells), label)
+    width, names = _read_names(content, label)
+    candidates = find_label(where, names, width, label)
     blank = len(text) - len(text.lstrip(b"\r\n"))
-    frame = _parse(where, text[blank:], separator, candidates, skip=0 if names is None else 1)
-    if frame.shape[1] != len(cells):
+    frame = _parse(where, text[blank:], _read_first(where, text)[1], candidates, skip=0 if names is None else 1)
+    if frame.shape[1] != width:
         raise InputError(
-            f"{where} has {len(cells):,} cells in its first row and {frame.shape[1]:,} in the next",
+            f"{where} has {width:,} cells in its first row and {frame.shape[1]:,} in the next",
             expected="rows with the same number of cells",
             remedy="correct the file",
         )
@@ -133,6 +135,17 @@ def _refuse_cell(cells: "pd.Series[Any]", wrong: NDArray[np.bool_], where: Calla
             expected="a number in each column of pixels",
             remedy="correct the file",
         )
+
+
+def _read_names(content: Content, label: str | None) -> tuple[int, tuple[str, ...] | None]:
+    """Return the number of a table's columns, and their names; None: there is no header row."""
+    where, text = content
+    if text.startswith(PARQUET):
+        names = tuple(map(str, _open_parquet(where, text).schema_arrow.names))
+        return len(names), names
+    cells, _ = _read_first(where, text)
+    is_named = label in cells and not NUMBER.fullmatch(label)
+    return len(cells), tuple(cells) if is_named or is_header(cells) else None
 
 
 def _read_first(where: str, text: bytes) -> tuple[list[str], str]:

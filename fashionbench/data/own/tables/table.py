@@ -22,7 +22,7 @@ from fashionbench.data.dataset import AS_STORED, Dataset, LabelledImages, Readin
 from fashionbench.data.own.layout import Half
 from fashionbench.data.own.tables.columns import LABEL_NAMES, Columns, LabelLikeness, arrange_columns, choose_label
 from fashionbench.data.own.tables.content import PARQUET, read_tables
-from fashionbench.data.own.tables.rows import Rows, count_columns, read_numbers, read_rows
+from fashionbench.data.own.tables.rows import Rows, lacks_labels, read_numbers, read_rows
 
 __all__ = ["load_table"]
 
@@ -52,7 +52,7 @@ def load_table(path: Path, announce: Callable[[str], None], reading: Reading = A
     contents = read_tables(path, reading.test)
     tables: dict[Half, Rows] = {}
     for half, content in contents.items():
-        if half != "train" and reading.test is None and count_columns(content) == count_columns(contents["train"]) - 1:
+        if half != "train" and reading.test is None and lacks_labels(content, contents["train"]):
             said.append(f"{_name(content[0])} is not used: it has no labels")
         else:
             tables[half] = read_rows(content, reading.label_column)
