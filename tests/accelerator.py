@@ -1,4 +1,4 @@
-"""Measure an accelerator and print one table to send: the tests that need one, both executions' steps, a small run.
+"""Measure an accelerator and print one table to send: the tests that need one, each way to compute steps, a small run.
 
 Called by ``nox -s gpu``. Without an accelerator the tests are skipped with their reason, and the exit status is 0.
 """
@@ -8,19 +8,25 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
+from scipy.stats import quantile_test
 
 from fashionbench.catalogue import STUDY_MODELS
 from fashionbench.data.dataset import Dataset
 from fashionbench.data.fashion_mnist import find_dataset
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.environment import describe_environment
-from fashionbench.execution.comparison import ExecutionComparison
+from fashionbench.execution.comparison import take_turn
+from fashionbench.execution.step import StepOptions
 from fashionbench.recipe.fields import RECIPES
 from fashionbench.running.process.call import call_in_plain_process, call_in_process
+from fashionbench.running.process.trial import try_methods
+from fashionbench.training.case import Case
 
 TESTS: Final = Path(__file__).parent
 SAMPLE: Final = TESTS / "data"
@@ -50,24 +56,29 @@ def run_small(device: Device) -> str:
 
 
 def time_model(model: str, device: Device, dataset: Dataset) -> Iterator[str]:
-    """Yield a row for each execution of a model's step, in turns, each turn in a process of its own."""
-    batch_size = RECIPES["study"].for_model(model).batch_size
-    comparison = ExecutionComparison(
-        model=model,
-        dataset=dataset,
-        device=device.word,
-        precision="fp32",
-        batch_size=batch_size,
-        call={"plain": call_in_plain_process, "fast": call_in_process},
-    )
-    for _ in range(TURNS):
-        comparison.take_turns()
-    ratios = {"plain": "1", "fast": "{ratio_fast_over_plain:.2f} ({ratio_low:.2f} to {ratio_high:.2f})"}
-    for execution, seconds in comparison.step_seconds.items():
+    """Yield a row for each way to compute a model's steps, in turns, each turn in a process of its own."""
+    case = Case(model=model, device=device, recipe=RECIPES["study"], seed=0, rewritten=True)
+    trial = try_methods(case, dataset, lambda _, function, *given: call_in_process(function, *given))
+    ways: dict[str, StepOptions] = {"plain": replace(case.options, execution="plain")}
+    for method in () if trial is None else trial.step_seconds:
+        ways[method] = replace(case.options, method=method)
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    what = f"{model}, batch {case.hyperparameters.batch_size}"
+    for turn in range(TURNS):
+        for way, options in list(ways.items())[:: 1 if turn % 2 == 0 else -1]:
+            call = call_in_plain_process if way == "plain" else call_in_process
+            found[way].append(call(take_turn, model, dataset, device.word, options, case.hyperparameters.batch_size)[0])
+    for way, seconds in found.items():
+        ratios = np.divide(seconds, found["plain"])
+        least, most = np.asarray(quantile_test(ratios).confidence_interval(0.95), dtype=float)
         low, middle, high = (1000 * pick(seconds) for pick in (min, statistics.median, max))
-        ratio = ratios[execution].format(**comparison.ratios())
-        times = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        yield f"| {model}, batch {batch_size} | {execution} | {times} | {ratio} | {TURNS} |"
+        chosen = ", chosen" if trial is not None and way == trial.chosen else ""
+        yield (
+            f"| {what} | {way}{chosen} | {middle:.2f} ({low:.2f} to {high:.2f}) | "
+            f"{np.median(ratios):.2f} ({least:.2f} to {most:.2f}) | {TURNS} |"
+        )
+    for name, reason in {} if trial is None else trial.rejected.items():
+        yield f"| {what} | {name} | not used: {reason} | – | – |"
 
 
 def main() -> int:
@@ -88,7 +99,7 @@ def main() -> int:
         print(
             f"{about.usable_cpus} CPUs usable, commit {about.commit}; tests: {outcome}; small run: {run_small(device)}"
         )
-        print("\n| model | execution | ms, median (range) | / plain (95 % CI) | n |\n| :-- | :-- | --: | --: | --: |")
+        print("\n| model | steps | ms, median (range) | / plain (95 % CI) | n |\n| :-- | :-- | --: | --: | --: |")
         print("\n".join(rows))
     return status
 

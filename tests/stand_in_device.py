@@ -74,6 +74,8 @@ class StandIn:
         """Calls that are not done yet."""
         self.reads = 0
         """How often the host has waited for a value."""
+        self.asked = Counter[str]()
+        """How often each function was called; only what does or needs something on the device counts."""
         self._generator = torch.Generator().manual_seed(0).get_state()
         self._storages = Counter[int]()
         self._bytes: dict[int, int] = {}
@@ -82,6 +84,7 @@ class StandIn:
 
     def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do what an operator does, on the tensors inside."""
+        self.asked[str(func)] += 1
         given = {id(each.local): each for each in tree_leaves((args, kwargs)) if isinstance(each, Remote)}
         to_host = (
             func in READING
@@ -107,6 +110,7 @@ class StandIn:
 
     def wrap(self, inner: Tensor) -> Remote:
         """Return a tensor of the device, within its memory."""
+        self.asked["memory"] += 1
         storage = inner.untyped_storage()
         place, size = storage.data_ptr(), storage.nbytes()
         allocated = sum(self._bytes.values())
@@ -137,6 +141,7 @@ class StandIn:
         torch.set_rng_state(before)
 
     def wait(self) -> None:
+        self.asked["wait"] += 1
         if self._recording is not None:
             raise RuntimeError("operation not permitted while work is recorded")
         waiting, self.waiting = self.waiting, 0
@@ -169,6 +174,7 @@ class StandIn:
         self.wait()
 
     def mem_get_info(self, _: object) -> tuple[int, int]:
+        self.asked["memory"] += 1
         return self.capacity - sum(self._bytes.values()), self.capacity
 
     def max_memory_allocated(self, _: object) -> int:
@@ -181,6 +187,7 @@ class StandIn:
         self._generator = torch.Generator().manual_seed(seed).get_state()
 
     def get_rng_state(self, _: object = None) -> Tensor:
+        self.asked["random state"] += 1
         return self._generator.clone()
 
     def set_rng_state(self, state: Tensor, _: object = None) -> None:

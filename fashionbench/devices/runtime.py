@@ -1,4 +1,4 @@
-"""What FashionBench asks of an accelerator: names, waiting, memory, random state, capture; and the same of the CPU.
+"""What FashionBench asks of an accelerator: names, waiting, memory, random state; and the same of the CPU.
 
 All of it goes through PyTorch's module for the kind of device (``torch.cuda``, ``torch.xpu``, ``torch.mps``). A backend
 that registers such a module is measured like the others, as the tests' stand-in device is.
@@ -9,7 +9,6 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
@@ -24,7 +23,6 @@ if sys.platform != "win32":
 
 __all__ = [
     "accelerator_names",
-    "capture",
     "driver_version",
     "free_bytes",
     "peak_device_bytes",
@@ -38,11 +36,6 @@ __all__ = [
 ]
 
 PROGRAM_TIMEOUT_SECONDS: Final = 20.0
-
-GRAPHS: Final = ("CUDAGraph", "XPUGraph")
-"""Names of the class of recorded work in the modules of the devices that can record it."""
-
-CALLS_BEFORE_CAPTURE: Final = 3
 
 
 def accelerator_names() -> dict[str, str]:
@@ -121,38 +114,6 @@ def set_random_state(device: torch.device, state: Tensor | None) -> None:
     """Restore what ``random_state`` returned."""
     if state is not None:
         _module(device).set_rng_state(state, device)
-
-
-def capture(device: torch.device, work: Callable[[], Tensor]) -> Callable[[], Tensor] | None:
-    """Record the work of a function on a device; return a function that does it again, or None where it cannot record.
-
-    The work is done three times before, on a stream of its own, as PyTorch's documentation asks for. What it reads must
-    stay where it is, and its result is the same tensor each time.
-
-    Raises:
-        RuntimeError: The work cannot be recorded, for example because it waits for a value of the device.
-
-    """
-    module = _module(device)
-    make = next((getattr(module, name) for name in GRAPHS if hasattr(module, name)), None)
-    if make is None:
-        return None
-    with module.device(device):
-        here, aside = module.current_stream(device), module.Stream(device)
-        aside.wait_stream(here)
-        with module.stream(aside):
-            for _ in range(CALLS_BEFORE_CAPTURE):
-                work()
-        here.wait_stream(aside)
-        graph = make()
-        with module.graph(graph):
-            result = work()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return result
-
-    return replay
 
 
 def driver_version(device: torch.device) -> str | None:

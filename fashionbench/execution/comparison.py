@@ -1,24 +1,45 @@
-"""The fast execution compared with plain, in turns on one machine, so that its drift affects both alike."""
+"""Ways to compute a step, compared: fast with plain in turns, and the methods of fast on an accelerator."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import chain, count, islice
+from typing import Any, Final, get_args
 
 import numpy as np
 import torch
 from scipy.stats import quantile_test
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.precision import single_precision
+from fashionbench.devices.recording import records_work
 from fashionbench.devices.runtime import peak_host_bytes
-from fashionbench.execution.step import StepOptions, prepare_step, time_steps
+from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step, time_steps
+from fashionbench.models.randomness import seeded_generators
 from fashionbench.models.registry import build_model
-from fashionbench.records.record import Execution, Precision
+from fashionbench.records.record import Execution, Precision, StepMethod
 
-__all__ = ["ExecutionComparison", "take_turn"]
+__all__ = ["STEPS_COMPARED", "ExecutionComparison", "step_methods", "take_turn", "time_method"]
 
 SECONDS_PER_TURN: Final = 1.0
 LEARNING_RATE: Final = 0.001
+
+SECONDS_PER_METHOD: Final = 0.5
+
+STEPS_COMPARED: Final = 20
+
+BATCHES_COMPARED: Final = 4
+
+ROUNDING: Final = 1e-4
+"""Relative difference of losses that counts as rounding."""
+
+ROUNDING_FACTOR: Final = 10
+"""So many times the difference that a change of the images in their last bit makes is rounding, too ..."""
+
+MOST_ROUNDING: Final = 0.05
+"""... up to this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,3 +108,72 @@ def take_turn(model: str, dataset: Dataset, device: str, options: StepOptions, b
     with single_precision(step.device, options.precision):
         seconds = time_steps(step, images, labels, batch_size=batch_size, seconds=SECONDS_PER_TURN)
     return seconds, peak_host_bytes()
+
+
+def step_methods(device: torch.device) -> tuple[StepMethod, ...]:
+    """Return how the fast execution can compute its steps on a kind of accelerator; the device is not asked."""
+    methods: tuple[StepMethod, ...] = get_args(StepMethod)
+    return methods if records_work(device) else methods[:2]
+
+
+def time_method(
+    prepare: Callable[[StepMethod], TrainingStep],
+    schedule: Callable[[Optimizer], LRScheduler],
+    dataset: Dataset,
+    *,
+    method: StepMethod,
+    batch_size: int,
+) -> float | str:
+    """Return the mean seconds of a step computed by a method, or why steps cannot be computed so.
+
+    A captured step can be used if 20 of its steps give the losses of eager ones within rounding, on this very device,
+    with a smaller batch and the whole schedule on the way.
+
+    Args:
+        prepare: Makes the same new model ready to train by a method.
+        schedule: Returns the training's schedule, shortened to ``STEPS_COMPARED`` steps.
+        dataset: Its training images are used; they repeat as often as needed.
+        method: How to compute the steps.
+        batch_size: Images per batch.
+
+    """
+    few = torch.arange(BATCHES_COMPARED * batch_size - 1) % len(dataset.train_images)  # the last batch is smaller
+    images, labels = dataset.train_images[few], dataset.train_labels[few]
+    if method.startswith("captured"):
+        eager: StepMethod = "contiguous" if method.endswith("contiguous") else "channels-last"
+
+        def try_steps(method: StepMethod, scale: float = 1.0) -> tuple[Tensor, set[str]]:
+            step = prepare(method)
+            return _train(step, step.place(images, labels), batch_size, schedule(step.optimizer), scale)
+
+        expected, changing = try_steps(eager)
+        if changing:
+            return f"its schedule changes {', '.join(sorted(changing))}, of which a recorded step contains the values"
+        found, rounded = (try_steps(*each)[0] for each in ((method,), (eager, 1 + torch.finfo(torch.float32).eps)))
+        difference, rounding = (
+            float((each - expected).abs().max() / expected.abs().max()) for each in (found, rounded)
+        )
+        if not difference <= min(max(ROUNDING, ROUNDING_FACTOR * rounding), MOST_ROUNDING):
+            return f"its losses differ from those of eager steps by {difference:.1e} (rounding: {rounding:.1e})"
+    return time_steps(prepare(method), images, labels, batch_size=batch_size, seconds=SECONDS_PER_METHOD)
+
+
+def _train(
+    step: TrainingStep, placed: tuple[Tensor, Tensor], batch_size: int, schedule: LRScheduler, scale: float
+) -> tuple[Tensor, set[str]]:
+    """Train for a few steps on scaled images; return the losses, on the CPU, and which numbers the schedule changed."""
+    losses, before, changing = [], _numbers(step.optimizer), set[str]()
+    generator = torch.Generator().manual_seed(0)
+    with seeded_generators(0, step.device):
+        take = step.begin(*placed, batch_size)
+        batches = chain.from_iterable(step.batches(*placed, batch_size, generator) for _ in count())
+        for images, labels in islice(batches, STEPS_COMPARED):
+            losses.append(take(images * scale, labels))
+            schedule.step()
+            changing |= {name for name, value in _numbers(step.optimizer).items() if value != before[name]}
+    return torch.stack(losses).cpu(), changing
+
+
+def _numbers(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what an optimizer's update depends on, but for the learning rate, which a recorded step reads anew."""
+    return {name: value for name, value in optimizer.param_groups[0].items() if name not in {"params", "lr"}}

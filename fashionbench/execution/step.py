@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fashionbench.data.dataset import Task
 from fashionbench.devices.precision import arithmetic
+from fashionbench.devices.recording import TakeStep, record_step
 from fashionbench.devices.runtime import pins_memory, synchronize
 from fashionbench.execution.fast import keep_memory, speed_up
+from fashionbench.models.randomness import seeded_generators
 from fashionbench.recipe.fields import OptimizerName
-from fashionbench.records.record import Execution, Precision
+from fashionbench.records.record import Execution, Precision, StepMethod
 
 __all__ = [
     "StepOptions",
@@ -61,6 +63,18 @@ class StepOptions:
     update: Update = ADAM
     rewritten: bool | None = None
     """Whether the fast execution rewrites the layers; None: where it finds no objection."""
+    method: StepMethod | None = None
+    """How the fast execution computes its steps on an accelerator; None: as on the CPU."""
+
+    @property
+    def captured(self) -> bool:
+        """Whether a step is recorded once and then done again."""
+        return self.method is not None and self.method.startswith("captured")
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the fast execution may change the order of axes in memory."""
+        return self.method is None or self.method.endswith("channels-last")
 
 
 DEFAULT: Final = StepOptions()
@@ -93,6 +107,29 @@ class TrainingStep:
         synchronize(self.device)
         return placed
 
+    def begin(self, images: Tensor, labels: Tensor, batch_size: int) -> TakeStep:
+        """Return what takes the steps from now on: this step, or a recording of it if that is its method.
+
+        Model, optimizer and random state stay as they are.
+
+        Args:
+            images: What ``place`` returned; only the shape of its first batch matters.
+            labels: The same.
+            batch_size: Images per batch.
+
+        Raises:
+            RuntimeError: The step cannot be recorded on this device.
+
+        """
+        self.model.train()
+        if not self.options.captured:
+            return self
+        batch = scale_pixels(images[:batch_size]), labels[:batch_size].clone()
+        with seeded_generators(0, self.device):  # which are restored
+            recorded = record_step(self, *batch, model=self.model, optimizer=self.optimizer)
+        synchronize(self.device)
+        return recorded
+
     def batches(
         self, images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator, start: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -116,8 +153,11 @@ def prepare_step(
     """
     if options.execution == "fast":
         keep_memory()
-        model = speed_up(model, task.shape, suits=options.rewritten)
+        if options.channels_last:
+            model = speed_up(model, task.shape, suits=options.rewritten)
     model.to(device)
+    if options.method is not None and options.channels_last and options.rewritten is False:
+        model.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, learning_rate, options.execution, options.update)
     return TrainingStep(model=model, optimizer=optimizer, device=device, options=options)
 
@@ -219,6 +259,7 @@ def time_steps(step: TrainingStep, images: Tensor, labels: Tensor, *, batch_size
 
     """
     placed = step.place(images, labels)
+    take_step = step.begin(*placed, batch_size)
     generator = torch.Generator().manual_seed(0)
     batches = chain.from_iterable(step.batches(*placed, batch_size, generator) for _ in count())
 
@@ -226,11 +267,10 @@ def time_steps(step: TrainingStep, images: Tensor, labels: Tensor, *, batch_size
         """Return the seconds of some steps. As in a training, nothing waits for the device between two."""
         started = time.perf_counter()
         for _ in range(number):
-            step(*next(batches))
+            take_step(*next(batches))
         synchronize(step.device)
         return time.perf_counter() - started
 
-    step.model.train()
     take(WARM_UP_STEPS)
     spent, steps, number = 0.0, 0, 1
     while spent < seconds:

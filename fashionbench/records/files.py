@@ -26,7 +26,7 @@ UNFINISHED_SUFFIX: Final = ".unfinished"
 UNFINISHED: Final = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(UNFINISHED_SUFFIX)}")
 """The names that ``write_atomically`` gives to its temporary files."""
 
-FOLDERS: Final = (".", "records", "checkpoints")
+FOLDERS: Final = (".", "records", "checkpoints", "trials")
 """Where a run writes, below its output folder."""
 
 

@@ -37,8 +37,10 @@ __all__ = [
     "Scores",
     "SelfCheck",
     "Status",
+    "StepMethod",
     "TrainingRecord",
     "TrainingResult",
+    "Trial",
 ]
 
 MOST_CLASSES: Final = 256
@@ -51,6 +53,13 @@ SCHEMA: Final = 1
 
 
 Status = Literal["finished", "failed", "absent"]
+
+StepMethod = Literal["contiguous", "channels-last", "captured contiguous", "captured channels-last"]
+"""How the fast execution computes a step on an accelerator.
+
+Contiguous: the model's own layers, as they are. Channels-last: rewritten layers where they suit, or its own, in that
+order of axes. Captured: the device records a whole step once and then does it again; else it is told each operation.
+"""
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -136,6 +145,32 @@ class Peak(Strict):
     """Bytes read plus bytes written."""
 
 
+class Trial(Strict):
+    """The ways to compute a model's training step that were tried on an accelerator before its first training."""
+
+    chosen: StepMethod
+    """The fastest of those that can be used."""
+    step_seconds: Annotated[dict[StepMethod, Seconds], Field(max_length=8)]
+    """Mean seconds of a step, by method that can be used."""
+    rejected: Names
+    """Why another method cannot be used."""
+
+    def described(self) -> str:
+        """Return what was chosen, and what else was tried."""
+        ordered = sorted(self.step_seconds.items(), key=lambda each: each[1])
+        others = [f"{method} {1000 * seconds:.2f} ms" for method, seconds in ordered if method != self.chosen]
+        others += [f"{method} cannot be used: {reason}" for method, reason in self.rejected.items()]
+        time = f"{self.chosen}, {1000 * self.step_seconds[self.chosen]:.2f} ms a step"
+        return f"{time} ({'; '.join(others)})" if others else time
+
+    @model_validator(mode="after")
+    def _check_choice(self) -> Self:
+        if self.chosen not in self.step_seconds:
+            message = f"the chosen way to compute a step, {self.chosen!r}, was not timed"
+            raise ValueError(message)
+        return self
+
+
 class _MeasuredCase(Strict):
     schema_version: Literal[1] = SCHEMA
     model: Name
@@ -167,6 +202,8 @@ class TrainingRecord(_MeasuredCase):
     looks: Annotated[TupleOf[Number], Field(max_length=MOST_LOOKS)] = ()
     """Numbers of seeds at which an interim analysis was planned; empty if the number of seeds was fixed."""
     recipe: Recipe
+    trial: Trial | None = None
+    """How its steps were chosen; None on the CPU, for plain steps, and in records from before 0.2."""
     data: DataInfo
     result: TrainingResult | None
 

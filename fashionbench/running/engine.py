@@ -14,10 +14,11 @@ from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node
 from fashionbench.running.plan import FIRST_LOOK, Plan
+from fashionbench.running.preflight import call_where
 from fashionbench.running.process.call import CallFailedError
 from fashionbench.running.process.case import Job, keep_traceback, measure_in_process
 from fashionbench.running.progress import format_duration
-from fashionbench.running.session import Run, call_where, keep_record, write_or_say
+from fashionbench.running.session import Run, keep_record, write_or_say
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import SECONDS_BETWEEN_CHECKPOINTS, keep_checkpoint, remove_checkpoints
 from fashionbench.training.inference import measure_inference, record_inference_failure

@@ -36,7 +36,7 @@ from fashionbench.options.run import (
 )
 from fashionbench.recipe.fields import Recipe
 from fashionbench.recipe.file import load_recipe
-from fashionbench.records.record import TrainingRecord
+from fashionbench.records.record import TrainingRecord, Trial
 from fashionbench.training.case import Case
 from fashionbench.training.inference import BATCH_SIZES
 
@@ -131,6 +131,8 @@ class Plan:
     """Measure finished cases again."""
     rewritten: Mapping[str, bool] = field(default_factory=dict)
     """Whether the fast execution rewrites a model's layers, as the pre-flight has decided for those to be trained."""
+    trials: Mapping[tuple[str, Device, str], Trial] = field(default_factory=dict)
+    """How the fast execution computes steps on an accelerator, by model, device and the recipe's name, as tried."""
     formats: tuple[str, ...] = tuple(FORMATS)
     """Of the report."""
 
@@ -146,6 +148,7 @@ class Plan:
                 execution=self.execution,
                 precision=self.precision,
                 rewritten=self.rewritten.get(model),
+                trial=self.trials.get((model, device, recipe.name)),
             )
             for device in self.devices
             for place, seed in enumerate(self.seeds)

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from torch import Tensor
 
 from fashionbench.data.dataset import Dataset, Task, count_images
+from fashionbench.devices.device import Device
 from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
 from fashionbench.devices.precision import single_precision
 from fashionbench.errors import InputError, describe_error
@@ -16,11 +17,23 @@ from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, evenly_spaced
 from fashionbench.models.inspection import count_trained, find_unsaved_state, gives_probabilities, random_images
 from fashionbench.models.registry import build_model, describe_building, find_builder
+from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan
 from fashionbench.running.process.call import SECONDS_TO_ANSWER, CallFailedError, call_within
 from fashionbench.training.case import Case
 
-__all__ = ["check_fit", "check_in_process", "decide_rewriting", "estimate_seconds", "seconds_to_answer", "tell_load"]
+__all__ = [
+    "call_where",
+    "check_fit",
+    "check_in_process",
+    "decide_rewriting",
+    "estimate_seconds",
+    "seconds_to_answer",
+    "tell_load",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SECONDS_PER_ESTIMATE: Final = 1.0
 
@@ -138,6 +151,20 @@ def _peculiarities(case: Case, task: Task) -> Iterator[str]:
     evaluating = [name or "the whole model" for name, module in as_built if not module.training]
     if evaluating:
         yield f"its builder leaves {evaluating[0]} in evaluation mode; FashionBench trains all layers in training mode"
+
+
+def call_where(
+    cluster: Cluster | None,
+    plan: Plan,
+    device: Device,
+    function: Callable[P, T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Call a function where a device is, in a process of its own as the plan's execution has it."""
+    if cluster is None:
+        return call_within(seconds_to_answer(plan), plan.execution, function, *args, **kwargs)
+    return cluster.call(device, plan.execution, function, *args, **kwargs)
 
 
 def seconds_to_answer(plan: Plan) -> float:

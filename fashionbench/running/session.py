@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import psutil
 from rich.console import Console
@@ -29,13 +29,15 @@ from fashionbench.report.render import possible_formats
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan, require_same_looks
 from fashionbench.running.preflight import (
+    call_where,
     check_in_process,
     decide_rewriting,
     estimate_seconds,
     seconds_to_answer,
     tell_load,
 )
-from fashionbench.running.process.call import CallFailedError, call_within
+from fashionbench.running.process.call import CallFailedError
+from fashionbench.running.process.trial import choose_methods
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
@@ -44,7 +46,6 @@ from fashionbench.training.measure import record_absence
 
 __all__ = [
     "Run",
-    "call_where",
     "finish_run",
     "keep_record",
     "open_run",
@@ -52,8 +53,6 @@ __all__ = [
     "write_or_say",
 ]
 
-P = ParamSpec("P")
-T = TypeVar("T")
 CaseKey = tuple[str, Device, int, str]
 """Model, device, seed and the recipe's name, which distinguish the cases of one plan."""
 
@@ -173,6 +172,8 @@ def open_run(  # noqa: PLR0913 - the options of a run
                 f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them again"
             )
         plan = decide_rewriting(plan, left, dataset.task, say)
+        plan = _choose_methods(plan, left, dataset, out, cluster)
+        _say_methods(plan, say)
         cases, left = (tuple(case for case in plan.cases() if case in some) for some in (cases, left))  # as decided
         slots = 1 if cluster is None else max(1, cluster.slots(plan.devices))
         expected = _expect(plan, left, dataset, say, cluster)
@@ -227,25 +228,23 @@ def _environment(device: Device, command: str, cluster: Cluster | None) -> Envir
     return describe_environment(device, command) if found is None else found
 
 
+def _choose_methods(plan: Plan, left: tuple[Case, ...], dataset: Dataset, out: Path, cluster: Cluster | None) -> Plan:
+    """Choose how steps are computed on each accelerator, or take what an earlier run in the folder chose."""
+    cases, call = [case for case in plan.cases() if case in left], partial(call_where, cluster, plan)
+    return replace(plan, trials=choose_methods(cases, dataset, out / "trials", call, fresh=plan.fresh))
+
+
+def _say_methods(plan: Plan, say: Callable[[str], None]) -> None:
+    names = name_devices(plan.devices)
+    for (model, device, _), trial in plan.trials.items():
+        say(f"Steps of {model} on {names[device]}: {trial.described()}")
+
+
 def report_interruption(run: Run) -> None:
     """Say what is finished and how to resume."""
     finished = [record for record in run.records if isinstance(record, TrainingRecord) and record.status == "finished"]
     run.display.say(f"Interrupted. Finished trainings: {len(finished)}, kept in {run.out / 'records'}")
     run.display.say(f"Resume with: {run.command.replace(' --fresh', '')}")
-
-
-def call_where(
-    cluster: Cluster | None,
-    plan: Plan,
-    device: Device,
-    function: Callable[P, T],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> T:
-    """Call a function where a device is, in a process of its own as the plan's execution has it."""
-    if cluster is None:
-        return call_within(seconds_to_answer(plan), plan.execution, function, *args, **kwargs)
-    return cluster.call(device, plan.execution, function, *args, **kwargs)
 
 
 def finish_run(run: Run) -> Report:

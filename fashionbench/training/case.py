@@ -12,7 +12,7 @@ from fashionbench.execution.step import StepOptions, TrainingStep, Update, prepa
 from fashionbench.models.registry import build_model, find_new
 from fashionbench.models.sources.transfer import freeze_all_but, normalize
 from fashionbench.recipe.fields import Hyperparameters, Recipe
-from fashionbench.records.record import Execution, Precision
+from fashionbench.records.record import Execution, Precision, Trial
 
 __all__ = ["Case", "InferenceCase"]
 
@@ -29,6 +29,9 @@ class Case:
     precision: Precision = "fp32"
     rewritten: bool | None = field(default=None, compare=False)
     """Whether the fast execution rewrites the model's layers; None: it is decided when the model is prepared."""
+
+    trial: Trial | None = field(default=None, compare=False)
+    """How the fast execution's steps were chosen on an accelerator; None: they are computed as on the CPU."""
 
     @property
     def name(self) -> str:
@@ -63,18 +66,23 @@ class Case:
             freeze_all_but(model, task.classes, find_new(self.model, model, task.classes))
         return model if how.normalize is None else normalize(model, how.normalize, task.shape[0])
 
-    def prepare(self, model: nn.Module, task: Task) -> TrainingStep:
-        """Make a model ready to train as this case does; it is changed in place."""
+    @property
+    def options(self) -> StepOptions:
+        """How its steps are computed."""
         how = self.hyperparameters
-        options = StepOptions(
+        return StepOptions(
             execution=self.execution,
             precision=self.precision,
             label_smoothing=how.label_smoothing,
             update=Update(optimizer=how.optimizer, momentum=how.momentum, weight_decay=how.weight_decay),
             rewritten=self.rewritten,
+            method=None if self.trial is None else self.trial.chosen,
         )
-        rate = how.learning_rate
-        return prepare_step(model, task, device=self.torch_device, learning_rate=rate, options=options)
+
+    def prepare(self, model: nn.Module, task: Task) -> TrainingStep:
+        """Make a model ready to train as this case does; it is changed in place."""
+        rate = self.hyperparameters.learning_rate
+        return prepare_step(model, task, device=self.torch_device, learning_rate=rate, options=self.options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

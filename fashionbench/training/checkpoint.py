@@ -20,6 +20,7 @@ from fashionbench.errors import describe_error
 from fashionbench.models.randomness import load_generators, save_generators
 from fashionbench.opening import read_regular
 from fashionbench.records.files import write_atomically
+from fashionbench.records.record import StepMethod
 
 __all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "State", "Stopped", "keep_checkpoint", "remove_checkpoints"]
 
@@ -50,6 +51,8 @@ class State:
     schedule: LRScheduler
     generator: torch.Generator
     """Decides the order of images."""
+    method: StepMethod | None = None
+    """How its steps are computed on an accelerator."""
     epoch_began: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
     """The generator's state before it drew the order of the epoch at hand."""
     epoch: int = 0
@@ -84,6 +87,7 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generator": self.epoch_began if len(self.epoch_began) else self.generator.get_state(),
+            "method": self.method,
             "cpu_generator": torch.get_rng_state(),
             "other_generators": save_generators(),
             "device_generator": random_state(device),
@@ -114,6 +118,8 @@ class State:
         epochs = [len(saved[name]) for name in ("losses", "epoch_seconds", "validations", "others_cpu_share")]
         if {saved["epoch"]} != {*epochs}:
             raise ValueError("its epochs do not fit together")
+        if saved["method"] != self.method:
+            raise ValueError(f"its steps were computed in another way: {saved['method']}")
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])

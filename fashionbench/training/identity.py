@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ __all__ = [
     "code_digest",
     "identify",
     "identify_inference",
+    "identify_trial",
     "model_digest",
     "now",
     "record_fields",
@@ -97,6 +98,19 @@ def identify_inference(case: InferenceCase, model_sha256: str, dataset: Dataset)
         "data": dict(dataset.digests),
         "execution": case.execution,
         "precision": case.precision,
+        **_place(case.device),
+    }
+    return _digest(facts)
+
+
+def identify_trial(case: Case, dataset: Dataset) -> str:
+    """Return the SHA-256 of all that decides how the steps of a case are chosen, which its seed does not."""
+    facts = {
+        "model": (case.model, model_digest(case.model)),
+        "batch_size": case.hyperparameters.batch_size,
+        "schedule": case.hyperparameters.schedule,
+        "data": dict(dataset.digests),
+        "options": asdict(replace(case, trial=None).options),
         **_place(case.device),
     }
     return _digest(facts)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fashionbench.data.dataset import Split
 from fashionbench.devices.load import CpuLoad
+from fashionbench.devices.recording import TakeStep
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
 from fashionbench.execution.step import TrainingStep
@@ -62,6 +63,8 @@ class Curves:
     """How often the training went on from a checkpoint."""
     paused_seconds: float = 0.0
     """How long the process stood still during the training; off the clock."""
+    recording_seconds: float = 0.0
+    """How long the device took to record a step, if that is how it computes them; off the clock."""
     others_cpu_share: tuple[float | None, ...] = ()
     """Of each epoch, the fraction of the CPUs that other processes used; None where it was too short to tell."""
 
@@ -108,10 +111,12 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
             optimizer=step.optimizer,
             schedule=schedule,
             generator=torch.Generator().manual_seed(case.seed),
+            method=step.options.method,
         )
         if checkpoints is not None and checkpoints.restore(state):
             clock.advance(state.seconds - (clock() - base))
         paused_before, warned = state.paused_seconds, False
+        take, recording_seconds = _begin(step, images, labels, how.batch_size)
 
         def keep() -> None:
             """Save within an epoch, where that is due."""
@@ -143,9 +148,12 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
                     with clock.off():
                         batches = chain([*islice(batches, 1)], batches)
                         synchronize(device)
-                draws = draw(how.augment, images, seed=case.seed, epoch=state.epoch, device=device)
-                batches = augment_batches(batches, draws, seen * how.batch_size)
-                _train_epoch(state, batches, tick, keep, step)
+                batches = augment_batches(
+                    batches,
+                    draw(how.augment, images, seed=case.seed, epoch=state.epoch, device=device),
+                    seen * how.batch_size,
+                )
+                _train_epoch(state, batches, tick, keep, take)
                 synchronize(device)
             state.epoch_seconds.append(clock() - base - sum(state.epoch_seconds))
             share = supervision.load.share()
@@ -172,6 +180,7 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
         validation_seconds=state.validation_seconds,
         resumed=state.resumed,
         paused_seconds=paused_before + clock.standstill_seconds - stood_still,
+        recording_seconds=recording_seconds,
         others_cpu_share=tuple(state.others_cpu_share),
     )
 
@@ -185,17 +194,24 @@ def _own_processes() -> list[psutil.Process]:
     return own
 
 
+def _begin(step: TrainingStep, images: Tensor, labels: Tensor, batch_size: int) -> tuple[TakeStep, float]:
+    """Return what takes the steps of a training whose state is restored, and the seconds to record one."""
+    started = time.perf_counter()
+    take = step.begin(images, labels, batch_size)
+    return take, time.perf_counter() - started
+
+
 def _train_epoch(
     state: State,
     batches: Iterator[tuple[Tensor, Tensor]],
     tick: Callable[[float], None],
     keep: Callable[[], None],
-    step: TrainingStep,
+    take: TakeStep,
 ) -> None:
     state.model.train()
     last_tick, shown = time.perf_counter(), len(state.step_losses)
     for images, labels in batches:
-        state.step_losses.append(step(images, labels))
+        state.step_losses.append(take(images, labels))
         state.schedule.step()
         # reading a loss waits for the device, so it is done about once a second and not per step
         if time.perf_counter() - last_tick >= SECONDS_BETWEEN_TICKS:

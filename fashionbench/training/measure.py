@@ -110,7 +110,11 @@ def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: 
     info = describe(case.model, dataset.task, model, build)  # before the training: where it fails, nothing is lost
     curves = train(case, step, split, supervision)
     return _Trained(
-        model=step.model, info=info, curves=curves, build_seconds=built - started, warmup_seconds=warmup_seconds
+        model=step.model,
+        info=info,
+        curves=curves,
+        build_seconds=built - started,
+        warmup_seconds=warmup_seconds + curves.recording_seconds,
     )
 
 
@@ -170,6 +174,7 @@ def _record(case: Case, dataset: Dataset, provenance: Provenance, outcome: Mappi
         "seed": case.seed,
         "looks": provenance.looks,
         "recipe": case.recipe,
+        "trial": case.trial,
         "data": DataInfo(
             name=visible(dataset.name),
             release=dataset.release,

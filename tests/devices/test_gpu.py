@@ -1,6 +1,9 @@
 """On a real accelerator: what the other tests show on the CPU and on the stand-in device."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,17 +16,19 @@ from fashionbench.data.dataset import Dataset, Split, Task
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.precision import single_precision
 from fashionbench.devices.runtime import driver_version, free_bytes, peak_device_bytes, reset_peaks, synchronize
+from fashionbench.execution.comparison import step_methods
 from fashionbench.execution.peak import measure_peak
 from fashionbench.execution.step import StepOptions, prepare_step
 from fashionbench.models.registry import build_model
 from fashionbench.recipe.fields import Recipe
-from fashionbench.records.record import Execution, Precision
+from fashionbench.records.record import Execution, Precision, StepMethod, Trial
+from fashionbench.running.process.call import call_in_process
 from fashionbench.running.process.case import measure_in_process
+from fashionbench.running.process.trial import try_methods
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.checkpoint import Checkpoints, Stopped
 from fashionbench.training.inference import measure_inference
 from fashionbench.training.loop import Curves, Supervision, train
-from fashionbench.training.measure import measure_training
 
 pytestmark = [
     pytest.mark.gpu,
@@ -31,6 +36,7 @@ pytestmark = [
 ]
 
 MODELS = ("fashioncnn", "resnet18")
+Way = tuple[Execution, StepMethod | None]
 
 
 @pytest.fixture
@@ -88,7 +94,32 @@ def test_both_executions_have_the_losses_of_the_cpu(
     assert losses[gpu.word] == pytest.approx(losses["cpu"], rel=2e-3)
 
 
-def toy_run(gpu: Device, execution: Execution, path: Path | None = None, stop_after: int = 10**9) -> Curves:
+@pytest.mark.parametrize("model", MODELS)
+def test_recorded_steps_are_used_where_the_device_records_them(gpu: Device, sample: Dataset, model: str) -> None:
+    trial = try_methods(case_on(gpu, model, rewritten=True), sample, lambda _, *given: call_in_process(*given))
+
+    assert trial is not None
+    usable = step_methods(torch.device(gpu.word))
+    assert {*trial.step_seconds} == {*usable}, trial.rejected
+
+
+def test_listing_a_device_makes_no_context_on_it(gpu: Device) -> None:
+    if not gpu.word.startswith("cuda"):
+        pytest.skip("only NVIDIA's and AMD's devices say whether there is a context")
+    code = (
+        "from fashionbench.devices.device import list_devices\n"
+        "from fashionbench.devices.environment import describe_environment\n"
+        "import torch\n"
+        "describe_environment(list_devices()[1], 'pytest')\n"
+        "print(torch._C._cuda_hasPrimaryContext(0))"
+    )
+
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    assert answer.strip() == "False"
+
+
+def toy_run(gpu: Device, way: Way, path: Path | None = None, stop_after: int = 10**9) -> Curves:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(
@@ -104,7 +135,10 @@ def toy_run(gpu: Device, execution: Execution, path: Path | None = None, stop_af
         test_images=pixels[:0],
         test_labels=labels[:0],
     )
-    case = Case(model="toy", device=gpu, recipe=Recipe(name="toy", epochs=3, batch_size=8), seed=0, execution=execution)
+    execution, method = way
+    trial = None if method is None else Trial(chosen=method, step_seconds={method: 0.0}, rejected={})
+    recipe = Recipe(name="toy", epochs=3, batch_size=8, step_epochs=1)
+    case = Case(model="toy", device=gpu, recipe=recipe, seed=0, execution=execution, trial=trial)
     step = case.prepare(network, Task(shape=(1, 8, 8), classes=4))
     checkpoints = None
     if path is not None:
@@ -113,13 +147,15 @@ def toy_run(gpu: Device, execution: Execution, path: Path | None = None, stop_af
 
 
 @pytest.mark.usefixtures("_deterministic")
-@pytest.mark.parametrize("execution", get_args(Execution))
-def test_a_resumed_training_has_the_same_bits(gpu: Device, tmp_path: Path, execution: Execution) -> None:
-    expected, again = toy_run(gpu, execution), toy_run(gpu, execution)
+@pytest.mark.parametrize("way", [("plain", None), *(("fast", method) for method in get_args(StepMethod))])
+def test_a_resumed_training_has_the_same_bits(gpu: Device, tmp_path: Path, way: Way) -> None:
+    if way[1] is not None and way[1] not in step_methods(torch.device(gpu.word)):
+        pytest.skip("PyTorch records no work on this kind of device")
+    expected, again = toy_run(gpu, way), toy_run(gpu, way)
 
     with pytest.raises(Stopped):
-        toy_run(gpu, execution, tmp_path / "case.pt", stop_after=6)
-    resumed = toy_run(gpu, execution, tmp_path / "case.pt")
+        toy_run(gpu, way, tmp_path / "case.pt", stop_after=6)
+    resumed = toy_run(gpu, way, tmp_path / "case.pt")
 
     assert torch.equal(again.step_losses, expected.step_losses)
     assert resumed.resumed == 1
@@ -192,8 +228,9 @@ def test_a_case_that_needs_more_memory_than_there_is_fails_with_its_reason(
     )
     monkeypatch.syspath_prepend(tmp_path)
     case = case_on(gpu, "greedy_net:make")
+    job = replace(job_of(0, tmp_path, sample), case=case, provenance=provenance_of(case, sample))
 
-    record = measure_training(case, sample, provenance_of(case, sample), Supervision())
+    record = measure_in_process(job, sample, watch=lambda _: None, warn=lambda _: None, limit_seconds=120)
 
     assert record.status == "failed"
     assert "memory" in record.reason.lower() or "buffer" in record.reason.lower()

@@ -1,14 +1,13 @@
 """On an accelerator whose work is done only when somebody waits for it, clock, memory and resumption are right."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
 from cases import TINY, provenance_of
-from stand_in_device import NAME, StandIn, attach
+from stand_in_device import NAME, StandIn
 from synthetic import make_environment
 from torch import Tensor, nn
 
@@ -36,25 +35,19 @@ IN_RECORDS = Device(word="xpu", name="Stand-in", threads=0)
 """A record takes the names of the kinds of device that there are."""
 TASK = Task(shape=(1, 4, 4), classes=4)
 RECIPE = Recipe(name="toy", epochs=2, batch_size=8, learning_rate=0.01)
-EXECUTIONS = get_args(Execution)
+FAST = StepOptions()
+CAPTURED = StepOptions(method="captured channels-last")
+WAYS = {"plain": StepOptions(execution="plain"), "fast": FAST, "captured": CAPTURED}
+
+each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
-@pytest.fixture
-def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    if torch.accelerator.is_available():
-        pytest.skip("a real accelerator is here, and PyTorch uses one kind a process")
-    for kind in (Case, InferenceCase):
-        monkeypatch.setattr(kind, "torch_device", property(lambda _: torch.device(NAME)))
-    with attach() as attached:
-        yield attached
-
-
-def prepared(execution: Execution = "fast", word: str = NAME, dropout: float = 0.5) -> TrainingStep:
+def prepared(way: StepOptions = FAST, word: str = NAME, dropout: float = 0.5) -> TrainingStep:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers = nn.Linear(16, 32), nn.BatchNorm1d(32), nn.Dropout(dropout), nn.Linear(32, 4)
-    network, options = nn.Sequential(nn.Flatten(), *layers), StepOptions(execution=execution)
-    return prepare_step(network, TASK, device=torch.device(word), learning_rate=0.01, options=options)
+    network = nn.Sequential(nn.Flatten(), *layers)
+    return prepare_step(network, TASK, device=torch.device(word), learning_rate=0.01, options=way)
 
 
 def images(count: int) -> tuple[Tensor, Tensor]:
@@ -110,7 +103,7 @@ class StopAt:
 
 
 def run(
-    execution: Execution = "fast",
+    way: StepOptions = FAST,
     *,
     clock: TrainingClock | None = None,
     path: Path | None = None,
@@ -118,9 +111,9 @@ def run(
     seconds: float = 1e9,
 ) -> Curves:
     checkpoints = None if path is None else Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
-    case = Case(model="toy", device=IN_RECORDS, recipe=RECIPE, seed=0, execution=execution)
+    case = Case(model="toy", device=IN_RECORDS, recipe=RECIPE, seed=0, execution=way.execution)
     supervision = Supervision(clock=clock or TrainingClock(), checkpoints=checkpoints)
-    step = prepared(execution)
+    step = prepared(way)
     synchronize(step.device)
     return train(case, step, split(), supervision)
 
@@ -148,42 +141,42 @@ def test_it_learns_what_the_cpu_learns(device: StandIn) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@each_way
 def test_nothing_waits_on_the_device_when_the_clock_is_turned_on_or_off(
-    device: StandIn, execution: Execution, tmp_path: Path
+    device: StandIn, way: StepOptions, tmp_path: Path
 ) -> None:
     whole, first, second = NotingClock(device), NotingClock(device), NotingClock(device)
 
-    run(execution, clock=whole)  # waits at the end of an epoch only
+    run(way, clock=whole)  # waits at the end of an epoch only
     with pytest.raises(Stopped):
-        run(execution, clock=first, path=tmp_path / "case.pt", stop=StopAt(2))
-    run(execution, clock=second, path=tmp_path / "case.pt", seconds=0.0)
+        run(way, clock=first, path=tmp_path / "case.pt", stop=StopAt(2))
+    run(way, clock=second, path=tmp_path / "case.pt", seconds=0.0)
 
     assert {*whole.waiting, *first.waiting, *second.waiting} == {0}
     assert len(second.waiting) > 8
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
-def test_no_step_reads_from_the_device(device: StandIn, execution: Execution, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_way
+def test_no_step_reads_from_the_device(device: StandIn, way: StepOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_TICKS", math.inf)
     clock = NotingClock(device)
 
-    run(execution, clock=clock)
+    run(way, clock=clock)
 
     assert device.reads > 0  # between the epochs
     assert clock.reads_while_on() == 0
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@each_way
 def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
-    device: StandIn, execution: Execution, tmp_path: Path
+    device: StandIn, way: StepOptions, tmp_path: Path
 ) -> None:
-    expected, stops = run(execution), 0
+    expected, stops = run(way), 0
 
     while True:
         device.manual_seed_all(stops)  # as a new process has another state
         try:
-            curves = run(execution, path=tmp_path / "case.pt", stop=StopAt(2))
+            curves = run(way, path=tmp_path / "case.pt", stop=StopAt(2))
             break
         except Stopped:
             stops += 1

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from synthetic import make_inference, make_training
 
 from fashionbench.records.fields import Packed
-from fashionbench.records.record import InferenceRecord, TrainingRecord
+from fashionbench.records.record import InferenceRecord, TrainingRecord, Trial
 
 
 def test_a_record_is_the_same_after_json() -> None:
@@ -152,3 +152,23 @@ def test_a_baselines_single_epoch_fits_every_recipe() -> None:
     change |= {"result.validation_losses": [0.5], "result.validation_accuracies": [0.5]}
 
     assert TrainingRecord.model_validate_json(spoiled(change)).result is not None
+
+
+def test_a_trial_that_chose_what_it_has_not_timed_is_rejected() -> None:
+    with pytest.raises(ValidationError, match="'captured contiguous', was not timed"):
+        Trial(chosen="captured contiguous", step_seconds={"contiguous": 0.001}, rejected={})
+
+
+def test_a_trial_states_its_choice_and_all_else_that_was_tried() -> None:
+    alone = Trial(chosen="contiguous", step_seconds={"contiguous": 0.00123}, rejected={})
+    several = Trial(
+        chosen="captured contiguous",
+        step_seconds={"channels-last": 0.002, "captured contiguous": 0.0004, "contiguous": 0.001},
+        rejected={"captured channels-last": "its losses differ"},
+    )
+
+    assert alone.described() == "contiguous, 1.23 ms a step"
+    assert several.described() == (
+        "captured contiguous, 0.40 ms a step (contiguous 1.00 ms; channels-last 2.00 ms; "
+        "captured channels-last cannot be used: its losses differ)"
+    )

@@ -9,7 +9,7 @@ from synthetic import make_study, make_training
 from fashionbench import units
 from fashionbench.catalogue import OLDER_RELEASE
 from fashionbench.judging.verdict import decide
-from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingRecord
+from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingRecord, Trial
 from fashionbench.report.chapters import classes, cost, images, learning, method, models
 from fashionbench.report.context import Context, make_context
 from fashionbench.report.front.notes import list_notes
@@ -208,4 +208,25 @@ def test_the_differences_of_a_self_check_are_in_the_chapter_on_the_clock() -> No
     assert box.facts["self_checks"].replace(units.SPACE, " ") == (
         "FashionCNN on cpu, seed 0, trained twice: 100.0 s and 103.0 s, 3.0 % apart; "
         "2 of 450 training losses and 1 of 10,000 predictions differ."
+    )
+
+
+def test_the_method_names_how_steps_were_computed_once_for_each_model_on_an_accelerator() -> None:
+    trial = Trial(
+        chosen="contiguous", step_seconds={"contiguous": 0.001}, rejected={"captured contiguous": "no graphs"}
+    )
+    records = [
+        make_training(model, device="cuda", seed=seed).model_copy(
+            update={"trial": trial if model == "resnet18" else None}
+        )
+        for seed in range(2)
+        for model in ("fashioncnn", "resnet18")
+    ]
+
+    (block,) = method.method(context_of(records))
+
+    assert isinstance(block, Prose)
+    assert block.facts["steps"] == (
+        "Steps of ResNet18 on cuda, chosen by a short trial: contiguous, 1.00 ms a step "
+        "(captured contiguous cannot be used: no graphs)."
     )

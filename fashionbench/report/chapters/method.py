@@ -77,6 +77,7 @@ def method(context: Context) -> tuple[Block, ...]:
         "unaugmented": "" if any(_is_augmented(each) for each in recipes.values()) else "unaugmented",
         "study": "study" if "study" in recipes else "",
         "executions": "; ".join(executions),
+        "steps": " ".join(dict.fromkeys(_describe_steps(context))),
         "validation": units.percent(next(iter(recipes.values())).validation_fraction, 0),
         "own_validation": "its own" if "validation images" in counts.digests else "",
         "train_images": units.count(counts.train_images),
@@ -94,6 +95,14 @@ def method(context: Context) -> tuple[Block, ...]:
             "interim_analyses": join_phrases([units.count(each) for each in first.looks]) if first.looks else "",
         }
     return (Prose(partial="partials/method.j2", facts=facts),)
+
+
+def _describe_steps(context: Context) -> Iterator[str]:
+    """Yield how each model's steps were chosen on each accelerator."""
+    for each in context.trainings:
+        if each.trial is not None:
+            name, device = context.styles[each.model].name, context.labels[machine(each)]
+            yield f"Steps of {name} on {device}, chosen by a short trial: {each.trial.described()}."
 
 
 def _describe_recipe(context: Context, recipe: Recipe) -> str:

@@ -1,0 +1,56 @@
+"""The process that leads a run lists accelerators and asks for their names; it does nothing on them."""
+
+import io
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from stand_in_device import NAME, StandIn
+
+from fashionbench.devices.device import Device
+from fashionbench.recipe.file import load_recipe
+from fashionbench.running import preflight
+from fashionbench.running.engine import measure_peak_of
+from fashionbench.running.plan import Plan
+from fashionbench.running.preflight import check_fit
+from fashionbench.running.process.call import CallFailedError
+from fashionbench.running.session import open_run
+
+
+def test_opening_a_run_only_lists_the_device(
+    device: StandIn, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, said = Counter[str](), io.StringIO()
+
+    def call(_: float, __: str, function: Callable[..., object], *___: object) -> object:
+        """Answer for another process."""
+        elsewhere[function.__name__] += 1
+        if function is check_fit:
+            return ()
+        raise CallFailedError("not in this process")
+
+    monkeypatch.setattr(preflight, "call_within", call)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    recipe = load_recipe(str(sample_folder / "tiny.toml"), ["fashioncnn"])
+    plan = Plan(
+        recipe=recipe,
+        models=("fashioncnn",),
+        devices=(Device(word=NAME, name="Stand-in", threads=0),),
+        seeds=(0, 1),
+    )
+    with open_run(
+        plan, plan.cases(), data=sample_folder, out=tmp_path, command="", environ={}, console=Console(file=said)
+    ) as run:
+        measure_peak_of(run, run.plan.devices[0])
+
+    assert elsewhere == {
+        "check_fit": 1,
+        "_find_objection": 1,
+        "_try_method": 4,
+        "estimate_seconds": 1,
+        "measure_peak": 1,
+    }
+    assert "fails on standin: not in this process" in said.getvalue()
+    assert device.asked == {}

@@ -1,0 +1,315 @@
+"""On an accelerator a short trial chooses how steps are computed, a recorded step only if it learns as others do."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import accelerator
+import pytest
+import torch
+from cases import TINY, provenance_of
+from stand_in_device import NAME, Graph, StandIn
+from torch import Tensor, nn
+
+from fashionbench.data.dataset import Dataset, Task
+from fashionbench.devices.device import Device
+from fashionbench.execution import comparison
+from fashionbench.execution.step import TrainingStep
+from fashionbench.recipe.fields import Augmentation, Recipe
+from fashionbench.records.record import StepMethod, Trial
+from fashionbench.running.process.call import CallFailedError
+from fashionbench.running.process.trial import choose_methods
+from fashionbench.training.case import Case
+from fashionbench.training.checkpoint import Checkpoints, Stopped
+from fashionbench.training.loop import Supervision
+from fashionbench.training.measure import measure_training
+
+METHODS: tuple[StepMethod, ...] = get_args(StepMethod)
+ADAM = Recipe(name="adam", epochs=2, batch_size=8, learning_rate=0.01)
+PLACE = Device(word="xpu", name="Stand-in", threads=0)
+"""A record takes the names of the kinds of device that there are."""
+
+
+class Toy(nn.Module):
+    """A network with what a recording must follow: statistics of batches, and random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(1, 4, 5, stride=3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()),
+            *(nn.Dropout(0.2), nn.Linear(256, 10)),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+class Reading(Toy):
+    """Waits for a value in each step."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * (1 if float(images.sum()) > 0 else 2)
+
+
+class Counting(Toy):
+    """Does something else in its later steps."""
+
+    steps = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.steps += 1
+        return super().forward(images)
+
+
+@pytest.fixture
+def network(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module]], None]:
+    """Let cases train a network of a class, on the stand-in device."""
+    assert device.attached
+
+    def use(kind: type[nn.Module]) -> None:
+        def build(case: Case, _: Task) -> nn.Module:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(case.seed)
+                return kind()
+
+        monkeypatch.setattr(Case, "build", build)
+
+    use(Toy)
+    monkeypatch.setattr(comparison, "time_steps", seconds_of({}))
+    return use
+
+
+def seconds_of(seconds: dict[str, float]) -> Callable[..., float]:
+    """Return a timing of steps as an accelerator would have it, where recorded ones are the fastest."""
+
+    def time_steps(step: TrainingStep, *_: object, **__: object) -> float:
+        method = str(step.options.method)
+        return seconds.get(method, 1.0 - METHODS.index(method) / 10)
+
+    return time_steps
+
+
+def case_of(recipe: Recipe = ADAM, **others: Any) -> Case:
+    return Case(**{"model": "fashioncnn", "device": PLACE, "recipe": recipe, "seed": 0, "rewritten": True, **others})
+
+
+def call_here(_: Device, function: Callable[..., object], *args: object) -> object:
+    """Call a function in this process, where the stand-in device is."""
+    try:
+        return function(*args)
+    except RuntimeError as error:
+        raise CallFailedError(str(error)) from None
+
+
+def choose(case: Case, sample: Dataset, folder: Path, call: Callable[..., object] = call_here) -> Trial | None:
+    chosen = choose_methods([case], sample, folder, call, fresh=False)
+    return chosen.get((case.model, case.device, case.recipe.name))
+
+
+RECIPES = [
+    ADAM,
+    Recipe(name="momentum", optimizer="sgd", momentum=0.9, schedule="one-cycle", learning_rate=0.1, batch_size=8),
+    Recipe(name="warm-up", optimizer="adamw", weight_decay=0.1, schedule="cosine", warmup_fraction=0.2, batch_size=8),
+    Recipe(name="smooth", label_smoothing=0.1, augment=Augmentation(flip=True, shift=2), batch_size=8),
+]
+
+
+@pytest.mark.usefixtures("network")
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_recorded_steps_follow_the_recipe_and_are_chosen_where_they_are_the_fastest(
+    sample: Dataset, tmp_path: Path, recipe: Recipe
+) -> None:
+    trial = choose(case_of(recipe), sample, tmp_path)
+
+    assert trial is not None
+    assert trial.rejected == {}
+    assert {*trial.step_seconds} == {*METHODS}
+    assert trial.chosen == "captured channels-last"
+
+
+@pytest.mark.usefixtures("network")
+def test_others_are_chosen_where_they_are_faster(
+    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "time_steps", seconds_of({"contiguous": 0.1}))
+
+    trial = choose(case_of(), sample, tmp_path)
+
+    assert trial is not None
+    assert trial.chosen == "contiguous"
+
+
+@pytest.mark.usefixtures("network")
+def test_a_recorded_step_is_not_used_where_the_schedule_changes_numbers_that_it_contains(
+    sample: Dataset, tmp_path: Path
+) -> None:
+    trial = choose(case_of(Recipe(name="cycle", schedule="one-cycle", batch_size=8)), sample, tmp_path)
+
+    assert trial is not None
+    assert trial.chosen == "channels-last"
+    assert {*trial.rejected} == {"captured contiguous", "captured channels-last"}
+    assert all("changes betas" in each for each in trial.rejected.values())
+
+
+def forget_the_update(graph: Graph) -> None:
+    graph.calls = [call for call in graph.calls if "_fused_adam" not in str(call[0])]
+
+
+def keep_the_first_rate(graph: Graph) -> None:
+    for _, _, named, _ in graph.calls:
+        if "lr" in named:
+            named["lr"] = named["lr"].clone()
+
+
+def drop_a_gradient(graph: Graph) -> None:
+    graph.calls = [call for call in graph.calls if "batch_norm_backward" not in str(call[0])]
+
+
+@pytest.mark.parametrize("fault", [forget_the_update, keep_the_first_rate, drop_a_gradient])
+@pytest.mark.usefixtures("network")
+def test_a_recording_that_learns_otherwise_is_refused(
+    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Graph], None]
+) -> None:
+    replay = Graph.replay
+
+    def replay_wrongly(graph: Graph) -> None:
+        fault(graph)
+        replay(graph)
+
+    monkeypatch.setattr(Graph, "replay", replay_wrongly)
+    trial = choose(case_of(replace_step(ADAM)), sample, tmp_path)
+
+    assert trial is not None
+    assert trial.chosen == "channels-last"
+    assert {*trial.rejected} == {"captured contiguous", "captured channels-last"}
+    assert all("losses differ from those of eager steps" in each for each in trial.rejected.values())
+
+
+def replace_step(recipe: Recipe) -> Recipe:
+    return recipe.model_copy(update={"step_epochs": 1, "gamma": 0.1})
+
+
+@pytest.mark.parametrize(("kind", "reason"), [(Reading, "not permitted"), (Counting, "steps changes in each step")])
+def test_a_network_that_cannot_be_recorded_trains_eagerly(
+    sample: Dataset,
+    tmp_path: Path,
+    network: Callable[[type[nn.Module]], None],
+    kind: type[nn.Module],
+    reason: str,
+) -> None:
+    network(kind)
+
+    trial = choose(case_of(rewritten=False), sample, tmp_path)
+
+    assert trial is not None
+    assert trial.chosen == "channels-last"
+    assert all(reason in each for each in trial.rejected.values())
+    assert len(trial.rejected) == 2
+
+
+@pytest.mark.usefixtures("network")
+def test_nothing_is_chosen_where_nothing_works(sample: Dataset, tmp_path: Path) -> None:
+    def fail(*_: object) -> object:
+        raise CallFailedError("its process was ended by SIGKILL")
+
+    assert choose(case_of(), sample, tmp_path, fail) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_trial_runs_on_the_cpu_for_plain_steps_or_where_a_device_is_absent(sample: Dataset, tmp_path: Path) -> None:
+    cpu, absent = Device(word="cpu", name="Some CPU"), Device(word="cuda", name="", absence="not found")
+    cases = [case_of(device=cpu), case_of(device=absent), case_of(execution="plain")]
+
+    assert choose_methods(cases, sample, tmp_path, pytest.fail, fresh=True) == {}
+
+
+@pytest.mark.usefixtures("network")
+def test_a_choice_is_made_once_and_kept_for_other_seeds_and_later_runs(sample: Dataset, tmp_path: Path) -> None:
+    calls = Counter[str]()
+
+    def count(place: Device, function: Callable[..., object], case: Case, *args: object) -> object:
+        calls[case.recipe.name] += 1
+        return call_here(place, function, case, *args)
+
+    other = replace_step(ADAM).model_copy(update={"name": "other", "batch_size": 4})
+    cases = [case_of(seed=seed) for seed in (0, 1)] + [case_of(other)]
+    first = choose_methods(cases, sample, tmp_path, count, fresh=False)
+    again = choose_methods(cases, sample, tmp_path, pytest.fail, fresh=False)
+    anew = choose_methods(cases[:1], sample, tmp_path, count, fresh=True)
+
+    assert again == first
+    assert {*first} == {("fashioncnn", PLACE, "adam"), ("fashioncnn", PLACE, "other")}
+    assert {*anew} == {("fashioncnn", PLACE, "adam")}
+    assert calls == {"adam": 2 * len(METHODS), "other": len(METHODS)}
+
+
+@pytest.mark.usefixtures("network")
+def test_a_damaged_choice_is_made_again(sample: Dataset, tmp_path: Path) -> None:
+    first = choose(case_of(), sample, tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.write_text(path.read_text()[:-5])
+
+    assert choose(case_of(), sample, tmp_path) == first
+
+
+@pytest.mark.usefixtures("network")
+def test_a_record_shows_its_trial_and_recorded_steps_learn_what_eager_ones_do(sample: Dataset) -> None:
+    losses = {}
+
+    for method in METHODS:
+        trial = Trial(chosen=method, step_seconds={method: 0.001}, rejected={})
+        case = case_of(TINY, trial=trial)
+        record = measure_training(case, sample, provenance_of(case, sample), Supervision())
+        assert record.trial == trial
+        assert record.result is not None
+        losses[method] = record.result.step_losses.array()
+
+    for method in METHODS:
+        assert losses[method] == pytest.approx(losses["contiguous"], rel=1e-3)
+
+
+@pytest.mark.usefixtures("network")
+def test_a_training_does_not_go_on_in_another_way(sample: Dataset, tmp_path: Path) -> None:
+    warnings = list[str]()
+    trials = [Trial(chosen=method, step_seconds={method: 0.001}, rejected={}) for method in METHODS[1::2]]
+    first, second = (case_of(TINY, trial=trial) for trial in trials)
+
+    def checkpoints(*, stop: bool) -> Checkpoints:
+        return Checkpoints(tmp_path / "case.pt", stop=lambda: stop, seconds_between=1e9, warn=warnings.append)
+
+    with pytest.raises(Stopped):
+        measure_training(first, sample, provenance_of(first, sample), Supervision(checkpoints=checkpoints(stop=True)))
+    again = Supervision(checkpoints=checkpoints(stop=False))
+    record = measure_training(second, sample, provenance_of(second, sample), again)
+
+    (warning,) = warnings
+    assert warning.startswith("A checkpoint cannot be used (ValueError: its steps were computed in another way: chann")
+    assert record.result is not None
+    assert record.result.resumed == 0
+
+
+def test_the_table_to_send_has_a_row_for_each_way_to_compute_steps(
+    device: StandIn, sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert device.attached
+    reason = "its losses differ"
+    trial = Trial(
+        chosen="captured contiguous",
+        step_seconds={"contiguous": 0.02, "captured contiguous": 0.01},
+        rejected={"captured channels-last": reason},
+    )
+    for name in ("call_in_process", "call_in_plain_process"):
+        monkeypatch.setattr(accelerator, name, lambda function, *given: function(*given))
+    monkeypatch.setattr(accelerator, "try_methods", lambda *_: trial)
+    monkeypatch.setattr(accelerator, "TURNS", 1)
+    monkeypatch.setattr(comparison, "SECONDS_PER_TURN", 1e-9)
+
+    rows = [row.split(" | ") for row in accelerator.time_model("fashioncnn", replace(PLACE, word=NAME), sample)]
+
+    assert [row[1] for row in rows] == ["plain", "contiguous", "captured contiguous, chosen", "captured channels-last"]
+    assert {row[0] for row in rows} == {"| fashioncnn, batch 100"}
+    assert rows[-1][2] == f"not used: {reason}"
+    assert all(float(row[2].split()[0]) > 0 for row in rows[:-1])
