@@ -7,7 +7,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fashionbench.catalogue import STUDY_MODELS
 from fashionbench.execution.comparison import ExecutionComparison
-from fashionbench.running.process.call import call_in_plain_process, call_in_process
+from fashionbench.running.process.call import call_in_process
 from fashionbench.running.session import Run
 
 PAIRS = 15
@@ -23,7 +23,7 @@ def bench_execution(benchmark: BenchmarkFixture, run: Run, model: str, images_a_
         device=run.plan.devices[0].word,
         precision=run.plan.precision,
         batch_size=images_a_step,
-        call={"plain": call_in_plain_process, "fast": call_in_process},
+        call=call_in_process,
     )
     benchmark.pedantic(lambda: run.clock.advance(comparison.take_turns()), rounds=PAIRS, iterations=1)
     benchmark.extra_info.update(comparison.ratios())

@@ -24,7 +24,7 @@ from fashionbench.devices.environment import describe_environment
 from fashionbench.execution.comparison import take_turn
 from fashionbench.execution.step import StepOptions
 from fashionbench.recipe.fields import RECIPES
-from fashionbench.running.process.call import call_in_plain_process, call_in_process
+from fashionbench.running.process.call import call_in_process
 from fashionbench.running.process.trial import try_methods
 from fashionbench.training.case import Case
 
@@ -66,8 +66,8 @@ def time_model(model: str, device: Device, dataset: Dataset) -> Iterator[str]:
     what = f"{model}, batch {case.hyperparameters.batch_size}"
     for turn in range(TURNS):
         for way, options in list(ways.items())[:: 1 if turn % 2 == 0 else -1]:
-            call = call_in_plain_process if way == "plain" else call_in_process
-            found[way].append(call(take_turn, model, dataset, device.word, options, case.hyperparameters.batch_size)[0])
+            given = model, dataset, device.word, options, case.hyperparameters.batch_size
+            found[way].append(call_in_process(take_turn, *given)[0])
     for way, seconds in found.items():
         ratios = np.divide(seconds, found["plain"])
         least, most = np.asarray(quantile_test(ratios).confidence_interval(0.95), dtype=float)

@@ -1,6 +1,6 @@
 """Ways to compute a step, compared: fast with plain in turns, and the methods of fast on an accelerator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain, count, islice
 from typing import Any, Final, get_args
@@ -56,8 +56,8 @@ class ExecutionComparison:
     """As torch writes it."""
     precision: Precision
     batch_size: int
-    call: Mapping[Execution, Callable[..., tuple[float, int]]]
-    """Calls a function with its arguments in a process of its own, as an execution has it, and returns its value."""
+    call: Callable[..., tuple[float, int]]
+    """Calls a function with its arguments in a process of its own, and returns its value."""
     step_seconds: dict[Execution, list[float]] = field(default_factory=lambda: {"plain": [], "fast": []})
     """Mean seconds of a step, one entry per turn."""
     peak_bytes: dict[Execution, list[int]] = field(default_factory=lambda: {"plain": [], "fast": []})
@@ -73,9 +73,7 @@ class ExecutionComparison:
         order: tuple[Execution, ...] = ("plain", "fast")
         for execution in order if len(self.step_seconds["fast"]) % 2 == 0 else order[::-1]:
             options = StepOptions(execution=execution, precision=self.precision, rewritten=True)
-            seconds, peak = self.call[execution](
-                take_turn, self.model, self.dataset, self.device, options, self.batch_size
-            )
+            seconds, peak = self.call(take_turn, self.model, self.dataset, self.device, options, self.batch_size)
             self.step_seconds[execution].append(seconds)
             self.peak_bytes[execution].append(peak)
         return self.step_seconds["fast"][-1]

@@ -13,6 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from fashionbench.data.dataset import Task
+from fashionbench.devices.load import wait_politely
 from fashionbench.devices.precision import arithmetic
 from fashionbench.devices.recording import TakeStep, record_step
 from fashionbench.devices.runtime import pins_memory, synchronize
@@ -153,6 +154,7 @@ def prepare_step(
     """
     if options.execution == "fast":
         keep_memory()
+        wait_politely()
         if options.channels_last:
             model = speed_up(model, task.shape, suits=options.rewritten)
     model.to(device)

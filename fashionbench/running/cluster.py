@@ -14,7 +14,7 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device
 from fashionbench.errors import FashionBenchError, SetupError
 from fashionbench.options.parsing import EVERY_DEVICE
-from fashionbench.records.record import Environment, Execution, TrainingRecord
+from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.nodes import (
     Node,
     call_on_node,
@@ -88,12 +88,10 @@ class Cluster:
         """Return the environment of a device on the first node that has it; None where no node does."""
         return next((node.environment(device) for node in self.nodes if device in node.devices), None)
 
-    def call(
-        self, device: Device, execution: Execution, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def call(self, device: Device, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function on a node that has a device, in a process of its own there, and return what it returns.
 
-        The process has the settings of an execution. A provenance among the arguments gets the node's environment.
+        A provenance among the arguments gets the node's environment.
 
         Raises:
             SetupError: No node has it any more, or each lost the process.
@@ -108,7 +106,7 @@ class Cluster:
             named = {name: self._store(_on_node(each, node, device)) for name, each in kwargs.items()}
             task = task_on(node, call_on_node, **node.share(device))
             try:
-                returned: T = ray.get(task.remote(execution, function, *given, **named))
+                returned: T = ray.get(task.remote(function, *given, **named))
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
             except ray.exceptions.RayError as error:

@@ -13,7 +13,7 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import SetupError
-from fashionbench.records.record import Environment, Execution, TrainingRecord
+from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.process.call import SECONDS_TO_ANSWER as CALL_SECONDS
 from fashionbench.running.process.call import call_within
 from fashionbench.running.process.case import Job, Message, messages_of_process
@@ -97,7 +97,7 @@ def find_nodes(models: Sequence[str], command: str) -> tuple[list[Node], tuple[s
             # a worker that had GPUs ends with its task, and its helper with it
             begun = [] if gpus else [task_on(node, start_fork_server_on_node, num_cpus=cpus).remote()]
             task = task_on(node, call_on_node, num_cpus=cpus, num_gpus=gpus)
-            asked.append((node, [*begun, task.remote("fast", describe_node, models, command)]))
+            asked.append((node, [*begun, task.remote(describe_node, models, command)]))
     nodes, left_out = [], []
     answered, _ = ray.wait([answers[-1] for _, answers in asked], num_returns=len(asked), timeout=SECONDS_TO_ANSWER)
     for node, answers in asked:
@@ -138,10 +138,10 @@ def describe_node(
     return devices, environments, {"torch": torch.__version__, "fashionbench": code_digest(), **digests}
 
 
-def call_on_node(execution: Execution, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in a process of its own, with the settings of an execution and as many threads as without Ray."""
+def call_on_node(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function in a process of its own with as many threads as without Ray."""
     start_fork_server_on_node()
-    return call_within(CALL_SECONDS, execution, function, *args, **kwargs)
+    return call_within(CALL_SECONDS, function, *args, **kwargs)
 
 
 def train_on_node(

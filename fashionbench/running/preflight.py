@@ -161,10 +161,10 @@ def call_where(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Call a function where a device is, in a process of its own as the plan's execution has it."""
+    """Call a function where a device is, in a process of its own."""
     if cluster is None:
-        return call_within(seconds_to_answer(plan), plan.execution, function, *args, **kwargs)
-    return cluster.call(device, plan.execution, function, *args, **kwargs)
+        return call_within(seconds_to_answer(plan), function, *args, **kwargs)
+    return cluster.call(device, function, *args, **kwargs)
 
 
 def seconds_to_answer(plan: Plan) -> float:
@@ -180,7 +180,7 @@ def check_in_process(case: Case, dataset: Dataset, seconds: float) -> tuple[str,
 
     """
     try:
-        return call_within(seconds, "fast", check_fit, case, dataset)
+        return call_within(seconds, check_fit, case, dataset)
     except CallFailedError as error:
         raise InputError(
             f"model {case.model!r} cannot be tried ({error.reason})",
@@ -197,7 +197,7 @@ def decide_rewriting(plan: Plan, left: Iterable[Case], task: Task, say: Callable
     decided = {}
     for case in {each.model: each for each in left if each.execution == "fast"}.values():
         try:
-            objection = call_within(seconds_to_answer(plan), "fast", _find_objection, case, task)
+            objection = call_within(seconds_to_answer(plan), _find_objection, case, task)
         except CallFailedError as error:
             objection = f"rewritten, {error.reason}"
         decided[case.model] = not objection

@@ -7,6 +7,7 @@ from typing import Any, Final
 import torch
 
 from fashionbench.data.dataset import Dataset
+from fashionbench.devices.load import wait_politely
 from fashionbench.devices.precision import arithmetic, single_precision
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import visible
@@ -52,6 +53,7 @@ def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance)
     info = describe(case.model, dataset.task, model)
     if case.execution == "fast" and not isinstance(model, Baseline):
         keep_memory()
+        wait_politely()
         model = speed_up_inference(model, dataset.task.shape)
     model.to(target)
     images = dataset.test_images[torch.arange(case.batch_size) % len(dataset.test_images)].to(target)

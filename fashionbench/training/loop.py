@@ -1,18 +1,16 @@
 """The training loop that the clock times."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Final
 
-import psutil
 import torch
 from torch import Tensor
 
 from fashionbench.data.dataset import Split
-from fashionbench.devices.load import CpuLoad
+from fashionbench.devices.load import CpuLoad, own_processes
 from fashionbench.devices.recording import TakeStep
 from fashionbench.devices.runtime import synchronize
 from fashionbench.errors import CaseFailedError
@@ -80,7 +78,7 @@ class Supervision:
     """Called with what a reader of the seconds should know, one line each."""
     checkpoints: Checkpoints | None = None
     """Where to resume from and to save to, off the clock; None trains from the start and saves nothing."""
-    load: CpuLoad = field(default_factory=lambda: CpuLoad(_own_processes()))
+    load: CpuLoad = field(default_factory=lambda: CpuLoad(own_processes()))
 
 
 def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision) -> Curves:
@@ -183,15 +181,6 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
         recording_seconds=recording_seconds,
         others_cpu_share=tuple(state.others_cpu_share),
     )
-
-
-def _own_processes() -> list[psutil.Process]:
-    """Return this process and the one that leads the run, which draws the progress."""
-    parent = multiprocessing.parent_process()
-    own = [psutil.Process()]
-    if parent is not None and parent.pid is not None and psutil.pid_exists(parent.pid):
-        own.append(psutil.Process(parent.pid))
-    return own
 
 
 def _begin(step: TrainingStep, images: Tensor, labels: Tensor, batch_size: int) -> tuple[TakeStep, float]:

@@ -301,8 +301,7 @@ def test_the_table_to_send_has_a_row_for_each_way_to_compute_steps(
         step_seconds={"contiguous": 0.02, "captured contiguous": 0.01},
         rejected={"captured channels-last": reason},
     )
-    for name in ("call_in_process", "call_in_plain_process"):
-        monkeypatch.setattr(accelerator, name, lambda function, *given: function(*given))
+    monkeypatch.setattr(accelerator, "call_in_process", lambda function, *given: function(*given))
     monkeypatch.setattr(accelerator, "try_methods", lambda *_: trial)
     monkeypatch.setattr(accelerator, "TURNS", 1)
     monkeypatch.setattr(comparison, "SECONDS_PER_TURN", 1e-9)

@@ -14,7 +14,7 @@ def comparison_on(device: str, sample: Dataset) -> ExecutionComparison:
         device=device,
         precision="fp32",
         batch_size=20,
-        call={"plain": call_in_process, "fast": call_in_process},
+        call=call_in_process,
     )
 
 

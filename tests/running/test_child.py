@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from fashionbench.errors import InputError
-from fashionbench.records.record import Execution
 from fashionbench.running.process.call import CallFailedError, call_in_process, call_within
 from fashionbench.running.process.child import open_child, prepare_child
 from fashionbench.running.process.server import clean_context, start_fork_server
@@ -111,7 +110,7 @@ def test_a_refusal_comes_as_it_was_raised() -> None:
 
 def test_a_call_that_hangs_is_given_up() -> None:
     with pytest.raises(CallFailedError, match=r"no answer in 0\.01 min"):
-        call_within(0.6, "fast", sleep)
+        call_within(0.6, sleep)
 
 
 def send_a_number(sender: "Connection[object, object]") -> None:
@@ -143,13 +142,11 @@ def start_sleepers(folder: str, ending: str) -> None:
 
 
 @on_linux
-@pytest.mark.parametrize(
-    ("execution", "ending"), [("fast", "return"), ("fast", "kill"), ("fast", "hang"), ("plain", "kill")]
-)
-def test_nothing_that_a_child_has_started_outlives_it(tmp_path: Path, execution: Execution, ending: str) -> None:
+@pytest.mark.parametrize("ending", ["return", "kill", "hang"])
+def test_nothing_that_a_child_has_started_outlives_it(tmp_path: Path, ending: str) -> None:
     call_in_process(os.getpid)  # the fork server is ready
     try:
-        call_within(2.0 if ending == "hang" else 60.0, execution, start_sleepers, str(tmp_path), ending)
+        call_within(2.0 if ending == "hang" else 60.0, start_sleepers, str(tmp_path), ending)
     except CallFailedError:
         assert ending != "return"
 
@@ -222,12 +219,16 @@ def test_a_signal_to_the_whole_group_while_a_process_is_spawned_ends_the_call(tm
     script = tmp_path / "starting.py"
     script.write_text(
         "import sys\n"
-        "from fashionbench.running.process.call import call_in_plain_process\n"
+        "import operator\n"
+        "from multiprocessing import get_context\n"
+        "from fashionbench.running.process.child import open_child\n"
         "from fashionbench.running.program import exit_status, interruptible\n"
         "if __name__ == '__main__':\n"
         "    with interruptible():\n"
         "        try:\n"
-        "            call_in_plain_process(len, bytes(10**7))  # more than a pipe takes before the child reads it\n"
+        "            big = bytes(10**7)  # more than a pipe takes before the child reads it\n"
+        "            with open_child(get_context('spawn'), operator.is_, big, name='slow', seconds=0) as child:\n"
+        "                child.receive(None)\n"
         "        except KeyboardInterrupt as interrupt:\n"
         "            sys.exit(exit_status(interrupt))\n"
     )

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 import pytest
 from cases import collect, job_of
@@ -16,7 +16,6 @@ from fashionbench.devices.device import Device, list_devices
 from fashionbench.errors import InputError, SetupError
 from fashionbench.options.parsing import EVERY_DEVICE
 from fashionbench.recipe.fields import Recipe
-from fashionbench.records.record import Execution
 from fashionbench.running.cluster import Cluster, open_cluster
 from fashionbench.running.nodes import Node, describe_node
 from fashionbench.running.process.server import start_fork_server
@@ -71,7 +70,7 @@ def test_what_a_case_or_a_call_refuses_is_raised_here(cluster: Cluster, sample: 
     with pytest.raises(InputError, match=r"train_images 401 of 400 images"):
         collect(cluster, sample, [greedy])
     with pytest.raises(InputError, match="Unknown model 'nothing'"):
-        cluster.call(greedy.case.device, "fast", describe_node, ["nothing"], "pytest")
+        cluster.call(greedy.case.device, describe_node, ["nothing"], "pytest")
 
 
 def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
@@ -85,7 +84,7 @@ def test_without_a_node_for_its_device_a_case_fails_and_others_go_on(
     assert records[0].reason.startswith("No node with cuda (Some GPU) is left in the cluster. Expected")
     assert records[1].status == "finished"
     with pytest.raises(SetupError, match="No node with cuda"):
-        cluster.call(elsewhere, "fast", os.getpid)
+        cluster.call(elsewhere, os.getpid)
 
 
 def with_other_code(answer: tuple[object, object, dict[str, str]]) -> tuple[object, object, dict[str, str]]:
@@ -173,17 +172,17 @@ def test_a_call_goes_to_the_next_node_where_one_is_gone(ray: StandIn, cluster: C
     ray.dead = {"gone"}
     cluster.nodes.insert(0, gone)
 
-    assert cluster.call(device, "fast", os.getpid) != os.getpid()
+    assert cluster.call(device, os.getpid) != os.getpid()
     assert gone not in cluster.nodes
     with pytest.raises(SetupError, match=r"No node with cpu \(.*\) is left in the cluster; lost on gone: "):
-        Cluster(nodes=[gone]).call(device, "fast", os.getpid)
+        Cluster(nodes=[gone]).call(device, os.getpid)
 
 
 def identity(value: T) -> T:
     return value
 
 
-def test_what_a_node_returns_has_its_own_environment_and_its_executions_settings(
+def test_what_a_node_returns_has_its_own_environment(
     ray: StandIn, cluster: Cluster, sample: Dataset, tmp_path: Path
 ) -> None:
     job = job_of(0, tmp_path, sample)
@@ -191,12 +190,10 @@ def test_what_a_node_returns_has_its_own_environment_and_its_executions_settings
     own = node.environment(job.case.device).model_copy(update={"command": "of this node"})
     cluster.nodes[:] = [replace(node, environments=(own,))]
 
-    returned = cluster.call(job.case.device, "plain", identity, job.provenance)
-    spins = [cluster.call(job.case.device, each, os.getenv, "GOMP_SPINCOUNT") for each in get_args(Execution)]
+    returned = cluster.call(job.case.device, identity, job.provenance)
 
     assert ray.asked
     assert returned == replace(job.provenance, environment=own)
-    assert dict(zip(get_args(Execution), spins, strict=True)) == {"plain": None, "fast": "1000"}
 
 
 def test_a_node_gives_a_case_a_gpu_with_its_share_of_the_cpus_or_all_its_cpus() -> None:

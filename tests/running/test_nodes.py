@@ -47,4 +47,4 @@ def test_a_worker_tells_ticks_checkpoints_and_its_record_and_goes_on_from_what_i
 
 
 def test_a_call_in_a_child_is_made_in_another_process() -> None:
-    assert call_on_node("fast", os.getpid) != os.getpid()
+    assert call_on_node(os.getpid) != os.getpid()

@@ -7,11 +7,10 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from fashionbench.errors import FashionBenchError
-from fashionbench.records.record import Execution
 from fashionbench.running.process.child import ChildEndedError, Failure, open_child, prepare_child
 from fashionbench.running.process.server import clean_context, start_fork_server
 
-__all__ = ["SECONDS_TO_ANSWER", "CallFailedError", "call_in_plain_process", "call_in_process", "call_within"]
+__all__ = ["SECONDS_TO_ANSWER", "CallFailedError", "call_in_process", "call_within"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +39,7 @@ class _Answer:
 
 
 def call_in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in a process of its own, with the settings of the fast execution, and return what it returns.
+    """Call a function in a process of its own, and return what it returns.
 
     An interrupt here ends the process at once.
 
@@ -50,17 +49,12 @@ def call_in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         FashionBenchError: What the function raises.
 
     """
-    return call_within(SECONDS_TO_ANSWER, "fast", function, *args, **kwargs)
+    return call_within(SECONDS_TO_ANSWER, function, *args, **kwargs)
 
 
-def call_in_plain_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function as ``call_in_process`` does, but with PyTorch's own settings, as the plain execution has them."""
-    return call_within(SECONDS_TO_ANSWER, "plain", function, *args, **kwargs)
-
-
-def call_within(seconds: float, execution: Execution, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function as ``call_in_process`` does, with the settings of an execution, and wait for some seconds."""
-    context = clean_context(execution)
+def call_within(seconds: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function as ``call_in_process`` does, and wait for some seconds."""
+    context = clean_context()
     start_fork_server()
     deadline, name = time.monotonic() + seconds, getattr(function, "__name__", "call")
     with open_child(context, _answer, function, args, kwargs, name=name, seconds=0.0) as child:

@@ -86,8 +86,8 @@ def messages_of_process(job: Job, dataset: Dataset, limit_seconds: float | None)
 
     Closed before its end, it lets the process save its state.
     """
-    context = clean_context(job.case.execution)
-    start_fork_server()  # with its settings, if it is not there
+    context = clean_context()
+    start_fork_server()
     deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
     with open_child(context, _work, job, dataset, name=job.case.name, seconds=SECONDS_TO_STOP) as child:
         try:

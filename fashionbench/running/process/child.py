@@ -118,6 +118,8 @@ def open_child(
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=target, args=(sender, *args), name=name)
     others = set[psutil.Process]()
+    if sys.platform != "win32":
+        resource_tracker.ensure_running()  # started below, it would let SIGINT and SIGTERM through again
     try:
         with hold_signals():  # one that has half begun could not be ended
             process.start()

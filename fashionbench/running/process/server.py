@@ -1,4 +1,4 @@
-"""How processes are made: by the fork server, on Linux, with brief waits of OpenMP's threads; spawned elsewhere."""
+"""How processes are made: by the fork server, on Linux; spawned elsewhere."""
 
 import ctypes
 import multiprocessing
@@ -8,8 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from fashionbench.errors import SetupError
-from fashionbench.records.record import Execution
 from fashionbench.running.program import ENDING
 
 if TYPE_CHECKING:
@@ -30,13 +28,6 @@ if sys.platform == "linux":
 __all__ = ["clean_context", "start_fork_server", "start_fork_server_on_node"]
 
 THREADS: Final = "OMP_NUM_THREADS"
-WAITING: Final = {"GOMP_SPINCOUNT": "1000", "OMP_WAIT_POLICY": None}
-"""How long GNU OpenMP's threads spin while they wait, unless the user has set one of these.
-
-By default they spin for milliseconds. Where another process is busy, they take the core that the thread they wait for
-needs (docs/dev/busy.md has the figures).
-"""
-
 PRELOADED: Final = "fashionbench.running.process.case"
 """What the fork server imports: all that measuring needs."""
 
@@ -49,14 +40,10 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 """From Linux's prctl.h."""
 
 
-def clean_context(execution: Execution = "fast") -> "ForkServerContext | SpawnContext":
-    """Return how a process is made that shares nothing with this one: by the fork server, on Linux, or spawned.
-
-    OpenMP reads its settings once, when torch is imported. The fork server has imported it with those of the fast
-    execution, and plain is to be PyTorch's own: its processes are spawned.
-    """
-    forked = sys.platform == "linux" and execution == "fast"
-    context = multiprocessing.get_context("forkserver") if forked else multiprocessing.get_context("spawn")
+def clean_context() -> "ForkServerContext | SpawnContext":
+    """Return how a process is made that shares nothing with this one: by the fork server, on Linux, or spawned."""
+    linux = sys.platform == "linux"
+    context = multiprocessing.get_context("forkserver") if linux else multiprocessing.get_context("spawn")
     context.set_forkserver_preload([PRELOADED])
     return context
 
@@ -74,24 +61,9 @@ def start_fork_server() -> None:
         try:
             resource_tracker.ensure_running()  # it lets SIGINT and SIGTERM through again
             signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-            with _threads_that_wait_briefly():
-                forkserver.ensure_running()
+            forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _threads_that_wait_briefly() -> Iterator[None]:
-    """Let a process that is started in the block have OpenMP's threads give their core free soon."""
-    if any(name in os.environ for name in WAITING):
-        yield
-        return
-    os.environ |= {name: value for name, value in WAITING.items() if value}
-    try:
-        yield
-    finally:
-        for name in WAITING:
-            os.environ.pop(name, None)
 
 
 def start_fork_server_on_node() -> None:
