@@ -19,7 +19,7 @@ from fashionbench.errors import InputError, SetupError
 from fashionbench.judging.verdict import decide_by
 from fashionbench.records.manifest import Manifest
 from fashionbench.records.reading import read_records
-from fashionbench.records.record import Environment, Execution, TrainingRecord
+from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import (
@@ -231,9 +231,7 @@ class FakeCluster:
     def environment(self, _: Device) -> Environment:
         return make_environment()
 
-    def call(
-        self, _: Device, __: Execution, function: Callable[..., object], *arguments: object, **named: object
-    ) -> object:
+    def call(self, _: Device, function: Callable[..., object], *arguments: object, **named: object) -> object:
         if function is measure_inference:
             raise SetupError("No node is left", expected="one", remedy="start one")
         return function(*arguments, **named)
