@@ -200,14 +200,20 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(monkeypatch
 
 
 @pytest.mark.parametrize("option", [MARGIN, PRICE, PRICE_MONEY, LIMIT])
-@pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5"])
+@pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5", "1e400"])
 def test_text_that_is_no_number_is_refused(option: Option[Any], text: str) -> None:
     with pytest.raises(InputError) as refused:
         option.parse(text)
 
     assert refused.value.found == f"invalid {option.name.replace('_', '-')} '{text}'"
-    assert refused.value.expected.startswith("a number, 0 or more")
+    assert refused.value.expected.startswith(f"a number, {'more than 0' if option is LIMIT else '0 or more'}, such")
     assert option.flag in refused.value.remedy
+
+
+def test_a_limit_of_no_time_is_refused() -> None:
+    assert LIMIT.parse("0.1") == 0.1
+    with pytest.raises(InputError, match="more than 0"):
+        LIMIT.parse("0")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ MINUTES: Final = Option(
     group="Trainings",
     help="about how many minutes of training each model's trials take, instead of --trials",
     unset="as --trials says",
-    parse=parsing.optional(parsing.number("minutes", example="30")),
+    parse=parsing.optional(parsing.number("minutes", example="30", positive=True)),
 )
 
 SPACE: Final = Option(

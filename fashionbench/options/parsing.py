@@ -132,15 +132,16 @@ def some_of(option: str, known: Collection[str]) -> Callable[[str], tuple[str, .
     return parse
 
 
-def number(option: str, *, example: str) -> Callable[[str], float]:
-    """Return a parser of a finite number that is not negative."""
+def number(option: str, *, example: str, positive: bool = False) -> Callable[[str], float]:
+    """Return a parser of a finite number that is not negative, and not 0 either where it must be positive."""
+    least = "more than 0" if positive else "0 or more"
 
     def parse(text: str) -> float:
         found = _number(text)
-        if found is None:
+        if found is None or (positive and not found):
             raise InputError(
                 f"invalid {option} {text[:SHOWN]!r}",
-                expected=f"a number, 0 or more, such as {example}",
+                expected=f"a number, {least}, such as {example}",
                 remedy=f"give --{option} such a number",
             )
         return found

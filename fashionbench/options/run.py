@@ -174,7 +174,7 @@ LIMIT: Final = Option(
     group="Run",
     help="minutes after which a training is stopped and reported as failed",
     unset="no limit",
-    parse=parsing.optional(parsing.number("limit", example="60")),
+    parse=parsing.optional(parsing.number("limit", example="60", positive=True)),
 )
 FRESH: Final = Option(
     name="fresh",

@@ -27,10 +27,27 @@ def captions(blocks: Sequence[Block]) -> list[str]:
     return [block.caption for block in parts if isinstance(block, CaptionedFigure)]
 
 
-def test_one_training_of_each_model_gives_a_note_with_a_command() -> None:
-    notes = list_notes(context_of(make_study(1)))
+@pytest.mark.parametrize(
+    ("typed", "advised"),
+    [
+        ("nox -s bench", "nox -s bench -- --seeds 3"),
+        ("python -m nox -s bench -- --recipe smoke", "python -m nox -s bench -- --recipe smoke --seeds 3"),
+        (
+            "fashionbench run --seeds 7 --models fashioncnn,nets:Net --out photos",
+            "fashionbench run --models fashioncnn,nets:Net --out photos --seeds 3",
+        ),
+        ("pytest bench/ --benchmark-json=b.json --seeds=1", "pytest bench/ --benchmark-json=b.json --seeds 3"),
+    ],
+)
+def test_one_training_of_each_model_gives_a_note_with_the_command_that_was_typed(typed: str, advised: str) -> None:
+    records = [
+        each.model_copy(update={"environment": each.environment.model_copy(update={"command": typed})})
+        for each in make_study(1)
+    ]
 
-    assert [note.command for note in notes] == ["nox -s bench -- --seeds 3"]
+    notes = list_notes(context_of(records))
+
+    assert [note.command for note in notes] == [advised]
 
 
 def test_three_seeds_from_a_clean_commit_give_no_note() -> None:

@@ -1,5 +1,6 @@
 """Notes on what a reader must know before trusting the numbers."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,7 +25,7 @@ def list_notes(context: Context) -> tuple[Note, ...]:
             Note(
                 text=f"Each model was trained once on {join_phrases(once)}, so the intervals do not include the "
                 "variation over seeds. Train with more seeds:",
-                command="nox -s bench -- --seeds 3",
+                command=_run_again(context, "--seeds", "3"),
             )
         )
     found.extend(Note(text=sentence) for sentence in context.left_out)
@@ -98,7 +99,7 @@ def _describe_disturbances(context: Context) -> Iterator[Note]:
             text=f"Other processes used up to {units.percent(most, 0)} of the CPUs ({worst}), and over "
             f"5{units.SPACE}% in {_number(epochs, 'epoch')} of {len(disturbed)} of {every} trainings. Those training "
             f"times are too long{doubt}. Close other programs, then measure again:",
-            command="nox -s bench -- --fresh",
+            command=_run_again(context, "--fresh"),
         )
     paused = [result.paused_seconds for _, result in results if result.paused_seconds]
     if paused:
@@ -112,6 +113,14 @@ def _describe_disturbances(context: Context) -> Iterator[Note]:
             text=f"{resumed} of {every} trainings were interrupted and resumed from a checkpoint. Their training time "
             "is that of the steps that were kept."
         )
+
+
+def _run_again(context: Context, option: str, *value: str) -> str:
+    """Return the newest training's command with an option, which replaces the same one that was typed."""
+    typed = max(context.trainings, key=lambda each: each.measured_at).environment.command
+    before = re.sub(rf"\s{option}((=|\s+)(?!-)\S+)?(?=\s|$)", "", typed)
+    separator = ["--"] if re.search(r"\bnox\b", before) and " -- " not in before else []
+    return " ".join([before, *separator, option, *value])
 
 
 def _number(count: int, noun: str) -> str:
