@@ -33,10 +33,13 @@ ACCEPTABLE_ACCURACY: Final = 0.90
 
 
 def check_claims(records: Iterable[TrainingRecord | InferenceRecord], verdict: Verdict) -> tuple[Claim, ...]:
-    """Check the study's claims, on the first judged device; other models or data have none."""
+    """Check the study's claims, on the first judged device.
+
+    There are none of other models or data, and a check of an installation cannot judge them.
+    """
     records = tuple(records)
     finished = finished_trainings(records)
-    is_study = (verdict.small, verdict.big) == STUDY_MODELS
+    is_study = (verdict.small, verdict.big) == STUDY_MODELS and verdict.is_result
     if not is_study or any(each.data.name != STUDY_DATA or DRESS not in each.data.classes for each in finished):
         return ()
     first = verdict.devices[0]

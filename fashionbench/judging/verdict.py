@@ -22,7 +22,6 @@ from fashionbench.judging.rule import (
 )
 from fashionbench.judging.statistics.differences import mcnemar_exact, paired_outcomes
 from fashionbench.judging.statistics.intervals import (
-    Estimate,
     Interval,
     accuracy_interval,
     correct_predictions,
@@ -45,8 +44,8 @@ from fashionbench.judging.wording import (
     advise_on_cost,
     describe_agreement,
     describe_changes,
+    describe_doubts,
     describe_finding,
-    describe_others,
 )
 from fashionbench.records.grouping import device_labels, finished_trainings, machine, select
 from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord, TrainingResult
@@ -164,6 +163,9 @@ def _judge_device(
     needed = None
     if open_parts == ("gain",):
         needed = seeds_needed(big_correct, small_correct, deciding_half_width(evidence, thresholds), confidence)
+    doubt = (
+        f"{units.ratio(slowdown.estimate)} as long, but {describe_doubts(slowdown, None if is_reliable else others)}"
+    )
     return DeviceVerdict(
         device=label,
         device_word=trainings[0].device,
@@ -195,14 +197,8 @@ def _judge_device(
         open=open_parts,
         provisional=len(seeds) == 1,
         seeds_needed=needed,
-        sentence=describe_finding(pair, state, evidence, thresholds, _describe_doubt(slowdown, others)),
+        sentence=describe_finding(pair, state, evidence, thresholds, doubt),
     )
-
-
-def _describe_doubt(slowdown: Interval | Estimate, others: float | None) -> str:
-    """Return why the rule would not rely on a slowdown."""
-    reason = describe_others(others) if isinstance(slowdown, Interval) else slowdown.method.partition("because ")[2]
-    return f"{units.ratio(slowdown.estimate)} as long, but {reason}"
 
 
 def _by_seed(trainings: Sequence[TrainingRecord], model: str) -> dict[int, TrainingResult]:

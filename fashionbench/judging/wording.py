@@ -14,7 +14,7 @@ from fashionbench.judging.rule import (
     dominates,
     judge,
 )
-from fashionbench.judging.statistics.intervals import Interval
+from fashionbench.judging.statistics.intervals import Estimate, Interval
 from fashionbench.judging.statistics.times import price_interval
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "advise_on_cost",
     "describe_agreement",
     "describe_changes",
+    "describe_doubts",
     "describe_finding",
     "describe_others",
 ]
@@ -77,6 +78,19 @@ def _describe_position(gain: Interval, thresholds: Thresholds) -> str:
 def describe_others(share: float | None) -> str:
     """Return how much of the CPUs other processes used during one training."""
     return f"other processes used {units.percent(share, 0)} of the CPUs"
+
+
+def describe_doubts(slowdown: Interval | Estimate, others: float | None) -> str:
+    """Return why the rule does not rely on a slowdown: all reasons, or nothing.
+
+    Args:
+        slowdown: Big over small training time, and its interval or why it has none.
+        others: Which fraction of the CPUs other processes used during one training, where it was too much.
+
+    """
+    disturbed = () if others is None else (describe_others(others),)
+    too_few = () if isinstance(slowdown, Interval) else (slowdown.method.partition("because ")[2],)
+    return ", and ".join((*disturbed, *too_few))
 
 
 def _describe_large_gain(state: State, thresholds: Thresholds, size: str) -> str:
@@ -218,17 +232,20 @@ def _describe_sufficient_price(device: DeviceVerdict) -> Iterator[str]:
 
 def _describe_open_parts(big: str, thresholds: Thresholds, device: DeviceVerdict) -> Iterator[str]:
     """Yield how the parts that are open can be known better."""
-    if device.open == ("gain",):
+    seeds = "close other programs, then train more seeds" if not device.times_are_reliable else "train more seeds"
+    if device.open == ("gain", "time"):
+        yield f"The gain and the training time are open: {seeds}"
+    elif device.open == ("gain",):
+        spread = " and seeds vary as they usually do" if device.provisional else ""
         limit = "the margin" if device.gain.high >= thresholds.margin else "zero or to the margin"
         yield (
-            f"About {device.seeds_needed} seeds would decide, if the gain does not change"
+            f"About {device.seeds_needed} seeds would decide, if the gain does not change{spread}"
             if device.seeds_needed is not None
             else f"No number of seeds would decide with these test images: the gain is too close to {limit}"
         )
-    if "time" in device.open and not device.times_are_reliable:
-        yield "The training time is open: close other programs, then measure again"
-    elif "time" in device.open:
-        yield "The training time is open: train more seeds"
+    elif device.open == ("time",):
+        measure = "train more seeds" if device.times_are_reliable else "close other programs, then measure again"
+        yield f"The training time is open: {measure}"
     if device.state == "CANNOT TELL" and not device.open:
         loss = units.pp(device.gain.estimate)
         yield f"{big} takes less time at a gain of {loss}: the rule does not weigh lost accuracy against time"

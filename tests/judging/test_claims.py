@@ -165,3 +165,7 @@ def test_only_the_study_recipe_and_known_models_have_a_published_range() -> None
     mine = make_training(accuracy=0.5).model_copy(update={"model": "mine"})
 
     assert check_accuracies([make_training(accuracy=0.5, recipe=RECIPES["smoke"]), mine]) == ()
+
+
+def test_a_check_of_an_installation_judges_no_claim() -> None:
+    assert claims_of([make_training(model, recipe=RECIPES["smoke"]) for model in ("fashioncnn", "resnet18")]) == {}

@@ -131,6 +131,32 @@ def test_one_epoch_each_gives_no_slowdown_to_rely_on() -> None:
     assert "low" not in json.loads(verdict.model_dump_json())["devices"][0]["slowdown"]
 
 
+@pytest.mark.parametrize(
+    ("share", "reasons", "remedy"),
+    [
+        (0.02, "there are too few seeds or epochs", "train more seeds"),
+        (
+            0.4,
+            "other processes used 40 % of the CPUs, and there are too few seeds or epochs",
+            "close other programs, then train more seeds",
+        ),
+    ],
+)
+def test_all_reasons_against_the_minutes_are_told_and_all_that_is_open(share: float, reasons: str, remedy: str) -> None:
+    once = RECIPES["study"].model_copy(update={"epochs": 1})
+    trainings = [
+        make_training(model, recipe=once, accuracy=accuracy, train_seconds=seconds)
+        for model, accuracy, seconds in (("fashioncnn", 0.91, 5.0), ("resnet18", 0.914, 50.0))
+    ]
+
+    verdict = judged(disturb([*trainings], share))
+
+    assert verdict.devices[0].open == ("gain", "time")
+    said = verdict.sentence.replace("\N{NO-BREAK SPACE}", " ")
+    assert said.endswith(f"the training time does not count (10.0 × as long, but {reasons}).")
+    assert verdict.would_change[-1] == f"The gain and the training time are open: {remedy}."
+
+
 def test_a_price_that_the_interval_contains_is_what_is_open() -> None:
     records = make_study(3, gain=0.015)
     price = judged(records).devices[0].price_minutes_per_pp

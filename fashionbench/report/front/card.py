@@ -11,7 +11,7 @@ from fashionbench.judging.claims import STUDY_CNN_MINUTES, STUDY_RESNET_MINUTES
 from fashionbench.judging.findings import DeviceVerdict
 from fashionbench.judging.rule import State
 from fashionbench.judging.statistics.intervals import Interval
-from fashionbench.judging.wording import describe_others
+from fashionbench.judging.wording import describe_doubts
 from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import Context, accuracy_digits, describe_seeds, join_phrases
 from fashionbench.report.front.scope import describe_scope
@@ -128,12 +128,11 @@ def _accuracy_tile(names: tuple[str, str], judged: DeviceVerdict, where: str) ->
 def _time_tile(context: Context, judged: DeviceVerdict, where: str) -> tuple[str, str]:
     unit = context.time_unit(judged.device)
     slowdown = judged.slowdown
-    if not judged.times_are_reliable:
-        remark = f"not reliable: {describe_others(judged.others_cpu_share)}"
-    elif isinstance(slowdown, Interval):
+    doubts = describe_doubts(slowdown, None if judged.times_are_reliable else judged.others_cpu_share)
+    if isinstance(slowdown, Interval) and not doubts:
         remark = f"95 % CI of the ratio {units.bare(units.interval_ratio(slowdown.low, slowdown.high))}"
     else:
-        remark = slowdown.method.partition(", ")[2]
+        remark = f"not reliable: {doubts}"
     return (
         f"{unit.number(judged.big_minutes)} vs {unit.show(judged.small_minutes)}",
         f"training time{where}; {remark}",
