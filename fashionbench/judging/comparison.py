@@ -10,6 +10,7 @@ import numpy as np
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.errors import InputError
+from fashionbench.judging.findings import Verdict
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.statistics.intervals import Estimate, Interval, correct_predictions, gain_interval
 from fashionbench.judging.statistics.times import mean_minutes, others_share, training_slowdown
@@ -19,12 +20,14 @@ from fashionbench.options.parsing import Gate
 from fashionbench.records.grouping import finished_trainings, machine, select
 from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord
 
-__all__ = ["Change", "Comparison", "compare", "failed_conditions", "gain_text", "ratio_text"]
+__all__ = ["NOTHING", "Change", "Comparison", "compare", "failed_conditions", "gain_text", "ratio_text"]
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
 Key = tuple[str, str]
 """Model and device word."""
+
+NOTHING: Final = "Nothing is comparable: the runs have no training of the same model, device and seed"
 
 ACCURACY_SETTINGS: Final = ("recipe", "data")
 """If one of these settings differs, accuracies are not comparable."""
@@ -70,6 +73,7 @@ class Comparison:
     left_out: tuple[str, ...]
     """A sentence for each reason for which records of one of the runs do not count."""
     old_state: str
+    """The verdict of the earlier run, with its two models if the later verdict is on others."""
     new_state: str
 
 
@@ -99,7 +103,8 @@ def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
         else:
             missing.append(f"The runs have no common seed of {model_label(key[0])} on {key[1]}.")
     verdicts = [decide_by(each.records, thresholds) for each in selections]
-    old_state, new_state = (verdict.state if verdict else "NO VERDICT" for verdict in verdicts)
+    pairs = {(verdict.small, verdict.big) for verdict in verdicts if verdict}
+    old_state, new_state = (_state(verdict, with_models=len(pairs) > 1) for verdict in verdicts)
     left_out = tuple(
         f"{which} run: {sentence}"
         for which, each in zip(("Earlier", "Later"), selections, strict=True)
@@ -108,6 +113,13 @@ def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
     return Comparison(
         changes=tuple(changes), missing=tuple(missing), left_out=left_out, old_state=old_state, new_state=new_state
     )
+
+
+def _state(verdict: Verdict | None, *, with_models: bool) -> str:
+    if verdict is None:
+        return "NO VERDICT"
+    models = f" ({model_label(verdict.big)} against {model_label(verdict.small)})" if with_models else ""
+    return f"{verdict.state}{models}"
 
 
 def _finished(records: Records) -> dict[Key, dict[int, TrainingRecord]]:
@@ -157,7 +169,8 @@ def _settings(record: TrainingRecord) -> dict[str, str]:
         "torch": record.environment.versions.get("torch", units.MISSING),
         "device": record.device_name,
         "recipe": f"{record.recipe.name} ({_checksum(record.recipe.model_dump_json())})",
-        "data": f"{record.data.name}, {record.data.release} ({_checksum(labels)})",
+        "data": f"{record.data.name}, {record.data.release}, {units.count(record.data.train_images)} images to train "
+        f"({_checksum(labels)})",
         "execution": f"{record.execution}, {record.precision}",
         "threads": units.count(record.environment.threads),
         "CPU": record.environment.cpu,
@@ -186,7 +199,7 @@ def failed_conditions(comparison: Comparison, gate: Gate) -> tuple[str, ...]:
     if gate.verdict and comparison.old_state != comparison.new_state:
         failed.append(f"The verdict changed from {comparison.old_state} to {comparison.new_state}")
     if not comparison.changes:
-        failed.append("Nothing is comparable: the runs have no training of the same model, device and seed")
+        failed.append(NOTHING)
     return tuple(failed)
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.errors import visible
-from fashionbench.judging.comparison import Change, Comparison, gain_text, ratio_text
+from fashionbench.judging.comparison import NOTHING, Change, Comparison, gain_text, ratio_text
 from fashionbench.report.context import number_cell, text_cell
 from fashionbench.report.front.card import NOT_APPLICABLE
 from fashionbench.report.view import Cell, Note, Section, Table, VerdictCard, View
@@ -19,7 +19,7 @@ __all__ = ["compare_view", "print_tables"]
 
 def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
     """Return the content of the page about a comparison; ``broken`` has a sentence for each failed condition."""
-    tables = [_time_table(comparison), _accuracy_table(comparison)]
+    tables = [_time_table(comparison), _accuracy_table(comparison)] if comparison.changes else []
     differences = _settings_table(comparison)
     if differences is not None:
         tables.append(differences)
@@ -30,9 +30,7 @@ def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
         card=VerdictCard(
             state=comparison.new_state,
             tone="no" if broken else "yes",
-            sentence=f"The verdict is {comparison.new_state}, as before."
-            if comparison.old_state == comparison.new_state
-            else f"The verdict was {comparison.old_state} and is now {comparison.new_state}.",
+            sentence=_describe_verdicts(comparison),
         ),
         advice=(),
         bullets=tuple(broken),
@@ -42,6 +40,14 @@ def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
         sections=(Section(key="changes", title="Changes", blocks=tuple(tables)),),
         explorer=None,
     )
+
+
+def _describe_verdicts(comparison: Comparison) -> str:
+    if not comparison.changes:
+        return f"{NOTHING}."
+    if comparison.old_state == comparison.new_state:
+        return f"The verdict is {comparison.new_state}, as before."
+    return f"The verdict was {comparison.old_state} and is now {comparison.new_state}."
 
 
 def _time_table(comparison: Comparison) -> Table:
@@ -111,7 +117,7 @@ def _case_cells(change: Change) -> tuple[Cell, ...]:
 
 
 def _settings_table(comparison: Comparison) -> Table | None:
-    """Return a table of what differs besides the code; None if nothing does."""
+    """Return a table of what differs besides the results; None if nothing does."""
     rows = [(each, *difference) for each in comparison.changes for difference in each.unlike]
     if not rows:
         return None
@@ -122,7 +128,7 @@ def _settings_table(comparison: Comparison) -> Table | None:
             tuple(text_cell(text) for text in (model_label(each.model), each.device, *difference))
             for each, *difference in rows
         ),
-        note="These differences, and not the code, may be the cause of a change.",
+        note="Any of these differences may be the cause of a change.",
     )
 
 

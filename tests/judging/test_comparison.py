@@ -126,6 +126,21 @@ def test_what_only_one_run_has_is_listed() -> None:
     assert failed_conditions(none, Gate(slower=0.1)) == (
         "Nothing is comparable: the runs have no training of the same model, device and seed",
     )
+    page = compare_view(none, ())
+    assert page.card.sentence.startswith("Nothing is comparable")
+    assert not page.summary
+
+
+def test_verdicts_on_other_models_are_told_with_their_models() -> None:
+    mine = "mynets:Net"
+    before = [*runs_of(100, seeds=2), *(make_training("resnet18", seed=seed) for seed in range(2))]
+    after = [*runs_of(100, seeds=2), *(make_training(mine, seed=seed) for seed in range(2))]
+
+    found = compared(before, after)
+
+    assert found.old_state.endswith(" (ResNet18 against FashionCNN)")
+    assert {"mynets:Net", "FashionCNN"} <= {*found.new_state.replace("(", " ").replace(")", " ").split()}
+    assert f"The verdict was {found.old_state} and is now {found.new_state}." == compare_view(found, ()).card.sentence
 
 
 def test_the_page_shows_every_change_and_every_broken_condition() -> None:
