@@ -27,7 +27,7 @@ from fashionbench.options.commands import (
     TUNE_OPTIONS,
 )
 from fashionbench.options.option import Given
-from fashionbench.options.run import CLUSTER_OPTIONS, DATA, DATASET, ENGINE, FORMAT, OUT, RUN_OPTIONS
+from fashionbench.options.run import CLUSTER_OPTIONS, DATA, DATASET, ENGINE, FORMAT, OUT, RECIPE, RUN_OPTIONS
 from fashionbench.running.program import exit_status, interruptible, reliable_output, typed_command
 
 if TYPE_CHECKING:
@@ -82,7 +82,11 @@ def before_command(
 
 
 def _start(given: Given) -> None:
-    """Require PyTorch, and start the process from which the cases of a local run are forked."""
+    """Require the recipe and PyTorch, and start the process from which the cases of a local run are forked."""
+    from fashionbench.recipe.file import load_recipe
+
+    load_recipe(RECIPE.read(given))  # before PyTorch, whose import takes seconds
+
     from fashionbench.devices.libraries import require_torch
 
     require_torch()

@@ -199,6 +199,12 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_imported(monkeypatch
     assert call("run", "--seeds", "many") == cli.EXIT_BAD_INPUT
 
 
+def test_a_recipe_that_is_not_there_is_refused_before_torch_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fashionbench.devices.libraries", None)  # its import would fail
+
+    assert call("run", "--recipe", "nosuch") == cli.EXIT_BAD_INPUT
+
+
 @pytest.mark.parametrize("option", [MARGIN, PRICE, PRICE_MONEY, LIMIT])
 @pytest.mark.parametrize("text", ["x", "-1", "nan", "inf", "1,5", "1e400"])
 def test_text_that_is_no_number_is_refused(option: Option[Any], text: str) -> None:

@@ -48,6 +48,6 @@ def test_the_fork_server_starts_early_for_a_run_here_and_not_for_one_elsewhere(
     starts: list[bool] = []
     monkeypatch.setattr(server_module, "start_fork_server", lambda: starts.append(True))
 
-    call("run", "--engine", engine, "--recipe", "none such")
+    call("run", "--engine", engine, "--models", "none such")
 
     assert len(starts) == started
