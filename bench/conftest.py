@@ -30,15 +30,15 @@ from fashionbench.running.program import (
 
 if TYPE_CHECKING:
     from fashionbench.devices.device import Device
-    from fashionbench.report.page import Report  # noqa: F401 - of a key below, in quotes
-    from fashionbench.running.plan import Plan, RunOptions  # noqa: F401 - the same
+    from fashionbench.report.page import Report
+    from fashionbench.running.plan import Plan, RunOptions
     from fashionbench.running.session import Run
     from fashionbench.training.case import Case
 
-ASKED = pytest.StashKey["RunOptions"]()
-PLAN = pytest.StashKey["Plan"]()
-RUN = pytest.StashKey["Run"]()
-REPORT = pytest.StashKey["Report"]()
+ASKED: pytest.StashKey["RunOptions"] = pytest.StashKey()
+PLAN: pytest.StashKey["Plan"] = pytest.StashKey()
+RUN: pytest.StashKey["Run"] = pytest.StashKey()
+REPORT: pytest.StashKey["Report"] = pytest.StashKey()
 CONSOLE = pytest.StashKey[Console]()
 SIGNALS = pytest.StashKey[list[int]]()
 

@@ -21,7 +21,7 @@ def with_options(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callabl
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def called(**values: Any) -> None:  # noqa: ANN401 - as typer converts them
+        def called(**values: object) -> None:
             given = {each.name: values.pop(each.name) for each in taken}
             for each in taken:
                 each.read(given)  # what cannot be read is refused before anything heavy is imported

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    moments = random.Random(options.seed)  # noqa: S311 - moments, not secrets
+    moments = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as work:
         script = Path(work, "chaos_run.py")
         script.write_text(RUN, encoding="utf-8")

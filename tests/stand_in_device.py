@@ -21,18 +21,18 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 __all__ = ["NAME", "StandIn", "attach"]
 
 NAME = "standin"
-READING = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default}  # noqa: SLF001 - torch's own name
+READING = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default}  # torch's own name
 
 
 class Remote(torch.Tensor):
     """A tensor on the stand-in device."""
 
     local: Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # noqa: SLF001 - as torch's documentation has it
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as torch's documentation has it
 
     @staticmethod
     def __new__(cls: type[Self], inner: Tensor) -> Self:
-        wrapper: Self = torch.Tensor._make_wrapper_subclass(  # noqa: SLF001 - the documented way to wrap a tensor
+        wrapper: Self = torch.Tensor._make_wrapper_subclass(  # the documented way to wrap a tensor
             cls,
             inner.size(),
             strides=inner.stride(),
@@ -196,7 +196,7 @@ class StandIn:
     def device(self, _: object) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def Stream(self, _: object) -> "StandIn":  # noqa: N802 - as torch.cuda spells it
+    def Stream(self, _: object) -> "StandIn":  # as torch.cuda spells it
         return self
 
     def current_stream(self, _: object) -> "StandIn":
@@ -208,7 +208,7 @@ class StandIn:
     def stream(self, _: object) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def CUDAGraph(self) -> "Graph":  # noqa: N802 - as torch.cuda spells it
+    def CUDAGraph(self) -> "Graph":  # as torch.cuda spells it
         return Graph(self)
 
     @contextmanager
@@ -233,7 +233,7 @@ class Graph:
 
     def protect(self, func: Any, args: tuple[Any, ...]) -> None:
         """Remember what a call is about to change."""
-        for argument, value in zip(func._schema.arguments, args, strict=False):  # noqa: SLF001 - the operator's only description
+        for argument, value in zip(func._schema.arguments, args, strict=False):  # the operator's only description
             if argument.alias_info is not None and argument.alias_info.is_write:
                 for each in tree_leaves(value):
                     if isinstance(each, Tensor):
@@ -245,7 +245,7 @@ class Graph:
 
     def replay(self) -> None:
         for func, args, kwargs, returned in self.calls:
-            with self._device._own_generator(func):  # noqa: SLF001 - its own
+            with self._device._own_generator(func):  # its own
                 again = func(*args, **kwargs)
             for old, new in zip(tree_leaves(returned), tree_leaves(again), strict=True):
                 if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():

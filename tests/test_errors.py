@@ -44,7 +44,7 @@ def test_a_message_is_one_printable_line_whatever_it_quotes() -> None:
 def test_an_error_comes_back_from_another_process_as_it_was() -> None:
     error = SetupError("no disk space", expected="200 MiB", remedy="free some space")
 
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    again = pickle.loads(pickle.dumps(error))
 
     assert type(again) is SetupError
     assert (str(again), again.found, again.expected, again.remedy) == (

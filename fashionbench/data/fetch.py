@@ -115,7 +115,7 @@ SOURCES: Final = (
 def _run(command: list[str], folder: Path, limit_seconds: float) -> None:
     program = Path(command[0]).name
     try:
-        subprocess.run(  # noqa: S603 - fixed commands, found on PATH
+        subprocess.run(
             command,
             cwd=folder,
             check=True,

@@ -47,9 +47,9 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 def _quotas(group: Path) -> Iterator[float]:
     """Yield a group's quota, from cgroup v2's file or from v1's two."""
     both = _read(group / "cpu.max") or f"{_read(group / 'cpu.cfs_quota_us')} {_read(group / 'cpu.cfs_period_us')}"
-    words = both.split()
-    if len(words) == 2 and words[0].isdigit() and int(words[1]):  # noqa: PLR2004 - quota and period; no limit: max, -1
-        yield int(words[0]) / int(words[1])
+    match both.split():
+        case [quota, period] if quota.isdigit() and int(period):  # where there is no limit, quota is max or -1
+            yield int(quota) / int(period)
 
 
 def usable_cpus(root: Path = ROOT) -> int:

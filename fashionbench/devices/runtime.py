@@ -12,7 +12,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from shutil import which
-from typing import Any, Final
+from types import ModuleType
+from typing import Final
 
 import psutil
 import torch
@@ -53,7 +54,8 @@ def _product_name(device: torch.device) -> str:
     return str(module.get_device_name(device)) if hasattr(module, "get_device_name") else ""
 
 
-def _module(device: torch.device) -> Any:  # noqa: ANN401 - each kind of device has a module of its own
+def _module(device: torch.device) -> ModuleType:
+    """Return the module of its own that each kind of device has."""
     return torch.get_device_module(device)
 
 
@@ -141,7 +143,7 @@ def run_program(name: str, *arguments: str) -> str | None:
         return None
     try:
         # a session of its own, so that what it has started ends with it: it would keep the pipe open
-        process = subprocess.Popen(  # noqa: S603 - fixed commands, found on PATH
+        process = subprocess.Popen(
             [program, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -6,7 +6,6 @@ import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -152,7 +151,7 @@ class State(pickle.Pickler):
         closure = getattr(each, "__closure__", None) or ()
         return id(each), [cell.cell_contents for cell in closure]
 
-    def reducer_override(self, each: object) -> Any:  # noqa: ANN401 - as the library has it
+    def reducer_override(self, each: object) -> tuple[type, tuple[()], dict[str, object]]:
         """Return how an object is pickled: a module by its attributes, whatever it says of itself."""
         return (type(each), (), vars(each)) if isinstance(each, nn.Module) else NotImplemented
 

@@ -110,7 +110,7 @@ def find_fit(name: str, task: Task) -> Fit:
     for device in ("meta", "cpu"):  # what reads a number, as a value decides its way, needs one that has numbers
         try:
             return _try_network(build, task, device)
-        except Exception as error:  # noqa: BLE001 - whatever a network raises on images that it is not made for
+        except Exception as error:  # whatever a network raises on images that it is not made for
             failure = error
     return Fit(misfit=describe_error(failure))
 

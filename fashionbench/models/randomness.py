@@ -23,12 +23,12 @@ def seeded_generators(seed: int, device: torch.device = CPU) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type != "cpu" else [], device_type=device.type):
         torch.manual_seed(seed)
         random.seed(seed)
-        np.random.seed(seed % MOST_SEEDS)  # noqa: NPY002 - a network's author may draw from the global generator
+        np.random.seed(seed % MOST_SEEDS)
         try:
             yield
         finally:
             random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002 - as above
+            np.random.set_state(numpy)
 
 
 def save_generators() -> dict[str, Any]:
@@ -41,8 +41,8 @@ def load_generators(saved: dict[str, Any]) -> None:
     """Restore what ``save_generators`` returned."""
     random.setstate(saved["python"])
     name, key, *rest = saved["numpy"]
-    np.random.set_state((name, np.asarray(key, dtype=np.uint32), *rest))  # noqa: NPY002 - as above
+    np.random.set_state((name, np.asarray(key, dtype=np.uint32), *rest))
 
 
 def _states() -> tuple[Any, Any]:
-    return random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002 - as above
+    return random.getstate(), np.random.get_state(legacy=True)

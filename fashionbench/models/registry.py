@@ -89,7 +89,7 @@ def _load_weights(model: nn.Module, weights: Path, classes: int) -> nn.Module:
     return model
 
 
-def _find_own(name: str) -> Any:  # noqa: ANN401 - whatever a user's module contains
+def _find_own(name: str) -> object:
     """Return what an entry point or ``module:name`` names."""
     for entry in entry_points(group=ENTRY_POINTS, name=name):
         return _load(name, entry.load)
@@ -165,7 +165,8 @@ def source_of(name: str) -> bytes:
         return library_version(name).encode()
     if name in BASELINES:
         return BASELINES[name].version.encode()
-    builder = inspect.unwrap(_find_own(name))
+    own = _find_own(name)
+    builder = inspect.unwrap(own) if callable(own) else own
     declared = [entry.module for entry in entry_points(group=ENTRY_POINTS, name=name)]
     parts: list[Any] = [sys.modules[declared[0] if declared else name.partition(":")[0]]]
     if inspect.isfunction(builder) or inspect.isclass(builder):  # it may be in another file; a partial is in none
@@ -183,7 +184,7 @@ def _declared_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINTS)})
 
 
-def _load(name: str, load: Callable[[], Any]) -> Any:  # noqa: ANN401 - as above
+def _load(name: str, load: Callable[[], object]) -> object:
     try:
         return load()
     except (Exception, SystemExit) as error:

@@ -268,11 +268,12 @@ def _on_node(value: V, node: Node, device: Device) -> V:
     return replace(value, environment=node.environment(device)) if isinstance(value, Provenance) else value
 
 
-def _first_with_news(streams: list[Any]) -> Any:  # noqa: ANN401 - Ray's streams, which its types leave out
+def _first_with_news(streams: list[T]) -> T:
     import ray
 
-    ready, _ = ray.wait(streams, num_returns=1)
-    return ready[0]
+    ready: list[Any] = ray.wait([*streams], num_returns=1)[0]  # a list of streams, which the types of Ray leave out
+    first: T = ready[0]
+    return first
 
 
 def _cancel(streams: Collection[Any]) -> None:

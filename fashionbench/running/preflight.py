@@ -122,7 +122,7 @@ def check_fit(case: Case, dataset: Dataset) -> tuple[str, ...]:
         )
     try:
         return tuple(f"{case.model}: {each}" for each in _peculiarities(case, task))
-    except Exception:  # noqa: BLE001 - a model that fails on more images fails in its case, with its own words
+    except Exception:  # a model that fails on more images fails in its case, with its own words
         return ()
 
 

@@ -13,7 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 __all__ = [
     "ENDING",
@@ -175,16 +178,16 @@ class _Lossy(io.RawIOBase):
     def isatty(self) -> bool:
         return self._raw.isatty()
 
-    def write(self, content: Any) -> int | None:  # noqa: ANN401 - as io.RawIOBase has it
+    def write(self, content: "ReadableBuffer") -> int | None:
         if self._lost:
-            return len(content)
+            return memoryview(content).nbytes
         try:
             return self._raw.write(content)
         except OSError as error:
             self._lost = True
             with suppress(OSError):  # standard error may be the one that is lost
                 os.write(2, f"fashionbench: the output cannot be written ({error.strerror}); it is left out\n".encode())
-            return len(content)
+            return memoryview(content).nbytes
 
 
 def typed_command(environ: Mapping[str, str], argv: Sequence[str], typed: Sequence[str]) -> str:

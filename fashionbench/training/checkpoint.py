@@ -38,8 +38,8 @@ _UNUSABLE: Final = (
 """What PyTorch raises for a checkpoint of another kind of training, whose digest may be right."""
 
 
-class Stopped(Exception):  # noqa: N818 - a wish, not an error
-    """The training was asked to stop, and its state is saved."""
+class Stopped(BaseException):
+    """The training was asked to stop, and its state is saved. Like an interrupt, it is no error."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -135,7 +135,7 @@ def test_images_are_those_of_the_archives_and_letters_stand_upright(tmp_path: Pa
 def test_a_batch_gives_what_unpickling_would_give(*, by_columns: bool) -> None:
     labels = np.array([3, 0, 9, 255])
     content = batch(PIXELS[:4], labels, by_columns=by_columns)
-    unpickled = pickle.loads(content, encoding="latin1")  # noqa: S301 - this test wrote it
+    unpickled = pickle.loads(content, encoding="latin1")
 
     images, found = decode_batch(content)
 

@@ -129,7 +129,7 @@ def takes_the_raw_maps_later(net: Blocks, images: Tensor) -> Tensor:
 
 def reads_the_kernel_at_random(net: Blocks, images: Tensor) -> Tensor:
     maps: Tensor = net.deep(net.block(images))
-    rarely = net.training and random.random() < 0.2  # noqa: S311 - as a network's author writes it
+    rarely = net.training and random.random() < 0.2
     return maps * (1 + net.get_parameter("deep.2.weight").square().sum()) if rarely else maps
 
 

@@ -24,7 +24,7 @@ class Net(nn.Module):
         self.register_buffer("count", torch.zeros(1))
         self.kept: dict[str, int] = {}
         self.counter = itertools.cycle([1, 2])
-        self.own, self.numpys = random.Random(0), np.random.default_rng(0)  # noqa: S311 - no cryptography
+        self.own, self.numpys = random.Random(0), np.random.default_rng(0)
         self.does = does
         self.attribute: object = None
 
@@ -37,7 +37,7 @@ class Net(nn.Module):
 class CountsModes(Net):
     epochs = 0
 
-    def train(self, mode: bool = True) -> "CountsModes":  # noqa: FBT002 - torch's own signature
+    def train(self, mode: bool = True) -> "CountsModes":
         self.epochs += mode
         super().train(mode)
         return self
@@ -51,8 +51,8 @@ CHANGES: list[Callable[[Net], object]] = [
     lambda net: setattr(net, "count", net.get_buffer("count") + 1),
     lambda net: net.own.random(),
     lambda net: net.numpys.random(),
-    lambda _: random.random(),  # noqa: S311 - as a network's author writes it
-    lambda _: np.random.rand(),  # noqa: NPY002 - the same
+    lambda _: random.random(),
+    lambda _: np.random.rand(),
     lambda _: torch.rand(1).item(),
     lambda net: net.layer.eval(),
 ]
@@ -68,7 +68,7 @@ def test_a_network_that_counts_its_epochs_may_do_otherwise_in_the_next() -> None
 
 
 def test_tracing_leaves_the_generators_as_they_are() -> None:
-    net = Net(lambda _: (torch.rand(1), random.random()))  # noqa: S311 - as a network's author writes it
+    net = Net(lambda _: (torch.rand(1), random.random()))
     before = torch.get_rng_state(), random.getstate()
 
     trace(net)

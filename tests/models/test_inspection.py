@@ -96,7 +96,7 @@ def test_frozen_weights_are_not_counted_as_trained() -> None:
     network = build_model("fashioncnn", Task(shape=(1, 28, 28), classes=10), 0)
     every = count_trained(network)
     for parameter in [*network.parameters()][:-2]:
-        parameter.requires_grad_(False)  # noqa: FBT003 - torch's own
+        parameter.requires_grad = False
     last = sum(parameter.numel() for parameter in [*network.parameters()][-2:])
 
     info = describe("fashioncnn", Task(shape=(1, 28, 28), classes=10), network, lambda: network)

@@ -9,7 +9,7 @@ from fashionbench.models.randomness import load_generators, save_generators, see
 
 
 def draw() -> tuple[float, float, float]:
-    return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002, S311 - what is tested
+    return random.random(), float(np.random.rand()), float(torch.rand(()))
 
 
 def test_a_seed_decides_all_three_and_they_are_left_as_they_were() -> None:

@@ -87,6 +87,6 @@ def _answer(
         answer: object = _Answer(function(*args, **kwargs))
     except FashionBenchError as error:
         answer = error
-    except BaseException as error:  # noqa: BLE001 - a user's model may raise anything, SystemExit included
+    except BaseException as error:  # a user's model may raise anything, SystemExit included
         answer = Failure.of(error)
     sender.send(answer)

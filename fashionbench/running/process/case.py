@@ -148,5 +148,5 @@ def _work(sender: "Connection[object, object]", job: Job, dataset: Dataset) -> N
             sender.send(error)
         except Stopped:
             raise
-        except BaseException as error:  # noqa: BLE001 - a user's model may raise anything, SystemExit included
+        except BaseException as error:  # a user's model may raise anything, SystemExit included
             sender.send(Failure.of(error))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,12 @@ if sys.platform == "linux":
     import fcntl
     from multiprocessing import forkserver, resource_tracker
 
-__all__ = ["clean_context", "start_fork_server", "start_fork_server_on_node"]
+__all__ = [
+    "clean_context",
+    "drop_threads_of_ray",
+    "start_fork_server",
+    "start_fork_server_on_node",
+]
 
 THREADS: Final = "OMP_NUM_THREADS"
 PRELOADED: Final = "fashionbench.running.process.case"
@@ -69,9 +75,14 @@ def start_fork_server() -> None:
 def start_fork_server_on_node() -> None:
     """Start the fork server of a Ray worker, with as many threads as it would have without Ray."""
     parent = psutil.Process().parent()
-    if parent is None or THREADS not in parent.environ():
-        os.environ.pop(THREADS, None)  # Ray sets it for a worker; what was set where the node was started stays
+    drop_threads_of_ray(os.environ, {} if parent is None else parent.environ())
     start_fork_server()
+
+
+def drop_threads_of_ray(environ: MutableMapping[str, str], of_node: Mapping[str, str]) -> None:
+    """Drop the number of threads that Ray sets for a worker; one that was set where the node was started stays."""
+    if THREADS not in of_node:
+        environ.pop(THREADS, None)
 
 
 if sys.platform == "linux":
