@@ -79,7 +79,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(written: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The same as the current folder, for whose models Python looks there."""
     monkeypatch.chdir(written)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.syspath_prepend(written)
     yield written
     sys.modules.pop("mynets", None)
 

@@ -4,11 +4,13 @@ import inspect
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ PROBE = """
 
 @nox.session
 def probe(session: nox.Session) -> None:
-    session.run(_environment(session, session.posargs[0]), "-m", "pip", "list", "--format", "freeze")
+    session.run(_environment(session, session.posargs[0]), "packages.py")
 """
 PYPROJECT = """
 [build-system]
@@ -44,10 +46,14 @@ from pathlib import Path
 def build_editable(folder, config_settings=None, metadata_directory=None):
     return write_wheel(folder, "toy", "1.0")
 """
+PACKAGES = """
+from importlib.metadata import distributions
+
+for each in distributions():
+    print(f"{each.name}=={each.version}")
+"""
 INSTALLS = "-m pip install"
 """What nox prints before pip installs something."""
-
-Nox = Callable[[str], str]
 
 
 def write_wheel(folder: str | Path, name: str, version: str) -> str:
@@ -63,32 +69,19 @@ def write_wheel(folder: str | Path, name: str, version: str) -> str:
     return wheel
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Write a small project that uses our noxfile, with its packages on the disk."""
-    folder = tmp_path / "toy-folder"
-    folder.mkdir()
-    (folder / "noxfile.py").write_text(NOXFILE.read_text(encoding="utf-8") + PROBE, encoding="utf-8")
-    (folder / "pyproject.toml").write_text(PYPROJECT)
-    (folder / "backend.py").write_text(BACKEND.format(write_wheel=inspect.getsource(write_wheel)))
-    (folder / "constraints.txt").write_text("one==1.0\n")
-    (folder / "packages").mkdir()
-    for name, version in (("one", "1.0"), ("one", "1.1"), ("two", "1.0")):
-        write_wheel(folder / "packages", name, version)
-    return folder
+@dataclass(frozen=True)
+class Project:
+    """A small project that uses our noxfile, with its packages on the disk."""
 
+    folder: Path
 
-@pytest.fixture
-def nox(project: Path) -> Nox:
-    """Call nox for a dependency group without the network, and return what it prints and the packages it finds."""
-    environ = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"}
-    environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "packages", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-
-    def call(group: str) -> str:
+    def nox(self, group: str) -> str:
+        """Call nox for a dependency group without the network, and return what it prints and the packages it finds."""
+        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "packages", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         done = subprocess.run(
             [sys.executable, "-m", "nox", "-s", "probe", "--", group],
-            cwd=project,
-            env=environ,
+            cwd=self.folder,
+            env=os.environ | offline,
             capture_output=True,
             text=True,
             check=False,
@@ -96,12 +89,33 @@ def nox(project: Path) -> Nox:
         )
         return done.stdout + done.stderr
 
-    return call
+
+def write_project(folder: Path) -> Project:
+    (folder / "noxfile.py").write_text(NOXFILE.read_text(encoding="utf-8") + PROBE, encoding="utf-8")
+    (folder / "packages.py").write_text(PACKAGES)
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "backend.py").write_text(BACKEND.format(write_wheel=inspect.getsource(write_wheel)))
+    (folder / "constraints.txt").write_text("one==1.0\n")
+    (folder / "packages").mkdir()
+    for name, version in (("one", "1.0"), ("one", "1.1"), ("two", "1.0")):
+        write_wheel(folder / "packages", name, version)
+    return Project(folder)
 
 
-def test_a_session_installs_its_own_group_and_a_second_one_installs_nothing(nox: Nox) -> None:
-    first = nox("bench")
-    second = nox("bench")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that several tests use one after another: each leaves it with the packages of bench, or more."""
+    return write_project(tmp_path_factory.mktemp("toy-folder"))
+
+
+@pytest.fixture(scope="module")
+def first(project: Project) -> str:
+    """What the first session in the project printed."""
+    return project.nox("bench")
+
+
+def test_a_session_installs_its_own_group_and_a_second_one_installs_nothing(project: Project, first: str) -> None:
+    second = project.nox("bench")
 
     assert INSTALLS in first
     assert "one==1.0\n" in first
@@ -111,31 +125,20 @@ def test_a_session_installs_its_own_group_and_a_second_one_installs_nothing(nox:
     assert "one==1.0\n" in second
 
 
-def test_a_larger_group_adds_what_is_missing_and_nothing_else(nox: Nox) -> None:
-    nox("bench")
-    larger = nox("tests")
-    smaller = nox("bench")
+@pytest.mark.usefixtures("first")
+def test_a_larger_group_adds_what_is_missing_and_nothing_else(project: Project) -> None:
+    larger = project.nox("tests")
+    smaller = project.nox("bench")
 
     assert f"{INSTALLS} --constraint constraints.txt two\n" in larger
     assert "two==1.0\n" in larger
     assert INSTALLS not in smaller
 
 
-def test_new_constraints_are_installed_and_new_settings_of_tools_are_not(nox: Nox, project: Path) -> None:
-    nox("bench")
-    (project / "pyproject.toml").write_text(PYPROJECT + "[tool.ruff]\n")
-    settings = nox("bench")
-    (project / "constraints.txt").write_text("one==1.1\n")
-    constraints = nox("bench")
-
-    assert INSTALLS not in settings
-    assert "one==1.1\n" in constraints
-
-
-def test_a_package_that_cannot_be_had_is_one_line_and_leaves_the_environment_usable(nox: Nox) -> None:
-    nox("bench")
-    refused = nox("lint")
-    smaller = nox("bench")
+@pytest.mark.usefixtures("first")
+def test_a_package_that_cannot_be_had_is_one_line_and_leaves_the_environment_usable(project: Project) -> None:
+    refused = project.nox("lint")
+    smaller = project.nox("bench")
 
     assert "pip could not install the packages; its message is above. Check the network connection" in refused
     assert "Traceback" not in refused
@@ -143,27 +146,80 @@ def test_a_package_that_cannot_be_had_is_one_line_and_leaves_the_environment_usa
     assert "one==1.0\n" in smaller
 
 
-def test_an_environment_that_was_cut_while_being_made_is_made_again(nox: Nox, project: Path) -> None:
-    nox("bench")
-    (environment,) = (each for each in (project / ".nox").iterdir() if each.is_dir())
+@pytest.mark.usefixtures("first")
+def test_an_environment_that_was_cut_while_being_made_is_made_again(project: Project) -> None:
+    (environment,) = (each for each in (project.folder / ".nox").iterdir() if each.is_dir())
     (stamp,) = environment.glob("*.json")
     stamp.unlink()  # as while pip installs
     (environment / "left behind").touch()
-    again = nox("bench")
+    again = project.nox("bench")
 
     assert "again: its installation was not finished" in again
     assert not (environment / "left behind").exists()
     assert "one==1.0\n" in again
 
 
-def test_an_environment_of_a_moved_checkout_is_made_again(nox: Nox, project: Path) -> None:
-    nox("bench")
-    stamp = project / ".nox" / "fashionbench" / "installed.json"
-    stamp.write_text(stamp.read_text().replace(project.name, "elsewhere"))
-    again = nox("bench")
+@pytest.mark.usefixtures("first")
+def test_an_environment_of_a_moved_checkout_is_made_again(project: Project) -> None:
+    stamp = project.folder / ".nox" / "fashionbench" / "installed.json"
+    stamp.write_text(stamp.read_text().replace(project.folder.name, "elsewhere"))
+    again = project.nox("bench")
 
     assert "again: it was made in " in again
     assert "one==1.0\n" in again
+
+
+def test_new_constraints_are_installed_and_new_settings_of_tools_are_not(tmp_path: Path) -> None:
+    project = write_project(tmp_path)
+    project.nox("bench")
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT + "[tool.ruff]\n")
+    settings = project.nox("bench")
+    (tmp_path / "constraints.txt").write_text("one==1.1\n")
+    constraints = project.nox("bench")
+
+    assert INSTALLS not in settings
+    assert "one==1.1\n" in constraints
+
+
+WAITING = """
+
+@nox.session
+def waiting(session: nox.Session) -> None:
+    _call(session, sys.executable, "program.py")
+"""
+SLOW = """
+import signal, sys, time
+
+def end(number, _):
+    time.sleep(1)  # nox itself would kill it after half of that
+    print("ended by", signal.Signals(number).name, flush=True)
+    sys.exit(128 + number)
+
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    signal.signal(getattr(signal, name), end)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_to_nox_reaches_the_program_which_may_end_in_its_own_time(
+    tmp_path: Path, name: str, status: int
+) -> None:
+    for copied in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / copied, tmp_path)
+    (tmp_path / "noxfile.py").write_text(NOXFILE.read_text(encoding="utf-8") + WAITING, encoding="utf-8")
+    (tmp_path / "program.py").write_text(SLOW)
+    command = [sys.executable, "-m", "nox", "-s", "waiting"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    assert process.stdout is not None
+    assert any(line == "ready\n" for line in process.stdout)
+    process.send_signal(signal.Signals[name])
+
+    assert f"ended by {name}\n" in process.communicate(timeout=60)[0]
+    assert process.returncode == status
 
 
 @pytest.mark.parametrize("path", [".ci/run", ".github/workflows/ci.yml", "CONTRIBUTING.md", "README.md"])

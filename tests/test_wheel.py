@@ -22,11 +22,7 @@ def run(folder: Path, environ: dict[str, str], *command: str | Path) -> str:
 def test_an_installed_wheel_measures_and_reports_in_an_empty_folder(tmp_path: Path, sample_folder: Path) -> None:
     site, empty = tmp_path / "site", tmp_path / "empty"
     empty.mkdir()
-    environ = {
-        **{name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_CONFIG"},
-        "PYTHONPATH": str(site),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }
+    environ = {**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     # pip builds a wheel and installs that, with the hatchling that is here
     run(empty, environ, *pip, "install", "--no-deps", "--no-build-isolation", "--target", site, ROOT)

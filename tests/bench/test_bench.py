@@ -133,7 +133,9 @@ def test_executions_are_compared_only_on_request(
     assert "bench_training" not in said
 
 
-def test_the_plans_order_holds_under_a_plugin_that_shuffles(environ: dict[str, str], tmp_path: Path) -> None:
+def test_the_plans_order_holds_under_a_plugin_that_shuffles(
+    bench: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "shuffling.py").write_text(
         "import pytest\n"
         "@pytest.hookimpl(tryfirst=True)\n"
@@ -141,9 +143,10 @@ def test_the_plans_order_holds_under_a_plugin_that_shuffles(environ: dict[str, s
         "    print('shuffled')\n"
         "    items.reverse()\n"
     )
-    asked = ("pytest", ROOT / "bench", "--collect-only", "-q", "--devices", "cpu", "--seeds", "2")
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = ("bench/", "--collect-only", "-q", "--devices", "cpu", "--seeds", "2")
 
-    shuffled, usual = (call(environ, *asked, *more, folder=tmp_path).stdout for more in (("-p", "shuffling"), ()))
+    shuffled, usual = (bench(*asked, *more)[1] for more in (("-p", "shuffling"), ()))
 
     assert "shuffled" in shuffled
     cases = [[line for line in said.splitlines() if "::" in line] for said in (shuffled, usual)]

@@ -21,4 +21,5 @@ def browser() -> Iterator[webdriver.Chrome]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with webdriver.Chrome(options=options, service=Service(driver)) as chrome:
+        chrome.set_script_timeout(100)  # axe takes some 20 s where nothing else runs
         yield chrome

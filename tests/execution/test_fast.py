@@ -1,8 +1,6 @@
 """The fast execution computes what the plain one does: outputs, gradients and training."""
 
 import copy
-import ctypes
-import sys
 from functools import partial
 
 import pytest
@@ -13,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from fashionbench.data.dataset import Task
-from fashionbench.execution.fast import keep_memory, speed_up, speed_up_inference
+from fashionbench.execution.fast import speed_up, speed_up_inference
 from fashionbench.execution.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
 from fashionbench.execution.step import make_optimizer, train_step
 from fashionbench.models.dataflow import trace
@@ -213,13 +211,3 @@ def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
 
     assert losses["fast"][0] > 10 * losses["fast"][-1]
     assert torch.allclose(losses["fast"], losses["plain"], rtol=1e-5)
-
-
-def test_memory_is_left_to_the_allocator_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    asked: list[object] = []
-    monkeypatch.setattr(ctypes, "CDLL", asked.append)
-
-    keep_memory()
-
-    assert asked == []

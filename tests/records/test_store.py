@@ -207,10 +207,9 @@ try:
 except SetupError as error:
     print(error)
 """
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # it writes too
     ended = subprocess.run(
         [sys.executable, "-c", script],
-        env={**environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[1:3]))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[1:3]))},
         capture_output=True,
         text=True,
         check=False,

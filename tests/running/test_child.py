@@ -23,13 +23,13 @@ on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pr
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to another process")
 
 
-class Peculiar(Exception):  # noqa: N818 - as a user's may be named
+class PeculiarError(Exception):
     def __init__(self, one: int, *, other: int) -> None:
         super().__init__(f"it has {one}\nand {other}")
 
 
 def raise_peculiar() -> NoReturn:
-    raise Peculiar(1, other=2)
+    raise PeculiarError(1, other=2)
 
 
 def leave() -> NoReturn:
@@ -73,7 +73,7 @@ def run_out_of_memory() -> None:
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (raise_peculiar, "Peculiar: it has 1"),
+        (raise_peculiar, "PeculiarError: it has 1"),
         (leave, "SystemExit: 4"),
         (interrupt, "KeyboardInterrupt"),
         (run_out_of_memory, "MemoryError"),
@@ -156,7 +156,7 @@ def test_nothing_that_a_child_has_started_outlives_it(tmp_path: Path, ending: st
 
 
 @on_posix
-def test_a_stop_by_the_terminal_stops_the_child_as_well(tmp_path: Path) -> None:
+def test_a_child_stops_when_the_terminal_stops_its_parent_and_ends_with_it(tmp_path: Path) -> None:
     script = tmp_path / "stopping.py"
     script.write_text(
         "import time, sys\n"

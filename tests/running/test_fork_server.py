@@ -3,13 +3,12 @@
 import os
 import sys
 
-import psutil
 import pytest
 from commands import call
 
 from fashionbench.running.process import server as server_module
 from fashionbench.running.process.call import call_in_process
-from fashionbench.running.process.server import start_fork_server_on_node
+from fashionbench.running.process.server import drop_threads_of_ray
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are spawned, by this one")
@@ -23,22 +22,13 @@ def _is_imported(name: str) -> bool:
 
 
 @pytest.mark.parametrize("set_by_the_user", [True, False])
-def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(
-    monkeypatch: pytest.MonkeyPatch, *, set_by_the_user: bool
-) -> None:
-    class Parent:
-        def environ(self) -> dict[str, str]:
-            return {"OMP_NUM_THREADS": "1"} if set_by_the_user else {}
+def test_rays_number_of_threads_is_dropped_unless_the_node_was_started_with_it(*, set_by_the_user: bool) -> None:
+    environ = {"OMP_NUM_THREADS": "1", "HOME": "/"}
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(psutil.Process, "parent", lambda _: Parent())
+    drop_threads_of_ray(environ, dict(environ) if set_by_the_user else {})
 
-    seen: list[str | None] = []
-    monkeypatch.setattr(server_module, "start_fork_server", lambda: seen.append(os.environ.get("OMP_NUM_THREADS")))
-    start_fork_server_on_node()
-
-    assert seen == ["1" if set_by_the_user else None]
-    assert os.environ.get("OMP_NUM_THREADS") == ("1" if set_by_the_user else None)
+    assert environ.get("OMP_NUM_THREADS") == ("1" if set_by_the_user else None)
+    assert environ["HOME"] == "/"
 
 
 @pytest.mark.parametrize(("engine", "started"), [("local", 1), ("ray", 0)])

@@ -16,7 +16,7 @@ from fashionbench.running.process.server import start_fork_server
 from fashionbench.training.case import Case
 from fashionbench.training.loop import Tick
 
-SLOW = Recipe(name="slow", epochs=12, batch_size=50, is_result=False)
+SLOW = Recipe(name="slow", epochs=4, batch_size=50, is_result=False)
 
 
 @pytest.fixture(autouse=True)

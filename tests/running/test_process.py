@@ -3,9 +3,7 @@
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from itertools import count
@@ -73,6 +71,14 @@ def test_a_child_measures_what_this_process_measures(sample: Dataset) -> None:
     assert [tick.epoch for tick in ticks if tick.validation_accuracy is not None] == [1, 2]
 
 
+def test_a_plain_case_is_measured_in_a_child_too(sample: Dataset) -> None:
+    fast = job(sample)
+
+    record = measure(replace(fast, case=replace(fast.case, execution="plain")), sample)
+
+    assert (record.status, record.execution) == ("finished", "plain")
+
+
 @on_posix
 def test_a_child_that_crashes_gives_a_failed_record(sample: Dataset) -> None:
     ticks: list[Tick] = []
@@ -94,18 +100,6 @@ def test_a_child_that_hangs_is_given_up_at_the_limit(sample: Dataset, monkeypatc
 
     assert (record.status, record.reason) == ("failed", f"stopped at the limit of {0.5 / 60:g} min")
     assert not multiprocessing.active_children()
-
-
-def test_warnings_are_told_and_a_child_without_a_record_is_a_bug(
-    sample: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(case_module, "messages_of_process", lambda *_: (each for each in ("the disk is full",)))
-
-    with pytest.raises(AssertionError, match="fashioncnn-cpu-0: no record came"):
-        measure_in_process(job(sample), sample, watch=print, warn=told.append, limit_seconds=None)
-
-    assert told == ["the disk is full"]
 
 
 def test_what_the_case_refuses_is_raised_here(sample: Dataset) -> None:
@@ -165,61 +159,6 @@ def test_an_interrupt_lets_the_child_save_its_state(sample: Dataset, tmp_path: P
 
     assert path.stat().st_size > 1_000_000
     assert not multiprocessing.active_children()
-
-
-@on_posix
-def test_a_child_ends_with_its_parent(tmp_path: Path) -> None:
-    """The parent here is a process of its own, which measures and is killed."""
-    script = tmp_path / "parent.py"
-    script.write_text(
-        """
-import os, sys
-from pathlib import Path
-from fashionbench.running.process.case import measure_in_process
-from test_process import job, LONG
-from fashionbench.data.fashion_mnist import find_dataset
-
-def tell(_):
-    import multiprocessing
-    Path(sys.argv[1]).write_text(str(multiprocessing.active_children()[0].pid))
-
-if __name__ == "__main__":
-    sample = find_dataset(Path(sys.argv[2]), environ={}, cache=Path(sys.argv[3]), announce=print, allow_sample=True)
-    measure_in_process(job(sample, LONG), sample, watch=tell, warn=print, limit_seconds=None)
-"""
-    )
-    told = tmp_path / "pid"
-    folder = Path(__file__).parent
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(told), str(folder.parent / "data"), str(tmp_path / "cache")],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, folder.parent, folder.parents[1])))},
-    )
-    _wait_for(told.exists)
-    _wait_for(lambda: bool(told.read_text()))
-    child = int(told.read_text())
-    process.kill()
-    process.wait()
-
-    _wait_for(lambda: not _runs(child))
-    assert not _runs(child)
-
-
-def _wait_for(condition: object, seconds: float = 60.0) -> None:
-    assert callable(condition)
-    ended = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if condition():
-            return
-        ended.wait(0.05)
-    pytest.fail("what was waited for did not come")
-
-
-def _runs(process: int) -> bool:
-    status = Path(f"/proc/{process}/stat")
-    try:
-        return status.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_time_is_monotonic_so_that_a_clock_that_jumps_changes_nothing(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -83,12 +84,10 @@ def test_signals_that_are_held_come_afterwards_and_ignored_ones_never() -> None:
     assert received == []
 
 
-def test_a_character_that_the_encoding_lacks_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with (tmp_path / "out").open("w", encoding="ascii") as file:
-        monkeypatch.setattr(sys, "stdout", file)
-        with reliable_output():
-            sys.stdout.write("6.5 × as long\n")
-            assert not sys.stdout.isatty()
+def test_a_character_that_the_encoding_lacks_is_replaced(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as file, redirect_stdout(file), reliable_output():
+        sys.stdout.write("6.5 × as long\n")
+        assert not sys.stdout.isatty()
 
     assert (tmp_path / "out").read_text() == "6.5 ? as long\n"
 
@@ -137,11 +136,10 @@ def test_a_reader_that_has_gone_ends_nothing() -> None:
     assert done.stderr.endswith("the end\n")
 
 
-def test_output_in_memory_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_in_memory_is_left_as_it_is() -> None:
     stream = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", stream)
 
-    with reliable_output():
+    with redirect_stdout(stream), reliable_output():
         assert sys.stdout is stream
 
 

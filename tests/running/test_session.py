@@ -20,6 +20,7 @@ from fashionbench.judging.verdict import decide_by
 from fashionbench.records.manifest import Manifest
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import Environment, TrainingRecord
+from fashionbench.records.store import write_record
 from fashionbench.running import engine as engine_module
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import (
@@ -33,6 +34,7 @@ from fashionbench.running.nodes import Node
 from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.process.case import Job
 from fashionbench.running.session import Run, finish_run, keep_record, open_run
+from fashionbench.training.case import Case
 from fashionbench.training.identity import identify
 from fashionbench.training.inference import measure_inference
 from fashionbench.training.loop import Tick
@@ -140,7 +142,7 @@ def plan_for(sample_folder: Path, **options: str) -> Plan:
 
 @pytest.mark.parametrize(
     ("gain", "trained", "state"),
-    [(0.02, 3, "WORTH IT"), (-0.01, 3, "NOT WORTH IT"), (0.0055, 5, "CANNOT TELL")],
+    [(0.02, 3, "WORTH IT"), (0.0055, 5, "CANNOT TELL")],
 )
 def test_seeds_are_added_until_the_verdict_is_decided(
     opening: Opening,
@@ -178,18 +180,19 @@ def test_seeds_are_added_until_the_verdict_is_decided(
     assert verdict.devices[0].confidence == pytest.approx(1 - 0.05 * (3 if trained == 3 else 2) / 5)
 
 
+def keep_earlier(out: Path, case: Case, sample: Dataset, looks: tuple[int, ...] = ()) -> None:
+    """Write the record that an earlier run has left of a case."""
+    record = make_training(case.model, seed=case.seed)
+    write_record(out / "records", record.model_copy(update={"identity": identify(case, sample), "looks": looks}))
+
+
 def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(
-    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opening: Opening, sample: Dataset, sample_folder: Path, tmp_path: Path
 ) -> None:
     plan = plan_for(sample_folder, until_decided="3", seeds="7,8")
-    monkeypatch.setattr("fashionbench.running.session.find_finished", lambda *_: earlier)
-    earlier: dict[str, TrainingRecord] = {}
-    with open_run(
-        plan, (), data=sample_folder, out=tmp_path, command="x", environ={}, console=Console(file=io.StringIO())
-    ) as opened:
-        for case in plan.cases():
-            identity = identify(case, opened.dataset)
-            earlier[identity] = make_training(case.model, seed=case.seed).model_copy(update={"identity": identity})
+    for case in plan.cases():
+        keep_earlier(tmp_path, case, sample)
+    with opening(plan, plan.cases()) as opened:
         run_trainings(opened)
 
     assert plan.seeds == (7, 8, 0)
@@ -206,20 +209,15 @@ def test_an_option_that_the_engine_does_not_have_is_refused(sample_folder: Path)
 
 
 def test_a_run_until_decided_is_not_prolonged_beyond_its_last_look(
-    sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opening: Opening, sample: Dataset, sample_folder: Path, tmp_path: Path
 ) -> None:
-    looked = make_training().model_copy(update={"looks": (3, 5)})
-    monkeypatch.setattr("fashionbench.running.session.find_finished", lambda *_: {"the same": looked})
-    monkeypatch.setattr("fashionbench.running.session.identify", lambda *_: "the same")
     plan = plan_for(sample_folder, until_decided="9")
-    console = Console(file=io.StringIO())
+    keep_earlier(tmp_path, plan.cases()[0], sample, looks=(3, 5))
 
     with pytest.raises(
         InputError, match=r"with seed 0 is of an earlier run until decided, with at most 5 seeds\. .*--out"
     ):
-        open_run(
-            plan, plan.cases(), data=sample_folder, out=tmp_path, command="x", environ={}, console=console
-        ).__enter__()
+        opening(plan, plan.cases()).__enter__()
 
 
 class FakeCluster:

