@@ -1,4 +1,4 @@
-"""Devices: list and select them, wait for them, measure their memory, describe them.
+"""Devices: list and select them, set their precision, wait for them, measure their memory, describe them.
 
-Of the packages it may import records.
+Of the packages it imports options and records.
 """

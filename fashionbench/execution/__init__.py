@@ -1,4 +1,4 @@
 """Execution: how a training step is computed without changing what is computed.
 
-Of the packages it may import models, data, devices and records.
+Of the packages it imports models, data, devices, records and recipe.
 """

@@ -1,4 +1,4 @@
 """Judging: from records to statistics, verdict, claims, comparison and prices.
 
-Of the packages it may import records; never torch, pandas or matplotlib.
+It imports records, options, catalogue, units and errors; never torch, pandas or matplotlib.
 """

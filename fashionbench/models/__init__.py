@@ -1,4 +1,4 @@
 """Models: build a network or baseline by its name, and describe its size.
 
-Of the packages it may import data, devices and records.
+Of the packages it imports data, records and recipe.
 """

@@ -1,6 +1,6 @@
 """The options of a run: what ``fashionbench run`` and the benchmark under pytest take.
 
-The commands and pytest's options are made from this room, and README's table is tested against it. Whether a recipe,
+The commands and pytest's options are made from this module, and README's table is tested against it. Whether a recipe,
 model or data set of a name exists is checked elsewhere.
 """
 
@@ -66,7 +66,7 @@ MODELS: Final = Option(
 DATASET: Final = Option(
     name="dataset",
     group="Trainings",
-    help=f"{', '.join(DATASETS)}, or your own: a folder of images, an .npz or a .csv file",
+    help=f"{', '.join(DATASETS)}, or your own: a folder of images, a table (.csv, .tsv, .parquet) or an .npz file",
     default=DATASETS[0],
     parse=str,
 )
@@ -101,7 +101,8 @@ TEST: Final = Option(
 DEVICES: Final = Option(
     name="devices",
     group="Trainings",
-    help="comma-separated: cpu, cuda, cuda:N, mps, xpu, xpu:N, or all: the CPU and one accelerator of each kind",
+    help="comma-separated: cpu, cuda, cuda:N, mps, xpu, xpu:N, or all: the CPU and one accelerator of each product "
+    "name",
     default="all",
     parse=parsing.devices,
 )
@@ -201,8 +202,8 @@ ADDRESS: Final = Option(
 DATA: Final = Option(
     name="data",
     group="Files",
-    help="folder of the four IDX files, gzipped or not, or of the Kaggle CSV pair; for other named data sets, "
-    "as torchvision stores them",
+    help="folder of the four IDX files of Fashion-MNIST, or of Kaggle's two CSV files; of another named data set, "
+    "as torchvision stores it",
     unset="found or downloaded",
     parse=parsing.optional(Path),
 )
@@ -232,4 +233,4 @@ RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
 )
 """Of ``fashionbench run``, and of the benchmark under pytest."""
 CLUSTER_OPTIONS: Final[tuple[Option[Any], ...]] = (ENGINE, ADDRESS)
-"""Of ``fashionbench run`` only."""
+"""Of the commands ``run`` and ``tune`` only, not of the benchmark under pytest."""

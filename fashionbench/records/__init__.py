@@ -1,4 +1,4 @@
 """Records: what measuring writes and everything else reads.
 
-It imports no other package, only the modules at the top: options, recipe, catalogue and errors.
+It imports options, recipe, catalogue, errors and opening; never torch, pandas or matplotlib.
 """

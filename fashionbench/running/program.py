@@ -1,4 +1,8 @@
-"""What surrounds a command: the signals that end it, its output, and how it was typed. It imports nothing heavy."""
+"""What surrounds a command: Ctrl-C and the other signals that end it, its output, and how it was typed.
+
+It imports nothing heavy, so that signals are caught before torch is loaded. ``noxfile.py`` passes signals on by code of
+its own, because it runs in an environment without this package.
+"""
 
 import io
 import os

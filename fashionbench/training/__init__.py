@@ -1,4 +1,4 @@
 """Training: one case, from its first batch to its record.
 
-Of the packages it may import execution, models, data, devices and records; never judging or report.
+Of the packages it imports execution, models, data, devices, records and recipe; never judging or report.
 """
