@@ -75,7 +75,10 @@ def _print_version(*, wanted: bool) -> None:
 def before_command(
     *,
     _version: Annotated[
-        bool, typer.Option("--version", help="print the version and exit", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", metavar="", help="print the version and exit", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Accept the options that come before a command."""
@@ -272,12 +275,15 @@ def devices(given: Given) -> None:
 @with_options(*MODELS_OPTIONS)
 def models(
     names: Annotated[
-        list[str] | None, typer.Argument(help="as --models takes them", show_default="all but those of timm")
+        list[str] | None, typer.Argument(help="networks, named as in --models", show_default="all but those of timm")
     ] = None,
     *,
     given: Given,
 ) -> None:
-    """List models: layers, parameters, and for each shape of images the operations, or why the model does not fit."""
+    """List models: layers, parameters, and for each shape of images the operations, or why the model does not fit.
+
+    All models take two minutes or more.
+    """
     from fashionbench.models.description import list_fits
 
     for line in list_fits(names or [], SHAPE.read(given)):

@@ -44,8 +44,8 @@ def _parameter(option: Option[Any]) -> inspect.Parameter:
     shown = typer.Option(
         option.flag,
         help=option.help,
-        metavar=None if option.is_flag else option.name.upper(),
-        show_default=bool(option.default) or option.unset,
+        metavar="" if option.is_flag else None,  # typer would show <bool> after a flag
+        show_default=option.unset != "no" and (option.unset or True),
         rich_help_panel=option.group,
     )
     return inspect.Parameter(

@@ -26,6 +26,7 @@ from fashionbench.options.commands import (
     MODELS_OPTIONS,
     REPORT_OPTIONS,
     SHAPE,
+    TUNE_OPTIONS,
 )
 from fashionbench.options.option import Option
 from fashionbench.options.parsing import EVERY_DEVICE, Gate
@@ -57,6 +58,7 @@ COMMANDS = {
     "data": DATA_OPTIONS,
     "devices": DEVICES_OPTIONS,
     "models": MODELS_OPTIONS,
+    "tune": TUNE_OPTIONS,
 }
 
 
@@ -77,6 +79,14 @@ def test_a_command_has_its_options_with_their_defaults_and_help(command: str) ->
             option.help,
             option.is_flag,
         )
+
+
+def test_the_help_shows_neither_a_value_nor_a_default_of_a_flag() -> None:
+    shown = CliRunner().invoke(cli.app, ["run", "--help"]).stdout
+
+    assert "--self-check" in shown
+    assert not re.search(r"--(fresh|self-check) +[<A-Z]", shown)
+    assert "(no)" not in shown
 
 
 class Parser:

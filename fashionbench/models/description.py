@@ -144,7 +144,10 @@ def list_fits(names: Sequence[str], shapes: Sequence[tuple[int, int, int]]) -> I
         counts = [f"{size.layers:6}", f"{size.parameters:11,}"] if size else [f"{'–':>6}", f"{'–':>11}"]
         yield f"| {name:{width}} | {' | '.join([*counts, *(f'{cell:>11}' for cell in cells)])} |"
     yield ""
-    yield f"MFLOP of the forward pass of one image, by its shape; {LISTED_CLASSES} classes."
+    yield (
+        "MFLOP of the forward pass of one image, by its shape, operations on zero padding included; "
+        f"{LISTED_CLASSES} classes."
+    )
     yield from (f"({number}) {reason}" for reason, number in reasons.items())
 
 

@@ -1,5 +1,6 @@
 """The options of the other commands, and which command takes which."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,7 +113,7 @@ PEAK: Final = Option(
 
 SHAPE: Final = Option(
     name="shape",
-    group="Trainings",
+    group="Data",
     help="comma-separated shapes of the images: channels x height x width",
     default="1x28x28",
     parse=parsing.shapes,
@@ -120,15 +121,19 @@ SHAPE: Final = Option(
 
 REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, ALL, FORMAT, OUT)
 
+TUNE_DEVICES: Final = replace(
+    DEVICES, help="the device to tune on: cpu, cuda, cuda:N, mps, xpu or xpu:N; all is refused if there are several"
+)
+
 TUNE_OPTIONS: Final[tuple[Option[Any], ...]] = (
-    *(RECIPE, MODELS, DATASET, DEVICES, TRIALS, MINUTES, SPACE, EXECUTION, PRECISION),
+    *(RECIPE, MODELS, DATASET, TUNE_DEVICES, TRIALS, MINUTES, SPACE, EXECUTION, PRECISION),
     *READING_OPTIONS,
     *(LIMIT, FRESH, DATA, OUT, ENGINE, ADDRESS),
 )
 
 COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, COMPARE_OUT)
 
-DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (DATASET, *READING_OPTIONS, DATA, PREVIEW)
+DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (replace(DATASET, group="Data"), *READING_OPTIONS, DATA, PREVIEW)
 
 DEVICES_OPTIONS: Final[tuple[Option[Any], ...]] = (PEAK,)
 

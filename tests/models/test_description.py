@@ -64,7 +64,7 @@ def test_a_network_is_listed_with_what_an_image_costs_or_why_it_does_not_fit() -
     assert rows[4][:4] == ["torchvision:alexnet", "8", "57,044,810", "no (1)"]
     assert [len({len(line) for line in lines[:5]}), lines[5]] == [1, ""]
     assert lines[6:] == [
-        "MFLOP of the forward pass of one image, by its shape; 10 classes.",
+        "MFLOP of the forward pass of one image, by its shape, operations on zero padding included; 10 classes.",
         lines[-1],
     ]
     assert re.match(r"\(1\) RuntimeError: Given input size: .*Output size is too small", lines[-1])
