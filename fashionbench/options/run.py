@@ -58,8 +58,8 @@ RECIPE: Final = Option(
 MODELS: Final = Option(
     name="models",
     group="Trainings",
-    help=f"comma-separated: {', '.join(CATALOGUE)}, torchvision:NAME, timm:NAME, or your own: module:name or an entry "
-    "point",
+    help=f"comma-separated: {', '.join(CATALOGUE)}, torchvision:NAME, timm:NAME, or your own: module:name, or a "
+    "name that an installed package declares",
     default=",".join(STUDY_MODELS),
     parse=parsing.words,
 )
@@ -130,7 +130,7 @@ EXECUTION: Final[Option[Execution]] = Option(
 PRECISION: Final[Option[Precision]] = Option(
     name="precision",
     group="Trainings",
-    help="fp32, bf16 (autocast), or tf32 on cuda",
+    help="fp32, bf16 (where PyTorch's autocast uses it), or tf32 on cuda",
     default="fp32",
     parse=parsing.one_of("precision", get_args(Precision)),
 )
