@@ -24,7 +24,7 @@ def test_opening_a_run_only_lists_the_device(
 ) -> None:
     elsewhere, said = Counter[str](), io.StringIO()
 
-    def call(_: float, __: str, function: Callable[..., object], *___: object) -> object:
+    def call(_: float, function: Callable[..., object], *__: object) -> object:
         """Answer for another process."""
         elsewhere[function.__name__] += 1
         if function is check_fit:
