@@ -20,11 +20,11 @@ from fashionbench.execution.rewriting import (
     rewrite_convolutions,
     rewrite_linear,
 )
-from fashionbench.models.dataflow import State, is_independent, trace
+from fashionbench.models.dataflow import State, is_independent, is_steady, trace
 
 __all__ = ["find_objection", "keep_memory", "rewrite", "speed_up", "speed_up_inference"]
 
-SHARES: Final = "a copy of it would still refer to the original"
+SHARES: Final = "its code reaches beyond it: to what a copy would share, or to variables that it changes"
 
 _MALLOC_PARAMETERS: Final = (
     (-1, 2**31 - 1),  # M_TRIM_THRESHOLD
@@ -87,12 +87,14 @@ def _has_hooks(model: nn.Module) -> bool:
 def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """Rewrite a model in place, computing the same function and gradients to rounding.
 
-    What depends on how the data flow is done only where torch.fx can trace it.
+    What depends on how the data flow is done only where torch.fx can trace it. The order of axes in memory, on which
+    views and random draws depend, changes only where a pass changes nothing: what it does can then be compared.
     """
-    for layer in model.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            layer.to(memory_format=torch.channels_last)
     flow = trace(model)
+    if flow is not None or is_steady(model, shape):
+        for layer in model.modules():
+            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+                layer.to(memory_format=torch.channels_last)
     places = [] if flow is None else find_normed_places(model, flow)
     if flow is not None:
         pool_before_relu(model, flow)

@@ -48,18 +48,16 @@ def rewrite_convolutions(model: nn.Module, flow: Dataflow | None, shape: tuple[i
 
 
 def rewrite_linear(model: nn.Module) -> None:
-    """Let each linear layer multiply by oneDNN, in place, with its own weight and bias.
+    """Let each linear layer multiply by oneDNN, in place.
 
-    And let dropout draw in the same order as before, though maps are now in channels-last order.
+    And let dropout draw in the same order as before, though maps are now in channels-last order. The layers change
+    their class only, so that whoever refers to one still finds it, with whatever attributes it was given.
     """
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if is_exactly(layer, nn.Linear):
-                ours = Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
-                ours.weight, ours.bias = layer.weight, layer.bias
-                setattr(parent, name, ours)
-            elif is_exactly(layer, nn.Dropout):
-                setattr(parent, name, Dropout(layer.p, layer.inplace).train(layer.training))
+    for layer in model.modules():
+        if is_exactly(layer, nn.Linear):
+            layer.__class__ = Linear
+        elif is_exactly(layer, nn.Dropout):
+            layer.__class__ = Dropout
 
 
 def find_normed_places(model: nn.Module, flow: Dataflow) -> list[tuple[nn.Sequential, int]]:

@@ -116,9 +116,13 @@ def _reachable_taps(convolution: nn.Conv2d, size: int, axis: int) -> Taps | None
 
 
 def is_exactly(layer: nn.Module | None, kind: type[_Layer]) -> TypeGuard[_Layer]:
-    """Whether a layer computes what is known of its kind: it is that very class, and nobody has hooked on to it."""
-    return type(layer) is kind and not any(
-        getattr(layer, f"_{hooks}hooks") for hooks in ("forward_", "forward_pre_", "backward_", "backward_pre_")
+    """Whether a layer computes what is known of its kind: it is that very class, as it was, and nobody hooked on."""
+    return (
+        type(layer) is kind
+        and "forward" not in vars(layer)
+        and not any(
+            getattr(layer, f"_{hooks}hooks") for hooks in ("forward_", "forward_pre_", "backward_", "backward_pre_")
+        )
     )
 
 

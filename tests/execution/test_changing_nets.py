@@ -1,0 +1,178 @@
+"""A net that may do otherwise after some passes is trained as plain trains it, wherever it keeps count."""
+
+from collections.abc import Callable
+from types import MethodType
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fashionbench.execution.fast import find_objection, speed_up
+from fashionbench.execution.step import make_optimizer, train_step
+from fashionbench.models.dataflow import is_steady
+from fashionbench.models.randomness import seeded_generators
+
+SHAPE = (1, 8, 8)
+LATE = 8
+COUNT = [0]
+
+
+class Late(nn.Module):
+    """A net whose ``late`` maps are used once its count of passes is above ``LATE``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.block = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU())
+        self.deep, self.drop, self.head = nn.Conv2d(16, 16, 3, 2, 1), nn.Dropout(0.0), nn.Linear(16, 10)
+        self.layers: list[nn.Module] = [self.drop, self.head]
+        self.seen = 0
+
+    def count(self) -> int:
+        self.seen += self.training
+        return self.seen
+
+    def late(self, maps: Tensor) -> Tensor:
+        return maps * (1 + self.deep.weight.square().sum())
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.drop(self.deep(self.block(images)))
+        logits: Tensor = self.head((self.late(maps) if self.count() > LATE else maps).mean((2, 3)))
+        return logits
+
+
+class Noisy(Late):
+    """Draws for its maps, in the order of their axes in memory."""
+
+    def late(self, maps: Tensor) -> Tensor:
+        return maps + torch.randn_like(maps)
+
+
+class Viewing(Late):
+    """Takes a kernel as it lies in memory."""
+
+    def late(self, maps: Tensor) -> Tensor:
+        return maps + self.deep.weight.view(-1)[:16, None, None]
+
+
+class Marking(Late):
+    """Reads an attribute that it has given a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head.scale = torch.tensor(3.0)
+
+    def late(self, maps: Tensor) -> Tensor:
+        return maps * getattr(self.head, "scale", 1.0)
+
+
+class Referring(Late):
+    """Changes a layer that it also refers to elsewhere than among its modules."""
+
+    def late(self, maps: Tensor) -> Tensor:
+        self.layers[0].p = 0.5  # type: ignore[assignment] # of a dropout
+        return maps
+
+
+class Replacing(Late):
+    """Gives a layer another ``forward``, which keeps count by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        vars(self.head)["seen"] = 0
+        self.head.forward = MethodType(self.scale_later, self.head)  # type: ignore[method-assign] # as some do
+
+    @staticmethod
+    def scale_later(layer: nn.Linear, rows: Tensor) -> Tensor:
+        vars(layer)["seen"] += layer.training
+        return functional.linear(rows, layer.weight, layer.bias) * (2 if vars(layer)["seen"] > LATE else 1)
+
+    def count(self) -> int:
+        return 0
+
+
+class GlobalCount(Late):
+    """Keeps count in a global variable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        COUNT[0] = 0
+
+    def count(self) -> int:
+        COUNT[0] += self.training
+        return COUNT[0]
+
+
+class ClassCount(Late):
+    """Keeps count in its class."""
+
+    passes: ClassVar = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        ClassCount.passes = 0
+
+    def count(self) -> int:
+        ClassCount.passes += self.training
+        return ClassCount.passes
+
+
+def close_over_a_count() -> Late:
+    passes = 0
+
+    class Closing(Late):
+        def count(self) -> int:
+            nonlocal passes
+            passes += self.training
+            return passes
+
+    return Closing()
+
+
+class Slotted(Late):
+    """Keeps count in a slot."""
+
+    __slots__ = ("passes",)
+    passes: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        object.__setattr__(self, "passes", 0)
+
+    def count(self) -> int:
+        object.__setattr__(self, "passes", self.passes + self.training)
+        return self.passes
+
+
+KINDS = [Late, Noisy, Viewing, Marking, Referring, Replacing, GlobalCount, ClassCount, close_over_a_count, Slotted]
+
+
+@pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)
+def test_a_net_that_counts_its_passes_trains_as_plain_trains_it(build: Callable[[], Late]) -> None:
+    suits = not find_objection(build(), SHAPE)
+    generator = torch.Generator().manual_seed(1)
+    batches = torch.rand(2 * LATE, 10, *SHAPE, generator=generator)
+    losses = []
+
+    for fast in (False, True):
+        built = build()
+        model = speed_up(built, SHAPE, suits=suits) if fast else built
+        optimizer = make_optimizer(model, 1e-3, "fast" if fast else "plain")
+        for step, images in enumerate(batches):
+            with seeded_generators(step):
+                losses.append(train_step(model.train(), optimizer, images, torch.arange(10)))
+
+    plain, found = torch.stack(losses).chunk(2)
+    assert torch.allclose(plain, found, rtol=1e-3)
+
+
+@pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)
+def test_a_count_is_found_wherever_it_is_kept(build: Callable[[], Late]) -> None:
+    assert not is_steady(build(), SHAPE)
+
+
+def test_norms_that_keep_their_statistics_are_steady() -> None:
+    assert is_steady(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout()), SHAPE)
+    assert not is_steady(nn.Sequential(nn.Linear(3, 3)), SHAPE)  # takes no such images
