@@ -68,7 +68,7 @@ def find_difference(model: nn.Module, rewritten: nn.Module, shape: tuple[int, in
             return describe_error(error)
         difference = _largest_difference(expected, found)
         if difference > arithmetic.tolerance:
-            rounding = ROUNDING_FACTOR * _largest_difference(expected, _train(model, shape, arithmetic, last_bit=1.0))
+            rounding = ROUNDING_FACTOR * _largest_difference(expected, _train(model, shape, arithmetic, last_bit=True))
             if not difference <= min(rounding, arithmetic.most):
                 return f"its losses or outputs differ in {str(arithmetic.dtype).removeprefix('torch.')}"
         failure = ""
@@ -93,15 +93,20 @@ def find_inference_difference(
 
 
 def _train(
-    model: nn.Module, shape: tuple[int, int, int], arithmetic: _Arithmetic, last_bit: float = 0.0
+    model: nn.Module, shape: tuple[int, int, int], arithmetic: _Arithmetic, *, last_bit: bool = False
 ) -> list[Tensor]:
-    """Train a copy; return loss and output in training of each step, and the output in evaluation at the end."""
+    """Train a copy; return loss and output in training of each step, and the output in evaluation at the end.
+
+    ``last_bit`` asks for images that differ in the last bit, each pixel up or down, as norms undo a common factor.
+    """
     model = _prepare(model, arithmetic.dtype)
     optimizer = Adam(model.parameters(), lr=1e-3, eps=EPSILON)
     outcome = []
     for step in range(arithmetic.steps):
         with seeded_generators(step):
-            images = _images(shape, arithmetic.dtype, step) * (1 + last_bit * torch.finfo(arithmetic.dtype).eps)
+            images = _images(shape, arithmetic.dtype, step)
+            if last_bit:
+                images *= 1 + torch.finfo(images.dtype).eps * (torch.randint_like(images, 2) * 2 - 1)
             model.train()
             output = model(images.clone())
             loss = functional.cross_entropy(output, torch.arange(IMAGES) % output.shape[1])
