@@ -111,3 +111,12 @@ def test_amds_driver_is_named_hip(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_process_has_a_peak_of_memory_on_every_system() -> None:
     assert peak_host_bytes() > 16 * 1024**2  # an interpreter that has loaded PyTorch
+
+
+def test_apples_gpu_is_waited_for_without_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = list[tuple[object, ...]]()
+    monkeypatch.setattr(torch.mps, "synchronize", lambda *given: waited.append(given))
+
+    synchronize(torch.device("mps"))
+
+    assert waited == [()]

@@ -19,7 +19,7 @@ from fashionbench.running.process.call import CallFailedError
 from fashionbench.running.session import open_run
 
 
-def test_opening_a_run_only_lists_the_device(
+def test_opening_a_run_only_lists_the_device_and_keeps_what_was_chosen_for_it(
     device: StandIn, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere, said = Counter[str](), io.StringIO()
@@ -29,6 +29,8 @@ def test_opening_a_run_only_lists_the_device(
         elsewhere[function.__name__] += 1
         if function is check_fit:
             return ()
+        if function.__name__ == "_try_method":
+            return 0.001 * elsewhere["_try_method"]
         raise CallFailedError("not in this process")
 
     monkeypatch.setattr(preflight, "call_within", call)
@@ -40,17 +42,24 @@ def test_opening_a_run_only_lists_the_device(
         devices=(Device(word=NAME, name="Stand-in", threads=0),),
         seeds=(0, 1),
     )
-    with open_run(
-        plan, plan.cases(), data=sample_folder, out=tmp_path, command="", environ={}, console=Console(file=said)
-    ) as run:
-        measure_peak_of(run, run.plan.devices[0])
+    trials = []
+    for _ in range(2):
+        console = Console(file=said, width=200)
+        with open_run(
+            plan, plan.cases(), data=sample_folder, out=tmp_path, command="", environ={}, console=console
+        ) as run:
+            measure_peak_of(run, run.plan.devices[0])
+            trials += [case.trial for case in run.plan.cases()]
 
     assert elsewhere == {
-        "check_fit": 1,
-        "_find_objection": 1,
+        "check_fit": 2,
+        "_find_objection": 2,
         "_try_method": 4,
-        "estimate_seconds": 1,
-        "measure_peak": 1,
+        "estimate_seconds": 2,
+        "measure_peak": 2,
     }
+    assert "Steps of fashioncnn on standin: contiguous, 1.00 ms a step (channels-last 2.00 ms; " in said.getvalue()
     assert "fails on standin: not in this process" in said.getvalue()
+    assert len(trials) == 4
+    assert {str(trial) for trial in trials} == {str(trials[0])}
     assert device.asked == {}
