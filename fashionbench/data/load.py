@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from fashionbench.data.fashion_mnist import find_dataset
 from fashionbench.data.overview import find_peculiarities
 from fashionbench.data.own.archive import load_npz
 from fashionbench.data.own.folder import load_folder
+from fashionbench.data.own.listing import IMAGE_SUFFIXES
 from fashionbench.data.own.picture import describe_fit, fit_image
 from fashionbench.data.own.tables.content import SUFFIXES, find_table
 from fashionbench.data.own.tables.table import load_table
@@ -28,6 +30,32 @@ from fashionbench.errors import InputError, visible
 __all__ = ["load_dataset"]
 
 FASHION_MNIST: Final = DATASETS[0]
+
+OTHER_REMEDY: Final = 'write the images and their labels with numpy.savez("own.npz", images=images, labels=labels)'
+
+REMEDIES: Final = MappingProxyType(
+    {
+        tuple(IMAGE_SUFFIXES - {".npy"}): "put the images of each class into a folder of its own, and give the path of "
+        "the folder that contains them",
+        (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst"): "unpack it, and give the path of its folder",
+        (".xlsx", ".xls", ".ods", ".txt", ".dat", ".data", ".json", ".jsonl"): "if it is a table, save it as .csv",
+    }
+)
+"""What to do with a file that is not read, by the end of its name."""
+
+FOLDERS_OF_OTHERS: Final = (
+    (
+        "*-idx[13]-ubyte*",
+        "IDX files",
+        "give --dataset fashion-mnist, mnist, kmnist or emnist, and the folder with --data",
+    ),
+    ("data_batch_*", "the batches of CIFAR-10", "give --dataset cifar10, and the folder of its archive with --data"),
+    *(
+        (name, "a data set that Hugging Face's library saved", "write its images to files, as docs/own-data.md shows")
+        for name in ("dataset_dict.json", "dataset_info.json", "data-*.arrow")
+    ),
+)
+"""Files by which a folder of another kind is known, what they are, and what to do."""
 
 
 def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
@@ -79,21 +107,39 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     elif table is not None:
         found = load_table(table, announce, reading)
     elif path.is_dir():
+        _refuse_other_folders(path)
         found = load_folder(path, announce, reading, cache)
     elif path.name.lower().endswith(".npz"):
         found = load_npz(path, announce)
     else:
-        raise InputError(
-            f"unknown dataset {word[:120]!r}",
-            expected=f"one of {', '.join(DATASETS)}, or the path of a folder of images, an .npz, a .csv or a .parquet "
-            "file",
-            remedy="give --dataset one of those",
-        )
+        _refuse(word, path)
     if reading.image_size is not None:
         found = _resize(found, reading.image_size, reading)
     for remark in () if word == FASHION_MNIST else find_peculiarities(found):
         announce(remark)
     return replace(found, read_seconds=time.perf_counter() - started)
+
+
+def _refuse(word: str, path: Path) -> NoReturn:
+    """Refuse a name that is not known, or a file of another kind."""
+    if path.is_file():
+        raise InputError(
+            f"{path} is not a kind of file that is read",
+            expected="a folder of images, an .npz, a .csv or a .parquet file",
+            remedy=next((what for ends, what in REMEDIES.items() if path.name.lower().endswith(ends)), OTHER_REMEDY),
+        )
+    raise InputError(
+        f"unknown dataset {word[:120]!r}",
+        expected=f"one of {', '.join(DATASETS)}, or the path of a folder of images, an .npz, a .csv or a .parquet file",
+        remedy="give --dataset one of those",
+    )
+
+
+def _refuse_other_folders(path: Path) -> None:
+    """Refuse folders whose files are not images, but have names that say what they are."""
+    for name, what, remedy in FOLDERS_OF_OTHERS:
+        if any(path.glob(name)):
+            raise InputError(f"folder {path} contains {what}", expected="one folder of images per class", remedy=remedy)
 
 
 def _resize(dataset: Dataset, size: tuple[int, int], reading: Reading) -> Dataset:

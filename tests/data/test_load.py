@@ -28,6 +28,44 @@ def test_a_folder_is_read_as_images(tmp_path: Path) -> None:
         load(tmp_path, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("own.tar.gz", "Unpack it, and give the path of its folder."),
+        ("own.rar", "Unpack it, and give the path of its folder."),
+        ("own.xlsx", "If it is a table, save it as .csv."),
+        ("cat.JPG", "Put the images of each class into a folder of its own, and give the path of the folder"),
+        ("own.npy", "numpy.savez("),
+        ("own.mat", "numpy.savez("),
+    ],
+)
+def test_another_kind_of_file_is_refused_with_what_to_do(tmp_path: Path, name: str, remedy: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+
+    with pytest.raises(InputError, match=r"is not a kind of file that is read\. Expected a folder") as refused:
+        load(tmp_path / name, tmp_path)
+
+    assert remedy in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("train-images-idx3-ubyte.gz", "contains IDX files. Expected one folder of images per class. Give --dataset"),
+        ("data_batch_1", "contains the batches of CIFAR-10. Expected one folder of images per class. Give --dataset"),
+        ("dataset_dict.json", "contains a data set that Hugging Face's library saved. Expected one folder of images"),
+        ("data-00000-of-00001.arrow", "Write its images to files, as docs/own-data.md shows."),
+    ],
+)
+def test_a_folder_of_another_kind_is_refused_with_what_to_do(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+
+    with pytest.raises(InputError) as refused:
+        load(tmp_path, tmp_path)
+
+    assert words in str(refused.value)
+
+
 def test_digits_come_with_scikit_learn(tmp_path: Path) -> None:
     found = load("digits", tmp_path)
 

@@ -3,7 +3,7 @@
 import math
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +21,19 @@ from fashionbench.data.arrays import (
     scale_pixels,
 )
 from fashionbench.data.dataset import Dataset, draw_test_images
+from fashionbench.data.own.flat import describe_order, find_shape, is_by_planes, shape_images
 from fashionbench.errors import FashionBenchError, InputError
 from fashionbench.opening import open_regular
 
 __all__ = ["load_npz"]
 
-KINDS: Final = (("images", "x|images?|data"), ("labels", "y|labels?|targets?"))
+KINDS: Final = (
+    ("images", "x|images?|imgs?|data|features?|pixels"),
+    ("labels", "y|labels?|lbls?|targets?|class(?:es)?"),
+)
+
+UNNAMED: Final = re.compile(r"arr_\d+")
+"""How ``numpy.savez`` calls arrays that are given without a name."""
 
 HALVES: Final = (
     ("train", "train|training"),
@@ -40,6 +47,9 @@ EXPECTED_NAMES: Final = (
     "x_train, y_train, x_test and y_test, or train_images, train_labels, test_images and test_labels"
 )
 
+FLAT: Final = 2
+"""Axes of images whose pixels stand in one row."""
+
 AXES: Final = (3, 4)
 """Of images without and with channels."""
 
@@ -50,6 +60,9 @@ MAX_LABEL: Final = 2**53
 """Up to here a float holds each integer."""
 
 MESSAGE_CHARACTERS: Final = 200
+
+SIZES: Final = ("file_size", "compress_size")
+"""Of a member of an archive: unpacked and stored."""
 
 Role = tuple[str, str]
 """What an array is for: train, test, validation or "" for all images; and images or labels."""
@@ -71,7 +84,9 @@ def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
     """
     try:
         with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
-            names, unused = _assign_roles(path, archive)
+            members = {name.removesuffix(".npy"): archive.getinfo(name) for name in archive.namelist()}
+            found = _name_by_order(path, archive, members) or {name: _find_role(name) for name in members}
+            names, unused = _assign_roles(path, found)
             _check_headers(path, archive, names)
             arrays = {role: _read_array(archive, name) for role, name in names.items()}
     except FashionBenchError:
@@ -84,12 +99,19 @@ def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
             remedy="write it again",
         ) from error
     said = [f"not used: {', '.join(unused)[:MESSAGE_CHARACTERS]}"] if unused else []
+    if all(map(UNNAMED.fullmatch, names.values())):
+        said.append(", ".join(f"{name} has the {' '.join(role).strip()}" for role, name in names.items()))
     images_of = [role for role in names if role[1] == "images"]
     images = [_move_channels(path, names[role], arrays[role]) for role in images_of]
     pixels = scale_pixels(
         images, lambda place, index: f"{path}: {names[images_of[place]]}, image {index[0] + 1}: a pixel", said.append
     )
-    labels = [_flatten_labels(path, names[half, "labels"], arrays[half, "labels"]) for half, _ in images_of]
+    if any(each.ndim == FLAT for each in pixels):
+        pixels = _shape_rows(path, [names[role] for role in images_of], pixels, said.append)
+    labels = [
+        _flatten_labels(path, names[half, "labels"], arrays[half, "labels"], len(each))
+        for (half, _), each in zip(images_of, pixels, strict=True)
+    ]
     halves = {half: (each, label) for (half, _), each, label in zip(images_of, pixels, labels, strict=True)}
     if "validation" in halves and "test" not in halves:
         said.append(f"{names['validation', 'images']} has the test images")
@@ -103,13 +125,33 @@ def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
     return make_dataset(path.stem, source, None, halves["train"], halves["test"], halves.get("validation"))
 
 
-def _assign_roles(path: Path, archive: zipfile.ZipFile) -> tuple[dict[Role, str], list[str]]:
+def _name_by_order(
+    path: Path, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]
+) -> dict[str, Role | None]:
+    """Return the roles of ``arr_0``, ``arr_1`` and so on by their shapes; empty for arrays with names.
+
+    Images have three axes or more. With two arrays of images, those for training come first; their labels are as many.
+    """
+    if not members or not all(map(UNNAMED.fullmatch, members)):
+        return {}
+    check_memory(str(path), *(sum(getattr(each, size) for each in members.values()) for size in SIZES))
+    shapes = {name: _read_npy_header(archive, info)[0] for name, info in members.items()}
+    images = [name for name, shape in shapes.items() if len(shape) >= AXES[0]]
+    halves = ("",) if len(images) == 1 else ("train", "test")
+    found: dict[str, Role | None] = dict.fromkeys(members)
+    for half, name in zip(halves, images, strict=False):
+        found[name] = half, "images"
+        alike = [each for each in members if each not in images and shapes[each][:1] == shapes[name][:1]]
+        if len(alike) == 1:
+            found[alike[0]] = half, "labels"
+    return found
+
+
+def _assign_roles(path: Path, roles: Mapping[str, Role | None]) -> tuple[dict[Role, str], list[str]]:
     """Return the name of the array for each role that is needed, and the names of the other arrays."""
     names: dict[Role, str] = {}
     unused = []
-    for member in archive.namelist():
-        name = member.removesuffix(".npy")
-        role = _find_role(name)
+    for name, role in roles.items():
         if role in names:
             raise InputError(
                 f"{path} has both {names[role]!r} and {name!r}",
@@ -147,14 +189,11 @@ def _find_role(name: str) -> Role | None:
 def _check_headers(path: Path, archive: zipfile.ZipFile, names: dict[Role, str]) -> None:
     """Check kind and size of each array before any memory is allocated for it."""
     members = [archive.getinfo(f"{name}.npy") for name in names.values()]
-    count = sum(member.file_size for member in members)
-    check_memory(str(path), count, sum(member.compress_size for member in members))
+
+    check_memory(str(path), *(sum(getattr(each, size) for each in members) for size in SIZES))
     for (_, kind), name in names.items():
         info = archive.getinfo(f"{name}.npy")
-        with archive.open(info) as member:
-            read_header = npy.read_array_header_1_0 if npy.read_magic(member) == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read_header(member)
-            stored = info.file_size - member.tell()
+        shape, dtype, stored = _read_npy_header(archive, info)
         if dtype.kind not in (NUMBERS if kind == "images" else NUMBERS + TEXTS):
             raise InputError(
                 f"{path}: {name} is {'of Python objects' if dtype.hasobject else dtype}",
@@ -169,26 +208,53 @@ def _check_headers(path: Path, archive: zipfile.ZipFile, names: dict[Role, str])
             )
 
 
+def _read_npy_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Return the shape and the kind of an array, and of how many bytes it consists."""
+    with archive.open(info) as member:
+        read_header = npy.read_array_header_1_0 if npy.read_magic(member) == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+        return shape, dtype, info.file_size - member.tell()
+
+
 def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(f"{name}.npy") as member:
         return np.asarray(npy.read_array(member, allow_pickle=False))
 
 
 def _move_channels(path: Path, name: str, images: NDArray[Any]) -> NDArray[Any]:
-    """Return images as (N, channels, H, W)."""
+    """Return images as (N, channels, H, W), or as they are if their pixels stand in one row."""
     is_last, is_first = (images.ndim == AXES[1] and images.shape[axis] in CHANNELS for axis in (-1, 1))
-    if images.ndim not in AXES or (images.ndim == AXES[1] and is_last == is_first):
+    if images.ndim not in (FLAT, *AXES) or (images.ndim == AXES[1] and is_last == is_first):
         raise InputError(
             f"{path}: {name} is of shape ({', '.join(map(str, images.shape))})",
             expected="(N, height, width), (N, height, width, channels) or (N, channels, height, width), with 1 or 3 "
             "channels",
             remedy="reshape the images",
         )
-    return images if is_first else channels_first(images)
+    return images if is_first or images.ndim == FLAT else channels_first(images)
 
 
-def _flatten_labels(path: Path, name: str, labels: NDArray[Any]) -> NDArray[Any]:
-    """Return labels as integers or names, (N,)."""
+def _shape_rows(
+    path: Path, names: Sequence[str], pixels: Sequence[NDArray[np.uint8]], announce: Callable[[str], None]
+) -> list[NDArray[np.uint8]]:
+    """Return images whose pixels stand in one row as (N, channels, H, W)."""
+    counts = [math.prod(each.shape[1:]) for each in pixels]
+    shape = find_shape(counts[0])
+    if shape is None or {*counts} != {counts[0]}:
+        raise InputError(
+            f"{path}: {' and '.join(names)} have rows of {' and '.join(map(str, counts))} pixels",
+            expected="as many pixels for each image, those of a square in one channel or in three",
+            remedy="reshape the images to (N, height, width)",
+        )
+    by_planes = is_by_planes(pixels[0], shape)
+    order = f", {describe_order(by_planes=by_planes)}" if shape[0] > 1 else ""
+    announce(f"rows of {counts[0]:,} pixels are images of {shape[2]} x {shape[1]}{order}")
+    return [shape_images(each, shape, by_planes=by_planes) for each in pixels]
+
+
+def _flatten_labels(path: Path, name: str, labels: NDArray[Any], images: int) -> NDArray[Any]:
+    """Return labels of so many images as integers or names, (N,)."""
+    labels = labels[0] if labels.shape == (1, images) else labels
     rows = labels.reshape(len(labels), -1) if labels.ndim and labels.size else labels.reshape(-1, 1)
     if rows.dtype.kind in TEXTS and rows.shape[1] == 1:
         texts = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in rows[:, 0].tolist()]

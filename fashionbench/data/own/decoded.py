@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from fashionbench.data.dataset import Reading
-from fashionbench.data.own.layout import Half, Layout
+from fashionbench.data.own.halves import Half
+from fashionbench.data.own.listing import Layout
 from fashionbench.opening import open_regular
 
 __all__ = ["FEWEST_KEPT", "Copy", "find_copy", "keep_copy", "name_copy"]

@@ -15,7 +15,9 @@ from rich.progress import track
 from fashionbench.data.arrays import DRAWN, check_class_count, check_memory, make_dataset
 from fashionbench.data.dataset import AS_STORED, Dataset, Reading, draw_test_places
 from fashionbench.data.own.decoded import FEWEST_KEPT, Copy, find_copy, keep_copy, name_copy
-from fashionbench.data.own.layout import IMAGE_SUFFIXES, Half, Layout, list_images
+from fashionbench.data.own.halves import Half
+from fashionbench.data.own.layout import list_images
+from fashionbench.data.own.listing import IMAGE_SUFFIXES, Layout
 from fashionbench.data.own.picture import (
     Header,
     PictureError,

@@ -1,94 +1,29 @@
 """Which files of a folder are images of which class and half, by the names of its folders; no file is opened."""
 
-import os
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 from fashionbench.data.arrays import is_name
+from fashionbench.data.own.halves import Half, find_half
+from fashionbench.data.own.listing import IMAGE_SUFFIXES, Folder, Layout, scan
 from fashionbench.errors import InputError
-from fashionbench.opening import leads_out_of
 
-__all__ = ["IMAGE_SUFFIXES", "Half", "Layout", "find_half", "list_images"]
+__all__ = ["list_images"]
 
-Half = Literal["train", "validation", "test"]
+INPUTS: Final = frozenset({"images", "image", "imgs", "img", "jpegimages"})
 
-HALF_NAMES: Final[Mapping[Half, frozenset[str]]] = MappingProxyType(
-    {
-        "train": frozenset({"train", "training", "trn", "trainset"}),
-        "validation": frozenset({"val", "valid", "validation", "dev", "valset"}),
-        "test": frozenset({"test", "testing", "tst", "testset", "eval", "evaluation", "holdout"}),
-    }
+TARGETS: Final = frozenset(
+    {"annotations", "annotation", "labels", "label", "masks", "mask", "segmentation", "trimaps", "bboxes", "xmls"}
 )
-
-FILLERS: Final = frozenset({"", "set", "data", "dataset", "image", "images", "img", "imgs", "split", "seg", "folder"})
-"""In the name of a half these mean nothing: ``training_set``, ``seg_train``, ``test-images``."""
-
-FOREIGN: Final = frozenset(
-    {
-        *("__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found"),
-        *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__"),
-    }
-)
-"""What systems leave in folders, in lower case; all that begins with a dot is foreign too."""
-
-IMAGE_SUFFIXES: Final = frozenset(
-    {
-        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
-        *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".gif", ".svg", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jxl"),
-        *(".eps", ".ps", ".pdf", ".psd", ".ico", ".tga", ".dds", ".dcm", ".dng", ".cr2", ".nef", ".arw", ".raw"),
-        *(".fits", ".exr", ".hdr", ".npy", ".pcx", ".xpm", ".xbm"),
-    }
-)
-"""A file of another name that is no image, such as ``labels.txt``, is passed over."""
+"""Next to a folder of images, such a folder says what is where in each image: the two are no classes."""
 
 FEWEST_CLASSES: Final = 2
 
-DEEPEST: Final = 64
-"""Folders within folders; people have some five."""
-
-MOST_FOLDERS: Final = 20_000
-
 NAMES_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """What the names of folders say of their files."""
-
-    root: Path
-    """The folder itself, without links."""
-    classes: tuple[str, ...] = ()
-    files: dict[Path, tuple[Half, int]] = field(default_factory=dict)
-    """Half and class of each file that may be an image; ``train`` where there are no halves."""
-    passed_over: Counter[str] = field(default_factory=Counter)
-    """Names of foreign files and folders, and of files that are no images."""
-    refused: dict[Path, str] = field(default_factory=dict)
-    """Why a file cannot be used."""
-    remarks: list[str] = field(default_factory=list)
-    """What was taken for what, for the user."""
-    folders: list[Path] = field(default_factory=list)
-    """All that were listed; by links, a few may be many."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Folder:
-    path: Path
-    files: list[Path] = field(default_factory=list)
-    folders: "dict[str, _Folder]" = field(default_factory=dict)
-
-    def has_files(self) -> bool:
-        return bool(self.files) or any(each.has_files() for each in self.folders.values())
-
-    def walk(self) -> Iterator[Path]:
-        yield from self.files
-        for each in self.folders.values():
-            yield from each.walk()
 
 
 def list_images(path: Path) -> Layout:
@@ -103,7 +38,7 @@ def list_images(path: Path) -> Layout:
     """
     listing = Layout(root=path.resolve())
     try:
-        top = _scan(listing.root, listing, ())
+        top = scan(listing.root, listing, ())
     except OSError as error:
         raise InputError(
             f"folder {error.filename or path} cannot be read ({error.strerror})",
@@ -111,7 +46,7 @@ def list_images(path: Path) -> Layout:
             remedy="check their permissions",
         ) from error
     top = _unwrap(top, listing)
-    trees: dict[Half, dict[str, list[_Folder]]] = {}
+    trees: dict[Half, dict[str, list[Folder]]] = {}
     if halves := _find_halves(path, top, listing, are_of_classes=True):
         trees = {half: _classes(each, listing) for half, each in halves.items()}
         _remark({half: each.path.relative_to(listing.root).as_posix() for half, each in halves.items()}, listing)
@@ -121,6 +56,7 @@ def list_images(path: Path) -> Layout:
                 trees.setdefault(half, {}).setdefault(_normal(name), []).append(inner)
         _remark({half: f"{half} below each class" for half in trees}, listing)
     else:
+        _refuse_halves_without_classes(path, top)
         trees = {"train": _classes(top, listing)}
     if "validation" in trees and "test" not in trees:
         trees["test"] = trees.pop("validation")
@@ -130,49 +66,8 @@ def list_images(path: Path) -> Layout:
         for name in sorted(tree):
             for folder in tree[name]:
                 listing.files.update((file, (half, numbers[name])) for file in folder.walk())
+    _remark_depth(trees, listing)
     return replace(listing, classes=classes)
-
-
-def find_half(name: str) -> tuple[Half | None, tuple[str, ...]]:
-    """Return which half a name says, and the rest of its words: ``sign_mnist_train`` gives train and sign, mnist."""
-    words = re.split(r"[^a-z0-9]+", name.lower())
-    found = {half for half, names in HALF_NAMES.items() if names & {*words}}
-    rest = tuple(
-        word for word in words if word not in FILLERS and not any(word in each for each in HALF_NAMES.values())
-    )
-    return (next(iter(found)) if len(found) == 1 else None), rest
-
-
-def _scan(folder: Path, listing: Layout, above: tuple[Path, ...]) -> _Folder:
-    """List a folder and those within; ``above`` are the folders on the way, without links."""
-    found = _Folder(path=folder)
-    real = Path(os.path.realpath(above[-1] / folder.name if above else folder))  # links on the way are not read again
-    listing.folders.append(folder)
-    if len(listing.folders) > MOST_FOLDERS:
-        raise InputError(
-            f"folder {listing.root} contains over {MOST_FOLDERS:,} folders",
-            expected="one folder of images per class",
-            remedy="remove links to folders",
-        )
-    if not real.is_relative_to(listing.root):
-        listing.refused[folder] = "a link that leads out of the folder"
-        return found
-    if any(each.is_relative_to(real) for each in above) or len(above) > DEEPEST:
-        listing.refused[folder] = (
-            "a link to a folder that contains it" if len(above) <= DEEPEST else "nested too deeply"
-        )
-        return found
-    for entry in sorted(os.scandir(folder), key=lambda each: each.name):
-        path = folder / entry.name
-        if entry.name.startswith((".", "~$")) or entry.name.lower() in FOREIGN:
-            listing.passed_over[entry.name] += 1
-        elif entry.is_dir():
-            found.folders[entry.name] = _scan(path, listing, (*above, real))
-        elif entry.is_symlink() and leads_out_of(listing.root, real / entry.name):
-            listing.refused[path] = "a link that leads out of the folder"
-        else:
-            found.files.append(path)
-    return found
 
 
 def _normal(name: str) -> str:
@@ -180,16 +75,16 @@ def _normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _has_training(folder: _Folder) -> bool:
+def _has_training(folder: Folder) -> bool:
     return any(find_half(name)[0] == "train" for name in folder.folders)
 
 
-def _has_images(folder: _Folder) -> bool:
+def _has_images(folder: Folder) -> bool:
     """Return whether images lie directly in a folder."""
     return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.files)
 
 
-def _unwrap(folder: _Folder, listing: Layout) -> _Folder:
+def _unwrap(folder: Folder, listing: Layout) -> Folder:
     """Enter a folder that contains only one other, as archives unpacked into their own name do."""
     while len(folder.folders) == 1 and not _has_images(folder):
         (inner,) = folder.folders.values()
@@ -200,10 +95,10 @@ def _unwrap(folder: _Folder, listing: Layout) -> _Folder:
     return folder
 
 
-def _find_halves(path: Path, folder: _Folder, listing: Layout, *, are_of_classes: bool) -> dict[Half, _Folder]:
+def _find_halves(path: Path, folder: Folder, listing: Layout, *, are_of_classes: bool) -> dict[Half, Folder]:
     """Return the folders for training, validation and test by their names; none where there is no training folder."""
 
-    def is_usable(each: _Folder) -> bool:
+    def is_usable(each: Folder) -> bool:
         return bool(each.folders) if are_of_classes else each.has_files()
 
     named = {name: find_half(name) for name in folder.folders}
@@ -212,6 +107,12 @@ def _find_halves(path: Path, folder: _Folder, listing: Layout, *, are_of_classes
         return {}
     rest = named[trains[0]][1]
     alike = {name: half for name, (half, other) in named.items() if half is not None and other == rest}
+    says = Counter(half for half, _ in named.values())
+    alike |= {  # 1_train and 2_test
+        name: half
+        for name, (half, _) in named.items()
+        if half is not None and says[half] == 1 and half not in alike.values()
+    }
     twice = [half for half, count in Counter(alike.values()).items() if count > 1]
     if len(trains) > 1 or twice:
         raise InputError(
@@ -228,7 +129,10 @@ def _find_halves(path: Path, folder: _Folder, listing: Layout, *, are_of_classes
             remedy=f"rename {trains[0]}, or move {others[0]} away",
         )
     found = {half: folder.folders[name] for name, half in alike.items()}
-    usable: dict[Half, _Folder] = {half: _unwrap_half(each) for half, each in found.items() if is_usable(each)}
+    usable: dict[Half, Folder] = {half: _unwrap_half(each) for half, each in found.items() if is_usable(each)}
+    if are_of_classes:
+        classes = {*usable["train"].folders}
+        usable = {half: each for half, each in usable.items() if half == "train" or not _is_bare(each, classes)}
     listing.remarks.extend(
         f"{each.path.name} is not used: it has no folders of classes"
         for half, each in found.items()
@@ -239,7 +143,28 @@ def _find_halves(path: Path, folder: _Folder, listing: Layout, *, are_of_classes
     return usable
 
 
-def _unwrap_half(folder: _Folder) -> _Folder:
+def _is_bare(folder: Folder, classes: set[str]) -> bool:
+    """Return whether all images of a half are in one folder that is no class, such as ``val/images``."""
+    return (
+        len(folder.folders) == 1
+        and not classes & {*folder.folders}
+        and not any(each.folders for each in folder.folders.values())
+    )
+
+
+def _refuse_halves_without_classes(path: Path, folder: Folder) -> None:
+    """Refuse folders such as ``train`` and ``test`` that contain images directly: these are no classes."""
+    halves = [name for name in folder.folders if find_half(name) in {("train", ()), ("validation", ()), ("test", ())}]
+    is_training = [find_half(name)[0] for name in halves] == ["train"]
+    if len(halves) > 1 or (is_training and len(folder.folders) == FEWEST_CLASSES):
+        raise InputError(
+            f"folder {path}: {' and '.join(halves)} contain{'s' * (len(halves) == 1)} no folders of classes",
+            expected="one folder of images per class, in the folder itself or in each of train and test",
+            remedy="move the images of each class into a folder of its own",
+        )
+
+
+def _unwrap_half(folder: Folder) -> Folder:
     """Enter ``train/train``; a single folder with images is a class."""
     while len(folder.folders) == 1 and not _has_images(folder):
         (inner,) = folder.folders.values()
@@ -249,10 +174,10 @@ def _unwrap_half(folder: _Folder) -> _Folder:
     return folder
 
 
-def _classes(folder: _Folder, listing: Layout) -> dict[str, list[_Folder]]:
+def _classes(folder: Folder, listing: Layout) -> dict[str, list[Folder]]:
     """Return the folders of each class; two spellings of the same letters are one name."""
     listing.passed_over.update(file.name for file in folder.files)
-    found: dict[str, list[_Folder]] = {}
+    found: dict[str, list[Folder]] = {}
     for name, each in folder.folders.items():
         found.setdefault(_normal(name), []).append(each)
     return found
@@ -268,9 +193,24 @@ def _remark(names: Mapping[Half, str], listing: Layout) -> None:
     listing.remarks.append(", ".join(f"{name} has the {what[half]}" for half, name in names.items()))
 
 
-def _check_classes(path: Path, trees: Mapping[Half, Mapping[str, list[_Folder]]]) -> tuple[str, ...]:
+def _remark_depth(trees: Mapping[Half, Mapping[str, list[Folder]]], listing: Layout) -> None:
+    """Say where the images of a class lie in several folders below it: these may be the classes."""
+    every = (each for tree in trees.values() for several in tree.values() for each in several)
+    if deep := next((each for each in every if len(each.folders) > 1 and not _has_images(each)), None):
+        inner = next(iter(deep.folders.values())).path.relative_to(listing.root).as_posix()
+        listing.remarks.append(f"the folders below a class, such as {inner}, belong to it")
+
+
+def _check_classes(path: Path, trees: Mapping[Half, Mapping[str, list[Folder]]]) -> tuple[str, ...]:
     """Return the classes, by name, of folders that agree about them."""
     train = trees["train"]
+    names = {name.lower(): name for name in train}
+    if names.keys() & INPUTS and (targets := [names[each] for each in sorted(names.keys() & TARGETS)]):
+        raise InputError(
+            f"folder {path}: {targets[0]} looks like the targets of detection or segmentation, not like a class",
+            expected="one folder of images per class",
+            remedy="move the images of each class into a folder of its own, and the other files away",
+        )
     unprintable = [name for name in train if not is_name(name)]
     if len(train) < FEWEST_CLASSES or unprintable:
         alone = f"only {next(iter(train))!r} contains images" if train else "no folders of images"

@@ -61,6 +61,8 @@ def assert_as_written(found: Dataset, images: NDArray[np.uint8] = IMAGES) -> Non
         ("X_train", "Y_train", "X_test", "Y_test"),
         ("trainX", "trainY", "testX", "testY"),
         ("training_data", "training_targets", "testing_data", "testing_targets"),
+        ("train_imgs", "train_lbls", "test_imgs", "test_lbls"),
+        ("train_features", "train_classes", "test_features", "test_classes"),
     ],
 )
 def test_arrays_are_found_by_their_usual_names(tmp_path: Path, names: tuple[str, ...]) -> None:
@@ -183,7 +185,11 @@ def spoilt(index: tuple[int, ...], value: float) -> NDArray[np.float64]:
         ({"x_train": np.array([object()] * 12)}, "x_train is of Python objects. Expected an array of numbers"),
         ({"x_train": np.array(["2026"] * 12, "datetime64")}, "x_train is datetime64[Y]. Expected an array of numbers"),
         ({"x_train": np.array(["cat"] * 12)}, "x_train is <U3. Expected an array of numbers"),
-        ({"x_train": IMAGES[:12].reshape(12, 20)}, "x_train is of shape (12, 20). Expected (N, height, width)"),
+        (
+            {"x_train": IMAGES[:12].reshape(12, 20)},
+            "x_train and x_test have rows of 20 and 20 pixels. Expected as many",
+        ),
+        ({"x_train": np.ones(12)}, "x_train is of shape (12). Expected (N, height, width)"),
         ({"x_train": np.zeros((12, 4, 5, 2), np.uint8)}, "x_train is of shape (12, 4, 5, 2). Expected"),
         ({"x_train": np.zeros((12, 3, 5, 3), np.uint8)}, "x_train is of shape (12, 3, 5, 3). Expected"),
         ({"y_train": LABELS[:12] / 2}, "labels y_train of shape (12): image 1 has 2.5. Expected an integer or a name"),
@@ -252,3 +258,44 @@ def test_names_of_classes_that_cannot_be_printed_are_refused(tmp_path: Path) -> 
         path = write(tmp_path / "own.npz", **keras(y_train=labels, y_test=labels[:8]))
 
         assert "Expected 1 to 200 letters that can be printed. Rename the class." in refusal(path)
+
+
+def test_labels_may_stand_in_one_row_as_matlab_has_them(tmp_path: Path) -> None:
+    assert_as_written(
+        read(write(tmp_path / "own.npz", **keras(y_train=LABELS[None, :12], y_test=LABELS[None, 12:])))[0]
+    )
+
+
+SQUARE = IMAGES[:, :, :4]  # (20, 4, 4)
+
+
+def test_arrays_without_names_are_known_by_their_shapes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", LABELS, IMAGES)
+    np.savez(tmp_path / "four.npz", IMAGES[:12], IMAGES[12:], LABELS[:12], LABELS[12:])
+    np.savez(tmp_path / "alike.npz", IMAGES[:10], IMAGES[10:], LABELS[:10], LABELS[10:])
+
+    two, said = read(tmp_path / "two.npz")
+    four, said_of_four = read(tmp_path / "four.npz")
+
+    assert len(two.train_images) == 16
+    assert said[0] == "two.npz: arr_1 has the images, arr_0 has the labels"
+    assert_as_written(four)
+    assert said_of_four[0].startswith("four.npz: arr_0 has the train images, arr_2 has the train labels")
+    assert "has no array of train labels, only arr_0, arr_1, arr_2, arr_3" in refusal(tmp_path / "alike.npz")
+
+
+@pytest.mark.parametrize(
+    ("flat", "images", "order"),
+    [
+        (SQUARE.reshape(20, 16), SQUARE, ""),
+        ((SQUARE / 255).reshape(20, 16), SQUARE, ""),
+        (np.repeat(SQUARE.reshape(20, 16), 3, axis=1), np.stack([SQUARE] * 3, axis=1), ", red, green and blue of a"),
+    ],
+)
+def test_images_whose_pixels_stand_in_one_row_are_square(
+    tmp_path: Path, flat: NDArray[Any], images: NDArray[np.uint8], order: str
+) -> None:
+    found, said = read(write(tmp_path / "own.npz", **keras(x_train=flat[:12], x_test=flat[12:])))
+
+    assert (found.train_images.numpy() == images[:12].reshape(12, -1, 4, 4)).all()
+    assert f"rows of {flat.shape[1]} pixels are images of 4 x 4{order}" in said[-1]

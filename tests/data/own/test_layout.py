@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fashionbench.data.own import layout
-from fashionbench.data.own.layout import Layout, find_half, list_images
+from fashionbench.data.own import listing
+from fashionbench.data.own.halves import find_half
+from fashionbench.data.own.layout import list_images
+from fashionbench.data.own.listing import Layout
 from fashionbench.errors import InputError
 
 
@@ -36,6 +38,9 @@ def places(layout: Layout) -> dict[str, tuple[str, str]]:
         ("valid", "validation", ()),
         ("Validation", "validation", ()),
         ("mnist_test", "test", ("mnist",)),
+        ("TrainData", "train", ()),
+        ("validationset", "validation", ()),
+        ("imgtest", "test", ()),
         ("train_test", None, ()),
         ("trained", None, ("trained",)),
         ("cats", None, ("cats",)),
@@ -54,6 +59,8 @@ def test_a_name_says_a_half_by_one_of_its_words(name: str, half: str | None, res
         ("train/train", "valid", "test/test"),
         ("archive/data/train", "archive/data/dev", "archive/data/test"),
         ("asl_train", "asl_val", "asl_test"),
+        ("1_train", "2_val", "3_test"),
+        ("TrainImages", "ValImages", "TestImages"),
     ],
 )
 def test_halves_are_found_by_their_names(tmp_path: Path, train: str, validation: str, test: str) -> None:
@@ -115,6 +122,25 @@ def test_a_test_folder_without_classes_is_not_used_and_a_line_says_so(tmp_path: 
     assert found.passed_over == {"test": 1, "sample": 1}
 
 
+@pytest.mark.parametrize("half", ["val/images", "test/test", "test/unknown"])
+def test_a_half_whose_only_folder_is_no_class_is_not_used(tmp_path: Path, half: str) -> None:
+    found = make(tmp_path, "train/cat/1.png", "train/dog/2.png", f"{half}/3.png")
+
+    assert {*places(found)} == {"train/cat/1.png", "train/dog/2.png"}
+    assert f"{half.partition('/')[0]} is not used: it has no folders of classes" in found.remarks
+
+
+def test_a_line_says_that_folders_below_a_class_belong_to_it(tmp_path: Path) -> None:
+    deep = make(tmp_path / "a", "colour/cat/1.png", "colour/dog/2.png", "grey/cat/3.png", "grey/dog/4.png")
+    usual = make(tmp_path / "b", "cat/images/1.png", "dog/images/2.png", "dog/boxes.txt")
+
+    assert (deep.classes, deep.remarks) == (
+        ("colour", "grey"),
+        ["the folders below a class, such as colour/cat, belong to it"],
+    )
+    assert usual.remarks == []
+
+
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     found = make(tmp_path, "bus/1.png", "train/2.png", "car/3.png")
 
@@ -146,6 +172,12 @@ def test_emoji_and_words_with_invisible_joiners_are_names(tmp_path: Path) -> Non
         ),
         (["train/cat/1.png", "training/cat/1.png"], "train and training could be the same half"),
         (["train/cat/1.png", "test/cat/1.png", "testing/cat/1.png"], "test and testing could be the same half"),
+        (["train/cat.1.png", "test/1.png"], "test and train contain no folders of classes. Expected one folder of"),
+        (["train/cat.1.png", "test1/1.png"], "train contains no folders of classes"),
+        (["images/1.png", "masks/1.png"], "masks looks like the targets of detection or segmentation"),
+        (["images/a.png", "annotations/trimaps/a.png"], "annotations looks like the targets"),
+        (["images/train/1.png", "labels/train/1.txt"], "labels looks like the targets"),
+        (["train/images/1.png", "train/labels/1.txt", "valid/images/1.png"], "labels looks like the targets"),
         (["train/steam/1.png", "bus/1.png"], "train could be the training images, or a class like bus. Expected one"),
     ],
 )
@@ -163,7 +195,7 @@ def test_folders_nested_without_end_are_refused(tmp_path: Path) -> None:
 
 
 def test_links_that_make_a_few_folders_countless_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "MOST_FOLDERS", 1_000)
+    monkeypatch.setattr(listing, "MOST_FOLDERS", 1_000)
     make(tmp_path / "own", "cat/1.png", "dog/1.png")
     for depth in range(40):  # each folder has two links to the next: 2^40 ways
         (tmp_path / "own" / "deep" / str(depth)).mkdir(parents=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from fashionbench.data.arrays import CHANNELS, MISSING, NUMBER
+from fashionbench.data.own.tables.packed import SPLIT_NAMES
 from fashionbench.errors import InputError
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
 
 LABEL_NAMES: Final = frozenset({"label", "labels", "class", "target", "y"})
 
-INDEX_NAMES: Final = frozenset({"", "index", "id", "idx", "unnamed: 0"})
+INDEX_NAMES: Final = frozenset({"", "index", "id", "idx", "unnamed: 0", "imageid", "image_id", "rowid", "row_id"})
 """Columns that number the rows; pandas writes one without a name."""
 
 MOST_COLUMNS_OF_A_LIST: Final = 8
@@ -97,7 +98,7 @@ def find_label(where: str, names: Sequence[str] | None, width: int, wanted: str 
     named = [place for place, name in enumerate(lower) if name in LABEL_NAMES]
     if len(named) == 1:
         return (named[0],)
-    rest = [place for place, name in enumerate(lower) if name not in INDEX_NAMES]
+    rest = [place for place, name in enumerate(lower) if name not in INDEX_NAMES | SPLIT_NAMES]
     if not named and rest and all(name.isdecimal() for name in (lower[place] for place in rest)):
         return (rest[0], rest[-1])
     wordy = [place for place in rest if not re.search(r"\d", lower[place])]
@@ -141,9 +142,12 @@ def choose_label(where: str, candidates: tuple[int, ...], is_label: Callable[[in
             return first
         case "no", "yes" | "maybe":
             return last
-        case _:
+        case likeness, _:
+            which = (
+                "neither its first column nor its last" if likeness == "no" else "both its first column and its last"
+            )
             raise InputError(
-                f"{where} has no header that names the label, and its first column and its last could both be it",
+                f"{where} has no header that names the label, and {which} could be it",
                 expected="a header row with a column of the name label",
                 remedy="give the number of its column with --label-column, such as 1",
             )
@@ -169,7 +173,7 @@ def arrange_columns(
 
     """
     shown = names if names is not None else [str(place) for place in range(width)]
-    is_index = [names is not None and name.lower() in INDEX_NAMES for name in shown]
+    is_index = [names is not None and name.lower() in INDEX_NAMES | SPLIT_NAMES for name in shown]
     places = [place for place in range(width) if place != label and not is_index[place]]
     keys = _order(where, {place: shown[place].lower() for place in places})
     pixels = tuple(sorted(places, key=keys.__getitem__))
@@ -192,7 +196,9 @@ def arrange_columns(
         width=breadth,
         channels=channels,
         are_channels_named=are_channels_named,
-        passed_over=tuple(shown[place] for place in range(width) if is_index[place] and place != label),
+        passed_over=tuple(
+            shown[place] for place in range(width) if place != label and shown[place].lower() in INDEX_NAMES
+        ),
     )
 
 

@@ -13,7 +13,8 @@ from typing import BinaryIO, Final
 import psutil
 
 from fashionbench.data.arrays import most_unpacked
-from fashionbench.data.own.layout import IMAGE_SUFFIXES, Half, find_half
+from fashionbench.data.own.halves import Half, find_half
+from fashionbench.data.own.listing import IMAGE_SUFFIXES
 from fashionbench.errors import InputError
 from fashionbench.opening import open_regular, read_at_most
 

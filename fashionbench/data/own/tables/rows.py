@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -13,14 +13,19 @@ from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from fashionbench.data.arrays import NUMBER, check_memory
+from fashionbench.data.own.halves import Half
 from fashionbench.data.own.tables.columns import NoLabelError, find_label, is_header
 from fashionbench.data.own.tables.content import PARQUET, Content
+from fashionbench.data.own.tables.packed import MOST_PACKED, find_halves, unpack
 from fashionbench.errors import InputError, SetupError
 
-__all__ = ["Rows", "lacks_labels", "read_numbers", "read_rows"]
+__all__ = ["Rows", "lacks_labels", "read_numbers", "read_rows", "split_rows"]
 
 SEPARATORS: Final = ";\t|,"
 """Of equally many columns the first counts: a comma may stand in numbers."""
+
+WHITESPACE: Final = r"\s+"
+"""For pandas, where none of these separates the cells."""
 
 MAX_COLUMNS: Final = 1_000_000
 
@@ -90,9 +95,12 @@ def read_rows(content: Content, label: str | None) -> Rows:
     if text.startswith(PARQUET):
         return _read_parquet(where, text, label)
     width, names = _read_names(content, label)
-    candidates = find_label(where, names, width, label)
+    is_small = width <= MOST_PACKED
+    texts = range(width) if is_small else find_label(where, names, width, label)
     blank = len(text) - len(text.lstrip(b"\r\n"))
-    frame = _parse(where, text[blank:], _read_first(where, text)[1], candidates, skip=0 if names is None else 1)
+    frame = _parse(where, text[blank:], _read_first(where, text)[1], texts, skip=0 if names is None else 1)
+    if frame.shape[1] == width + 1 and frame.iloc[:, -1].isna().all():  # a separator at the end of each row
+        frame = frame.iloc[:, :-1]
     if frame.shape[1] != width:
         raise InputError(
             f"{where} has {width:,} cells in its first row and {frame.shape[1]:,} in the next",
@@ -100,7 +108,24 @@ def read_rows(content: Content, label: str | None) -> Rows:
             remedy="correct the file",
         )
     first_row = text[:blank].count(b"\n") + (1 if names is None else 2)
+    if is_small:
+        names, frame = unpack(names, frame, lambda packed: _parse(where, packed, WHITESPACE, (), skip=0))
+    candidates = find_label(where, names, frame.shape[1], label)
     return Rows(where=where, names=names, frame=frame, first_row=first_row, candidates=candidates)
+
+
+def split_rows(rows: Rows) -> dict[Half, Rows]:
+    """Return the rows of each half, where a column says it; all are for training where none does.
+
+    Raises:
+        InputError: That column says something else.
+
+    """
+    halves = find_halves(rows.where, rows.names, rows.frame, rows.candidates)
+    if halves is None:
+        return {"train": rows}
+    order: tuple[Half, ...] = ("train", "validation", "test")
+    return {half: replace(rows, frame=rows.frame[halves == half]) for half in order if (halves == half).any()}
 
 
 def read_numbers(rows: Rows, columns: Sequence[int]) -> NDArray[Any]:
@@ -153,6 +178,8 @@ def _read_first(where: str, text: bytes) -> tuple[list[str], str]:
     _check_lines(where, text)
     line = io.BytesIO(text.lstrip(b"\r\n")).readline().rstrip(b"\n").partition(b"\r")[0].decode(errors="replace")
     separator = max(SEPARATORS, key=line.count)
+    if separator not in line and len(line.split()) > 1:
+        return line.split()[: MAX_COLUMNS + 1], WHITESPACE
     try:
         (cells,) = csv.reader([line], delimiter=separator) if line.count(separator) < MAX_COLUMNS else ([],)
     except (csv.Error, ValueError) as error:  # a quote that is not closed, an endless cell, or no line at all
@@ -167,7 +194,8 @@ def _read_first(where: str, text: bytes) -> tuple[list[str], str]:
             expected=f"2 to {MAX_COLUMNS:,}, separated by commas, semicolons, tabs or bars",
             remedy="check the separator",
         )
-    return [cell.strip() for cell in cells], separator
+    cells = [cell.strip() for cell in cells]
+    return (cells if cells[-1] else cells[:-1]), separator
 
 
 def _check_lines(where: str, text: bytes) -> None:

@@ -3,32 +3,32 @@
 from collections.abc import Callable
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from fashionbench.data.arrays import (
     DRAWN,
     MOST_CLASSES,
     NUMBER,
-    channels_first,
     make_dataset,
     name_labels,
     scale_pixels,
 )
 from fashionbench.data.dataset import AS_STORED, Dataset, LabelledImages, Reading, draw_test_images
-from fashionbench.data.own.layout import Half
-from fashionbench.data.own.tables.columns import LABEL_NAMES, Columns, LabelLikeness, arrange_columns, choose_label
+from fashionbench.data.own.flat import describe_order, is_by_planes, shape_images
+from fashionbench.data.own.halves import Half
+from fashionbench.data.own.tables.columns import (
+    LABEL_NAMES,
+    Columns,
+    LabelLikeness,
+    arrange_columns,
+    choose_label,
+)
 from fashionbench.data.own.tables.content import PARQUET, read_tables
-from fashionbench.data.own.tables.rows import Rows, lacks_labels, read_numbers, read_rows
+from fashionbench.data.own.tables.rows import Rows, lacks_labels, read_numbers, read_rows, split_rows
 
 __all__ = ["load_table"]
-
-CLEARLY_SMOOTHER: Final = 0.85
-
-SAMPLE_IMAGES: Final = 200
 
 
 def load_table(path: Path, announce: Callable[[str], None], reading: Reading = AS_STORED) -> Dataset:
@@ -50,15 +50,18 @@ def load_table(path: Path, announce: Callable[[str], None], reading: Reading = A
     """
     said: list[str] = []
     contents = read_tables(path, reading.test)
-    tables: dict[Half, Rows] = {}
-    for half, content in contents.items():
-        if half != "train" and reading.test is None and lacks_labels(content, contents["train"]):
+    train = read_rows(contents["train"], reading.label_column)
+    tables = split_rows(train)
+    if len(tables) > 1:
+        said.append("a column says which images are for training, validation and test")
+    for half, content in [*contents.items()][1:]:
+        if reading.test is None and lacks_labels(content, contents["train"]):
             said.append(f"{_name(content[0])} is not used: it has no labels")
         else:
             tables[half] = read_rows(content, reading.label_column)
     if "validation" in tables and "test" not in tables:
         tables["test"] = tables.pop("validation")
-    said += [f"{_name(rows.where)} has the {half} images" for half, rows in tables.items() if half != "train"]
+    said += [f"{_name(rows.where)} has the {half} images" for half, rows in tables.items() if rows.where != train.where]
     halves = _read_images(tables, reading, said.append)
     if "test" not in halves:
         said.append(DRAWN)
@@ -92,14 +95,15 @@ def _read_images(
         lambda part, index: tables[halves[part]].cell(index[0], arranged[halves[part]].pixels[index[1]]),
         announce,
     )
-    is_by_planes = _is_by_planes(pixels[0], columns)
+    shape = columns.channels, columns.height, columns.width
+    by_planes = not columns.are_channels_named and is_by_planes(pixels[0], shape)
     if columns.channels > 1:
-        order = "all red pixels first" if is_by_planes else "red, green and blue of a pixel next to each other"
-        named = "channels by the names of the columns" if columns.are_channels_named else order
-        announce(f"{columns.width} x {columns.height} pixels in colour, {named}")
+        is_named = columns.are_channels_named
+        order = "channels by the names of the columns" if is_named else describe_order(by_planes=by_planes)
+        announce(f"{columns.width} x {columns.height} pixels in colour, {order}")
     ends = [0, *accumulate(map(len, texts.values()))]
     return {
-        half: (_shape(values, columns, is_by_planes=is_by_planes), labels[start:end])
+        half: (shape_images(values, shape, by_planes=by_planes), labels[start:end])
         for half, values, (start, end) in zip(halves, pixels, pairwise(ends), strict=True)
     }
 
@@ -128,28 +132,6 @@ def _likeness(column: "pd.Series[Any]") -> LabelLikeness:
     ordered = sorted(int(float(number)) for number in numbers)
     counts = ordered in ([*range(len(ordered))], [*range(1, len(ordered) + 1)])
     return "yes" if len(numbers) < len(values) or counts else "maybe"
-
-
-def _is_by_planes(pixels: NDArray[np.uint8], columns: Columns) -> bool:
-    """Return whether all red pixels of an image come first: only then that order is clearly smoother."""
-    if columns.channels == 1 or columns.are_channels_named:
-        return False
-    by_planes, by_pixels = (
-        _roughness(_shape(pixels[:SAMPLE_IMAGES], columns, is_by_planes=by_planes)) for by_planes in (True, False)
-    )
-    return by_planes < CLEARLY_SMOOTHER * by_pixels
-
-
-def _shape(pixels: NDArray[np.uint8], columns: Columns, *, is_by_planes: bool) -> NDArray[np.uint8]:
-    """Return images (N, channels, height, width)."""
-    if is_by_planes:
-        return pixels.reshape(-1, columns.channels, columns.height, columns.width)
-    return channels_first(pixels.reshape(-1, columns.height, columns.width, columns.channels))
-
-
-def _roughness(images: NDArray[np.uint8]) -> int:
-    """Return how much a pixel of (N, channels, H, W) differs from the one below it."""
-    return int(np.abs(np.diff(images.astype(np.int16), axis=2)).sum())
 
 
 def _describe(columns: Columns, names: tuple[str, ...] | None) -> list[str]:

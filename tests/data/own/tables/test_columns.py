@@ -82,7 +82,7 @@ def test_without_a_header_either_end_may_not_be_the_label(tmp_path: Path) -> Non
     pixels[:, 0] = LABELS
 
     for names in (None, [str(number) for number in range(65)]):
-        assert "its first column and its last could both be it. Expected a header row" in refusal(
+        assert "and both its first column and its last could be it. Expected a header row" in refusal(
             write(tmp_path / "own.csv", [pixels, LABELS], names)
         )
 
@@ -130,9 +130,10 @@ def test_channels_that_follow_each_other_without_names_are_found_by_their_smooth
     [
         (["class", "label", *NAMES[:63]], "columns 'class' and 'label' could be the label. Expected one column"),
         (["pixel64", *NAMES], "no column among 65 could be the label. Expected one column with the name class, label"),
-        (["label", *NAMES[:63], "usage"], "column 'usage' is neither the label nor a pixel. Expected"),
-        (["set", *NAMES[:62], "breed", "usage"], "column 'breed' is neither the label nor a pixel. Expected"),
-        (["pixel64", *NAMES[:62], "breed", "usage"], "no column among 65 could be the label. Expected"),
+        (["label", *NAMES[:63], "weight"], "column 'weight' is neither the label nor a pixel. Expected"),
+        (["label", *NAMES[:63], "usage"], "column 'usage' has '0'. Expected train, validation or test for each image"),
+        (["set", *NAMES[:62], "breed", "weight"], "column 'breed' is neither the label nor a pixel. Expected"),
+        (["pixel64", *NAMES[:62], "breed", "weight"], "no column among 65 could be the label. Expected"),
         (["label", *NAMES[:63], "width9"], "column 'width9' is neither the label nor a pixel"),
         (["label", *NAMES[:63], "Pixel3"], "two columns are pixel 'pixel3'. Expected a name of its own"),
         (["label", *NAMES[:63], "id"], "has 63 columns of pixels in 65 columns. Expected the pixels of a square image"),
