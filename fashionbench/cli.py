@@ -244,8 +244,12 @@ def data(given: Given) -> None:
         _say(line)
     preview = PREVIEW.read(given)
     if preview is not None:
-        write_preview(found, preview)
+        from fashionbench.report.figures.letters import find_font, find_missing_letters
+
+        write_preview(found, preview, find_font)
         _say(f"Wrote {preview}")
+        if missing := find_missing_letters(found.classes):
+            _say(f"No font on this machine has these letters of class names: {missing[:40]}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ NAME_WIDTH: Final = 160
 NAME_CHARACTERS: Final = 20
 
 FONT_SIZE: Final = 14
+
 
 UNLIKE: Final = 3
 """Classes are unlike where the largest has over so many times the images of the smallest."""
@@ -107,8 +109,13 @@ def describe(dataset: Dataset) -> list[str]:
     ]
 
 
-def write_preview(dataset: Dataset, path: Path) -> None:
+def write_preview(dataset: Dataset, path: Path, find_font: Callable[[str], Path]) -> None:
     """Write a contact sheet as PNG: a row of training images for each class.
+
+    Args:
+        dataset: The images.
+        path: The file to write.
+        find_font: Returns a font with the letters of a name.
 
     Raises:
         SetupError: The file cannot be written.
@@ -122,11 +129,11 @@ def write_preview(dataset: Dataset, path: Path) -> None:
     sheet = Image.new(
         "RGB", (NAME_WIDTH + PREVIEW_IMAGES * step_right, len(dataset.classes) * step_down + GAP), "white"
     )
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(FONT_SIZE)
+    draw = ImageDraw.Draw(sheet)
     for label, name in enumerate(dataset.classes):
         top = GAP + label * step_down
         words = f"{label}  {name[:NAME_CHARACTERS]}"
-        draw.text((GAP, top + size[1] // 2), words, fill="black", font=font, anchor="lm")
+        draw.text((GAP, top + size[1] // 2), words, fill="black", font=_open_font(find_font(words)), anchor="lm")
         for place, index in enumerate(_choose(dataset.train_labels.numpy() == label)):
             pixels = np.moveaxis(dataset.train_images[index].numpy(), 0, -1)  # (H, W, channels)
             tile = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
@@ -141,6 +148,13 @@ def write_preview(dataset: Dataset, path: Path) -> None:
             expected="a folder that can be written",
             remedy="choose another file with --preview",
         ) from error
+
+
+def _open_font(path: Path) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    try:
+        return ImageFont.truetype(path, FONT_SIZE)
+    except OSError:  # fonts of emoji may have pictures of other sizes only
+        return ImageFont.load_default(FONT_SIZE)
 
 
 def _choose(is_of_class: NDArray[np.bool_]) -> list[int]:

@@ -112,7 +112,9 @@ def check_fit(case: Case, dataset: Dataset) -> tuple[str, ...]:
             raise InputError(
                 f"model {case.model!r} gives {what} for 2 images of {size} in {mode}",
                 expected=wanted,
-                remedy="correct the model, or choose another with --models",
+                remedy="correct the model, or choose another with --models"
+                if isinstance(logits, Tensor)
+                else "return the logits alone, without auxiliary outputs",
             )
     if not count_trained(model):
         raise InputError(

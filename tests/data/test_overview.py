@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ from fashionbench.errors import SetupError
 SHADES = [0, 10, 20, 10, 30, 30]
 TEST_SHADES = [20, 40, 40, 30, 200, 90]
 LABELS = np.array([0, 0, 0, 1, 1, 1])
+
+
+def find_font(_: str) -> Path:
+    """Name a file that is no font: Pillow's own is used."""
+    return Path(__file__)
 
 
 def plain(shades: list[int], channels: int = 1) -> NDArray[Any]:
@@ -73,7 +79,7 @@ def test_where_no_images_are_equal_the_table_is_short() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_contact_sheet_has_a_row_of_images_for_each_class(tmp_path: Path, channels: int) -> None:
-    write_preview(pets(channels), tmp_path / "new" / "sheet.png")
+    write_preview(pets(channels), tmp_path / "new" / "sheet.png", find_font)
 
     with Image.open(tmp_path / "new" / "sheet.png") as sheet:
         pixels = np.asarray(sheet)
@@ -83,12 +89,27 @@ def test_a_contact_sheet_has_a_row_of_images_for_each_class(tmp_path: Path, chan
     assert (pixels[4:68, :160] < 128).any()  # the name
 
 
+def test_each_name_on_a_contact_sheet_has_a_font_with_its_letters(tmp_path: Path) -> None:
+    asked: list[str] = []
+    font = next(Path(mpl.get_data_path(), "fonts", "ttf").glob("DejaVuSans.ttf"))
+
+    def ask(text: str) -> Path:
+        asked.append(text)
+        return font
+
+    write_preview(pets(), tmp_path / "dejavu.png", ask)
+    write_preview(pets(), tmp_path / "own.png", find_font)
+
+    assert asked == ["0  cat", "1  dog"]
+    assert (tmp_path / "dejavu.png").read_bytes() != (tmp_path / "own.png").read_bytes()
+
+
 def test_large_images_are_made_smaller_on_a_contact_sheet(tmp_path: Path) -> None:
     images = np.zeros((4, 1, 20, 200), np.uint8)
     images[1:] = 255
     half = (images, np.array([0, 0, 1, 1]))
 
-    write_preview(make_dataset("wide", "a test", None, half, half), tmp_path / "sheet.png")
+    write_preview(make_dataset("wide", "a test", None, half, half), tmp_path / "sheet.png", find_font)
 
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (160 + 10 * 68, 4 + 2 * 10)
@@ -100,7 +121,7 @@ def test_a_contact_sheet_that_cannot_be_written_is_refused(tmp_path: Path) -> No
     with pytest.raises(
         SetupError, match=r"sheet\.png cannot be written \(.*\)\. .* Choose another file with --preview"
     ):
-        write_preview(pets(), tmp_path / "file" / "sheet.png")
+        write_preview(pets(), tmp_path / "file" / "sheet.png", find_font)
 
 
 def test_validation_images_of_the_data_are_counted_too() -> None:

@@ -6,7 +6,8 @@ import pytest
 from fontTools.fontBuilder import FontBuilder
 from matplotlib import font_manager
 
-from fashionbench.report.figures.letters import find_missing_letters
+from fashionbench.report.figures.letters import find_font, find_missing_letters
+from fashionbench.report.figures.style import templates_folder
 
 
 @pytest.fixture
@@ -24,3 +25,12 @@ def hangul(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_letters_that_no_font_has_are_missing() -> None:
     assert find_missing_letters(["dog", "café", "한국"]) == ""
     assert find_missing_letters(["dog", "한국어", "👩\u200d🚀", "cafe\u0301"]) == "어👩🚀"
+
+
+@pytest.mark.usefixtures("hangul")
+def test_a_text_gets_the_first_font_that_has_all_its_letters(tmp_path: Path) -> None:
+    page = min((templates_folder() / "fonts").glob("*.ttf"))
+
+    assert find_font("café") == page
+    assert find_font("한국") == tmp_path / "hangul.ttf"
+    assert find_font("한국어") == page  # no font has all three

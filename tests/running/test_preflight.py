@@ -90,7 +90,10 @@ def plain_case(model: str) -> Case:
 @pytest.mark.parametrize(
     ("net", "message"),
     [
-        ("dictionary", r"gives dict for 2 images of 1 x 28 x 28 in evaluation\. Expected .*in evaluation\. Correct"),
+        (
+            "dictionary",
+            r"gives dict for 2 images of 1 x 28 x 28 in evaluation\. Expected .*in evaluation\. Return the logits",
+        ),
         ("classes_only", r"gives \(2,\), torch\.int64 for 2 images of 1 x 28 x 28 in evaluation"),
         ("one_hot", r"gives \(2, 10\), torch\.int64 for 2 images"),
         ("fails", r"fails on images of 1 x 28 x 28 \(IndexError: "),

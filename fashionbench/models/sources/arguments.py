@@ -17,18 +17,21 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "shape": ("shape", "input_shape", "image_shape"),
         "classes": (
-            *("num_classes", "n_classes", "nb_classes", "num_class", "classes", "num_labels", "num_outputs"),
-            *("out_features", "output_dim", "out_dim", "n_out"),
+            *("num_classes", "n_classes", "nb_classes", "num_class", "n_class", "classes", "num_labels"),
+            *("num_outputs", "n_outputs", "out_features", "output_dim", "output_size", "out_dim", "n_out"),
         ),
-        "channels": ("in_channels", "in_chans", "input_channels", "in_ch", "n_channels", "channels", "num_channels"),
+        "channels": (
+            *("in_channels", "in_channel", "in_chans", "input_channels", "input_channel", "in_ch", "n_channels"),
+            *("channels", "num_channels", "img_channels", "image_channels"),
+        ),
         "size": ("image_size", "img_size"),
-        "features": ("in_features", "input_dim", "in_dim", "n_features"),
+        "features": ("in_features", "input_dim", "input_size", "in_dim", "n_features"),
     }
 )
 """The parameters that are understood, by what they are given."""
 
-AMBIGUOUS: Final = frozenset({"shape", "channels", "num_channels"})
-"""With a default, one of these may mean something else, such as the width of the network."""
+AMBIGUOUS: Final = frozenset({"shape", "channels", "num_channels", "input_size"})
+"""With a default, one of these may mean something else, such as the width of the network or the height of images."""
 
 POSITIONS: Final = ("shape", "classes")
 
