@@ -166,7 +166,7 @@ SELF_CHECK: Final = Option(
     name="self_check",
     group="Run",
     help="train the first case of each device twice, and report how much of a difference is noise",
-    unset="no",
+    unset="if it takes under a tenth of the run",
     is_flag=True,
     parse=bool,
 )

@@ -126,7 +126,7 @@ class Plan:
     looks: tuple[int, ...] = ()
     """Numbers of seeds at which a device's verdict is judged, the last being all; empty: all seeds are trained."""
     self_check: bool = False
-    """Train the first case of each device twice and report the difference."""
+    """Train the first case of each device twice and report the difference; set where that is cheap."""
     fresh: bool = False
     """Measure finished cases again."""
     rewritten: Mapping[str, bool] = field(default_factory=dict)

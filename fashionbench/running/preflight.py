@@ -1,7 +1,7 @@
 """What must be right before an hour of training, and how long the training will take."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, ParamSpec, TypeVar
 
@@ -27,6 +27,7 @@ __all__ = [
     "check_fit",
     "check_in_process",
     "decide_rewriting",
+    "decide_self_check",
     "estimate_seconds",
     "seconds_to_answer",
     "tell_load",
@@ -40,6 +41,9 @@ SECONDS_PER_ESTIMATE: Final = 1.0
 BASELINE_IMAGES: Final = 1_000
 
 MODES: Final = ("training", "evaluation")
+
+CHEAP_SHARE: Final = 0.1
+"""Of a run's time: for less, every run trains twice what shows how much of a difference is noise."""
 
 BUSY_SHARE: Final = 0.1
 """Others' fraction of the CPUs that is worth a line before the start; it was observed for a moment only."""
@@ -206,6 +210,31 @@ def decide_rewriting(plan: Plan, left: Iterable[Case], task: Task, say: Callable
         if objection:
             say(f"{case.model}: its layers stay as they are, as rewritten ones might train otherwise ({objection})")
     return replace(plan, rewritten=decided)
+
+
+def decide_self_check(
+    plan: Plan, left: Sequence[Case], seconds: Mapping[tuple[str, Device], float], say: Callable[[str], None]
+) -> Plan:
+    """Decide whether the first case of each device is trained twice: if asked, or if that takes little of the run.
+
+    Args:
+        plan: What is measured.
+        left: The cases that are still to be trained.
+        seconds: How long a model is expected to train on a device.
+        say: Called with a line if it was not asked for.
+
+    """
+    if plan.self_check or plan.arms or not plan.recipe.is_result:
+        return plan
+    seeds = plan.seeds[: plan.looks[0]] if plan.looks else plan.seeds
+    wanted = [each for each in left if each.seed in seeds and not each.device.absence]
+    checked = replace(plan, self_check=True)
+    repeated = [each for each in checked.cases() if checked.repeated(each) and not each.device.absence]
+    extra, whole = (sum(seconds.get((each.model, each.device), 0.0) for each in cases) for cases in (repeated, wanted))
+    if not set(repeated) <= set(wanted) or not 0 < extra < CHEAP_SHARE * whole:
+        return plan
+    say("Repeated: the first training of each device, which takes under a tenth of the run and shows what is noise")
+    return checked
 
 
 def _find_objection(case: Case, task: Task) -> str:

@@ -32,6 +32,7 @@ from fashionbench.running.preflight import (
     call_where,
     check_in_process,
     decide_rewriting,
+    decide_self_check,
     estimate_seconds,
     seconds_to_answer,
     tell_load,
@@ -176,7 +177,10 @@ def open_run(  # noqa: PLR0913 - the options of a run
         _say_methods(plan, say)
         cases, left = (tuple(case for case in plan.cases() if case in some) for some in (cases, left))  # as decided
         slots = 1 if cluster is None else max(1, cluster.slots(plan.devices))
-        expected = _expect(plan, left, dataset, say, cluster)
+        known = _estimate(plan, left, dataset, say, cluster)
+        plan = decide_self_check(plan, left, known, say) if cluster is None else plan
+        there = [case for case in left if not case.device.absence]
+        expected = [(case, known[case.model, case.device]) for case in there for _ in range(1 + plan.repeated(case))]
         if expected:
             total = format_duration(sum(seconds for _, seconds in expected) / min(slots, len(expected)))
             count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
@@ -260,9 +264,9 @@ def finish_run(run: Run) -> Report:
     return write_report(run.records, run.out, thresholds=run.plan.thresholds, formats=run.formats)
 
 
-def _expect(
+def _estimate(
     plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None], cluster: Cluster | None
-) -> list[tuple[Case, float]]:
+) -> dict[tuple[str, Device], float]:
     """Estimate each model on each device once; one that fails is named here, and will be recorded as failed."""
     names, known = name_devices(plan.devices), dict[tuple[str, Device], float]()
     for case in cases:
@@ -272,12 +276,7 @@ def _expect(
             except (CallFailedError, SetupError) as error:
                 say(f"{case.model} fails on {names[case.device]}: {str(error).partition(chr(10))[0]}")
                 known[case.model, case.device] = 0.0
-    return [
-        (case, known[case.model, case.device])
-        for case in cases
-        if not case.device.absence
-        for _ in range(2 if plan.repeated(case) else 1)
-    ]
+    return known
 
 
 def keep_record(run: Run, record: TrainingRecord | InferenceRecord) -> None:

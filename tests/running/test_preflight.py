@@ -10,7 +10,7 @@ from fashionbench.devices.load import CpuLoad
 from fashionbench.errors import InputError
 from fashionbench.recipe.fields import Recipe
 from fashionbench.running.plan import RunOptions, make_plan
-from fashionbench.running.preflight import check_fit, decide_rewriting, estimate_seconds, tell_load
+from fashionbench.running.preflight import check_fit, decide_rewriting, decide_self_check, estimate_seconds, tell_load
 from fashionbench.training.case import Case
 
 
@@ -171,3 +171,30 @@ def test_an_estimate_grows_with_the_epochs(sample: Dataset, execution: str) -> N
     )
 
     assert estimate_seconds(long, sample) > 20 * estimate_seconds(short, sample) > 0
+
+
+@pytest.mark.parametrize(
+    ("seeds", "changes", "seconds", "repeated"),
+    [
+        ("3", {}, 6.0, True),  # 1 of 21 parts of the run
+        ("1", {}, 6.0, False),  # 1 of 7
+        ("3", {}, 0.0, False),  # the small model fails
+        ("3", {"until_decided": "20"}, 2.0, False),  # 1 of 9, if the verdict is decided by three seeds
+        ("3", {"recipe": "smoke"}, 6.0, False),
+    ],
+)
+def test_a_run_repeats_a_training_where_that_takes_little_of_it(
+    seeds: str, changes: dict[str, str], seconds: float, *, repeated: bool
+) -> None:
+    plan = make_plan(RunOptions.read({"devices": "cpu", "seeds": seeds, **changes}))
+    first, second, *_ = plan.cases()
+    known = {(first.model, CPU): min(1.0, seconds), (second.model, CPU): seconds}
+    said: list[str] = []
+
+    decided = decide_self_check(plan, plan.cases(), known, said.append)
+    of_the_rest = decide_self_check(plan, plan.cases()[1:], known, said.append)
+
+    assert (decided.self_check, of_the_rest.self_check) == (repeated, False)
+    assert len(said) == repeated
+    assert decided.repeated(first) == repeated
+    assert not decided.repeated(second)
