@@ -10,6 +10,7 @@ __all__ = [
     "add_up",
     "bare",
     "count",
+    "decimals",
     "digits_to_follow",
     "fixed",
     "interval_pp",
@@ -19,7 +20,6 @@ __all__ = [
     "millions",
     "milliseconds",
     "minutes",
-    "minutes_digits",
     "money",
     "percent",
     "pp",
@@ -27,6 +27,7 @@ __all__ = [
     "ratio",
     "rounded",
     "seconds",
+    "shown_parts",
     "signed",
     "significant",
     "with_interval",
@@ -104,6 +105,23 @@ def digits_to_follow(
     return digits + 5
 
 
+def shown_parts(parts: Sequence[float], combine: Callable[..., float], show: Callable[[float], str]) -> list[str]:
+    """Return parts with the fewest significant digits, two at least, with which the shown result follows from them.
+
+    Args:
+        parts: What the result is computed from.
+        combine: Computes it from the parts.
+        show: Formats the result.
+
+    """
+    wanted = show(combine(*parts))
+    for digits in range(2, 9):
+        texts = [significant(each, digits) for each in parts]
+        if show(round(combine(*(float(each.replace(",", "")) for each in texts)), 9)) == wanted:
+            break
+    return texts
+
+
 def add_up(values: Sequence[float]) -> list[int]:
     """Return numbers rounded to integers that add up to their rounded total, by the largest remainder."""
     whole = [math.floor(each) for each in values]
@@ -143,8 +161,8 @@ def minutes(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None else f"{fixed(value, digits)}{SPACE}min"
 
 
-def minutes_digits(*values: float) -> int:
-    """Return how many decimals show the smallest of some minutes to about a tenth of its value."""
+def decimals(*values: float) -> int:
+    """Return how many decimals show the smallest of some minutes or seconds to about a tenth of its value."""
     return 1 if min(values) >= 1 else 2
 
 

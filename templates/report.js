@@ -20,7 +20,7 @@ function judge(device, margin, price) {
 }
 
 function compareWithPrice(device, lowest, price) {
-  if (price === null) return [true, false];
+  if (price === null || price === Infinity) return [true, false];
   if (device.extra_minutes === null) return [false, false];
   const [least, extra, most] = device.extra_minutes;
   const [low, estimate, high] = [lowest, device.gain[1], device.gain[2]].map((gain) => 100 * price * gain);
@@ -28,17 +28,25 @@ function compareWithPrice(device, lowest, price) {
   return [net - Math.hypot(estimate - low, most - extra) >= 0, net + Math.hypot(high - estimate, extra - least) < 0];
 }
 
+function minutesFor(price, device) {
+  if (device.price_per_hour === null) return price;
+  return device.price_per_hour === 0 ? null : (60 * price) / device.price_per_hour;
+}
+
 function showVerdict() {
-  const margin = Number(form.elements.margin.value);
-  const step = Number(form.elements.price.value);
-  const price = step === Number(form.elements.price.max) ? null : step * page.price_step;
-  const states = page.devices.map((device) => judge(device, margin / 100, price));
-  const same = states.every((state) => state === states[0]);
-  form.elements.margin.nextElementSibling.textContent = `${margin.toFixed(2)}`;
-  form.elements.price.nextElementSibling.textContent = price === null ? "any price" : `${price.toFixed(1)}`;
-  form.elements.verdict.textContent = same
+  const [margin, price] = ["margin", "price"].map((name) => form.elements[name]);
+  const usable = [margin, price].every(({ validity }) => !validity.badInput && !validity.rangeUnderflow);
+  if (!usable || margin.value === "") {
+    form.elements.verdict.textContent = "not defined: give numbers of 0 or more";
+    return;
+  }
+  const states = page.devices.map((device) =>
+    judge(device, Number(margin.value) / 100, price.value === "" ? null : minutesFor(Number(price.value), device)),
+  );
+  const each = states.map((state, index) => `${state} on ${page.devices[index].device}`).join(", ");
+  form.elements.verdict.textContent = states.every((state) => state === states[0])
     ? states[0]
-    : states.map((state, index) => `${state} on ${page.devices[index].device}`).join(", ");
+    : `CANNOT TELL: it depends on the device (${each})`;
 }
 
 // ---- filters by device, seed and class

@@ -103,3 +103,13 @@ def test_significant_digits_are_kept_and_the_rest_is_zero(value: float, text: st
 
 def test_a_number_beyond_all_measuring_is_a_power_of_ten() -> None:
     assert [units.fixed(value, 1) for value in (1e15, -2.5e30, math.inf)] == ["1.0e+15", "\N{MINUS SIGN}2.5e+30", "inf"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [((5.113, 0.402), ["5.11", "0.402"]), ((4.0, 2.0), ["4.0", "2.0"]), ((1234.0, 0.5), ["1,234", "0.5000"])],
+)
+def test_parts_have_the_fewest_digits_with_which_their_ratio_follows(
+    parts: tuple[float, ...], shown: list[str]
+) -> None:
+    assert units.shown_parts(parts, truediv, units.ratio) == shown

@@ -180,7 +180,7 @@ def _check_each_class(differences: dict[str, ClassDifference], least: float) -> 
     others = "" if DRESS in differences else f" other than {DRESS}"
     evidence = f"higher{by_margin} in {higher} of {len(differences)} classes{others}, significantly in {significant}"
     if below:
-        evidence += f"; significantly {'less' if least else 'lower'} in {', '.join(below)}"
+        evidence += f"; significantly {'below that' if least else 'lower'} in {', '.join(below)}"
     return outcome, f"{evidence}; not adjusted"
 
 

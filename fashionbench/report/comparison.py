@@ -133,7 +133,7 @@ def _settings_table(comparison: Comparison) -> Table | None:
 
 
 def _minutes(value: float) -> str:
-    return units.bare(units.minutes(value, units.minutes_digits(value)))
+    return units.bare(units.minutes(value, units.decimals(value)))
 
 
 def _percent(value: float) -> str:

@@ -90,7 +90,7 @@ class Context:
     def time_unit(self, device: str) -> TimeUnit:
         """Return how the training times on a device are shown: in seconds where minutes round badly."""
         trainings = self.trainings_on(device)
-        digits = units.minutes_digits(*(mean_minutes(results_of(trainings, each)) for each in self.models_on(device)))
+        digits = units.decimals(*(mean_minutes(results_of(trainings, each)) for each in self.models_on(device)))
         judged = self.verdict_on(device)
         if judged is None or _times_follow(judged, 1, digits):
             return TimeUnit(name="min", digits=digits)

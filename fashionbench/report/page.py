@@ -1,7 +1,7 @@
 """The report as files: records and a verdict become one view, and the view becomes HTML, PDF, Markdown and JSON."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -135,19 +135,20 @@ def make_view(
         if (context.trainings or not chapter.needs_training) and (blocks := chapter.build(context))
     )
     is_result = all(each.recipe.is_result for each in context.records if isinstance(each, TrainingRecord))
+    decided = context if is_result else replace(context, verdict=None)
     return View(
         title=make_title(context),
         run_description=describe_run(context),
         banner="" if is_result else NO_RESULT,
         introduction=introduce_study(context),
         card=make_card(context),
-        advice=list_advice(context),
+        advice=list_advice(decided),
         figures=show_decision(context) if chapters else (),
-        reasons=list_reasons(context),
-        bullets=list_changes(context),
+        reasons=list_reasons(decided),
+        bullets=list_changes(decided),
         bullets_title="What would change the verdict",
         notes=list_notes(context),
         summary=cost.make_summary(context),
         sections=sections,
-        explorer=make_explorer(context),
+        explorer=make_explorer(decided),
     )

@@ -169,6 +169,8 @@ class VerdictCard:
     state: str
     tone: Tone
     sentence: str
+    probabilities: tuple[str, ...] = ()
+    """Of the true gain, a sentence for each device."""
     scope: str = ""
     remark: str = ""
     tiles: tuple[tuple[str, str], ...] = ()
@@ -198,11 +200,11 @@ class Explorer:
 
     data: Mapping[str, object]
     """For the script, as JSON: the rule's inputs for each device, and the names of the classes."""
-    margin_pp: str
-    price_steps: int
-    """The last step of the price slider, which means any price."""
-    price_position: int
-    """The step that the price slider starts at."""
+    margin: str
+    """In percentage points, to its last digit."""
+    price: str
+    """Of a percentage point, to its last digit; empty for any price."""
+    price_unit: Literal["minutes", "money"]
     filters: tuple[tuple[str, str, str, tuple[tuple[str, str], ...]], ...]
     """Name of a menu, its label, its entry for all, and its other entries, each as value and label."""
 

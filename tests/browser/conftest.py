@@ -1,12 +1,16 @@
-"""A real browser, Debian's Chromium, for tests of the page."""
+"""A real browser, Debian's Chromium, and a page for it."""
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from synthetic import make_study
+
+from fashionbench.report.page import write_report
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +27,11 @@ def browser() -> Iterator[webdriver.Chrome]:
     with webdriver.Chrome(options=options, service=Service(driver)) as chrome:
         chrome.set_script_timeout(100)  # axe takes some 20 s where nothing else runs
         yield chrome
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a study on two devices."""
+    folder = tmp_path_factory.mktemp("study")
+    write_report(make_study(3, gain=0.01, devices=("cpu", "cuda")), folder, formats=["html"])
+    return folder / "report.html"

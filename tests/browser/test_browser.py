@@ -9,14 +9,11 @@ import pytest
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
-from synthetic import CLASSES, make_inference, make_study, make_training
+from synthetic import CLASSES, make_inference, make_training
 
 from fashionbench.errors import visible
-from fashionbench.judging.rule import State, Thresholds, judge
-from fashionbench.judging.verdict import Verdict, decide
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.report.page import make_view, write_report
-from fashionbench.report.render import render_html
+from fashionbench.report.page import write_report
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
@@ -31,11 +28,6 @@ HOSTILE = (
     "&lt;b&gt; \" ' ` ]]> -->",
     "<iframe src=http://127.0.0.1:9/></iframe>",
 )
-
-
-def write(records: Records, folder: Path) -> Path:
-    write_report(records, folder, formats=["html"])
-    return folder / "report.html"
 
 
 def load(browser: Chrome, page: Path, *, width: int = 1440, dark: bool = False) -> None:
@@ -54,11 +46,6 @@ def requests(browser: Chrome) -> list[str]:
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     return [url for url in asked if not url.startswith(("data:", "file:"))]
-
-
-@pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(make_study(3, gain=0.01, devices=("cpu", "cuda")), tmp_path_factory.mktemp("study"))
 
 
 @pytest.mark.parametrize("width", [360, 800, 1440])
@@ -80,71 +67,6 @@ def test_axe_finds_nothing(browser: Chrome, study: Path, dark: bool) -> None:
 
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == []
     assert len(found["passes"]) > (0 if dark else 15)
-
-
-TRY_ALL = """
-const form = document.getElementById("explore");
-return arguments[0].map(([margin, price]) => {
-  form.elements.margin.value = margin;
-  form.elements.price.value = price;
-  form.dispatchEvent(new Event("input"));
-  return form.elements.verdict.textContent;
-});
-"""
-
-
-def judge_devices(records: Records, margin_pp: float, price: float | None) -> list[State]:
-    """Return the state on each device, judged from the records."""
-    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price)
-    assert verdict is not None
-    return [each.state for each in verdict.devices]
-
-
-def rejudge(verdict: Verdict, margin_pp: float, price: float | None) -> list[State]:
-    """Return the same from the intervals of a verdict, which is faster."""
-    thresholds = Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price)
-    return [judge(each.evidence(), thresholds) for each in verdict.devices]
-
-
-def _change(record: TrainingRecord | InferenceRecord, change: str) -> TrainingRecord | InferenceRecord:
-    """Return a training as if it had taken a tenth of its time, or as if the machine had been busy."""
-    if isinstance(record, InferenceRecord) or record.result is None:
-        return record
-    faster = {
-        "train_seconds": record.result.train_seconds / 10,
-        "epoch_seconds": tuple(each / 10 for each in record.result.epoch_seconds),
-    }
-    busy = {"others_cpu_share": (0.5,) * len(record.result.epoch_seconds)}
-    update = faster if change == "faster" else busy
-    return record.model_copy(update={"result": record.result.model_copy(update=update)})
-
-
-@pytest.mark.parametrize("gain", [-0.01, 0.002, 0.012])
-@pytest.mark.parametrize("seeds", [1, 4])
-@pytest.mark.parametrize("change", ["slower", "faster", "busy"])
-def test_the_sliders_give_the_same_verdict_as_python(
-    browser: Chrome, tmp_path: Path, gain: float, seeds: int, change: str
-) -> None:
-    records = make_study(seeds, gain=gain, spread=0.0005, devices=("cpu", "cuda"))
-    if change != "slower":
-        records = [_change(each, change) if each.model == "resnet18" else each for each in records]
-    verdict = decide(records)
-    assert verdict is not None
-    page = tmp_path / "report.html"
-    page.write_text(render_html(make_view(records, verdict, chapters=())), encoding="utf-8")
-    load(browser, page)
-    step = browser.execute_script("return page.price_step")
-    last = browser.execute_script("return Number(document.querySelector('[name=price]').max)")
-    grid = [(round(margin * 0.15, 2), price) for margin in range(15) for price in (*range(0, last, 15), last)]
-
-    shown = browser.execute_script(TRY_ALL, grid)
-
-    assert len(grid) >= 200
-    for number, ((margin, price), text) in enumerate(zip(grid, shown, strict=True)):
-        limit = None if price == last else price * step
-        states = judge_devices(records, margin, limit) if number % 20 == 0 else rejudge(verdict, margin, limit)
-        apart = ", ".join(f"{state} on {each.device}" for state, each in zip(states, verdict.devices, strict=True))
-        assert text == (states[0] if len(set(states)) == 1 else apart), (margin, price)
 
 
 def test_the_filters_show_one_device_seed_or_class(browser: Chrome, study: Path) -> None:
@@ -269,7 +191,8 @@ def test_text_of_hostile_records_is_only_shown(browser: Chrome, tmp_path: Path) 
     records.append(make_training("x", seed=5, status="failed", reason=HOSTILE[1]))
     records.append(make_inference())
 
-    page = write(records, tmp_path)
+    write_report(records, tmp_path, formats=["html"])
+    page = tmp_path / "report.html"
     load(browser, page)
 
     assert browser.execute_script("return window.taken") is None

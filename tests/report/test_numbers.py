@@ -128,6 +128,15 @@ def test_the_reason_follows_from_the_key_figures(view: View) -> None:
     assert follows(ratio[1], longer / shorter)
 
 
+def test_the_probabilities_of_the_three_regions_add_up(view: View) -> None:
+    assert len(view.card.probabilities) == len(tables(view, "Results on"))
+    for sentence in view.card.probabilities:
+        shares = re.findall(r"(under |over )?(\d+) %[;.]", plain(sentence))
+        whole = [{"under ": 0, "over ": 100}.get(bound, int(share)) for bound, share in shares]
+        assert len(whole) == 4
+        assert sum(whole[:3]) == 100
+
+
 def test_the_reasons_follow_from_the_key_figures(view: View) -> None:
     big, small = map(number, parts_of(view.card.tiles[1]))
     saved = plain(view.reasons[1]).partition(" saves ")[2]
@@ -259,7 +268,7 @@ def test_the_noise_of_a_repetition_follows_from_its_times(view: View) -> None:
 
 DERIVED = {
     r"(gain|slowdown|price)\b.*", "extra training time", "reachable, %", "images/s", "GFLOP/s", "of peak, %",
-    r"(s|min) to match.*", r"after [\d.,]+ (s|min) \(.*\)", "per training",
+    r"(s|min) to reach the other.*", r"after [\d.,]+ (s|min) \(.*\)", "per training",
 }  # fmt: skip
 """Columns that the tests above derive from others."""
 

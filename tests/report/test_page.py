@@ -18,7 +18,7 @@ from fashionbench.recipe.fields import RECIPES, Augmentation
 from fashionbench.records.record import InferenceRecord, ModelInfo, TrainingRecord
 from fashionbench.report.page import CHAPTERS, Report, make_view, write_report
 from fashionbench.report.render import render_html, render_markdown
-from fashionbench.report.view import View
+from fashionbench.report.view import Table, View
 
 Records = Sequence[TrainingRecord | InferenceRecord]
 
@@ -388,3 +388,14 @@ def test_the_scope_names_the_optimizer_and_the_augmentation_of_the_recipe() -> N
     scope = view_of([make_training(model, recipe=own) for model in ("fashioncnn", "resnet18")], "method").card.scope
 
     assert "10 epochs, SGD, batch size 20 for ResNet18 and 100 for FashionCNN, augmentation)" in scope
+
+
+def test_a_run_that_only_checks_an_installation_gives_no_verdict_and_no_advice() -> None:
+    view = view_of(smoke(), "cost", "claims")
+
+    tables = [block for section in view.sections for block in section.blocks if isinstance(block, Table)]
+    assert view.card.state == "NO VERDICT"
+    assert view.card.sentence.startswith("The recipe smoke only checks an installation.")
+    assert (view.advice, view.reasons, view.bullets, view.explorer) == ((), (), (), None)
+    assert [section.key for section in view.sections] == ["cost"]
+    assert not any("verdict" in table.header for table in tables)

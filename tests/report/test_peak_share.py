@@ -26,7 +26,7 @@ def test_a_training_is_compared_with_the_better_of_products_and_convolutions() -
     (row,) = table.rows
     # memory: 22,500 steps of 10 passes over 4,228,554 weights, 450,000 images of 4 over 140,000 numbers, 4 bytes each
     assert [each.text for each in row] == [
-        *("ResNet18", "training, batch 20", "20.00", "–", "1,000", "105.0", "105", "52", "107", "memory")
+        *("ResNet18", "training, batch 20", "20.0", "–", "1,000", "105.0", "105", "52", "107", "memory")
     ]
     assert "The peak is 200 GFLOP/s: the better of matrix products (100) and convolutions (200)" in table.note
 

@@ -157,8 +157,8 @@ def gain_interval(big: Correct, small: Correct, confidence: float = CONFIDENCE) 
     method = (
         f"paired over {images:,} test images; one training per model: seed-to-seed variation is not included"
         if seeds == 1
-        else f"t interval over {seeds} seeds and {images:,} paired test images, {freedom:.1f} degrees of freedom"
-        f"{describe_confidence(confidence)}"
+        else f"t interval over {seeds} seeds and {images:,} paired test images, {freedom:.1f} degrees of freedom "
+        f"(Satterthwaite){describe_confidence(confidence)}"
     )
     return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method)
 
@@ -177,9 +177,12 @@ def gain_probabilities(big: Correct, small: Correct, margin: float) -> GainProba
 
     The margin is a region of practical equivalence (Benavoli, Corani, Demsar and Zaffalon, 2017). The distribution is
     the t distribution of the gain's interval: with flat priors, it is that of the true gain.
+    With a single seed, it includes the assumed spread over seeds.
     """
     estimate = float(big.mean() - small.mean())
     error, freedom = _gain_error(big, small)
+    if len(big) == 1:
+        error = math.hypot(error, math.sqrt(2) * ASSUMED_SEED_SPREAD)
     above = float(stats.t.sf((margin - estimate) / error, freedom))
     below = float(stats.t.cdf((-margin - estimate) / error, freedom))
     return GainProbabilities(at_least_margin=above, within_margin=max(0.0, 1 - above - below), below_minus_margin=below)

@@ -32,9 +32,7 @@ __all__ = ["accuracy_against_time", "make_summary"]
 
 def accuracy_against_time(context: Context) -> tuple[Block, ...]:
     """Show accuracy against training minutes where the first page does not, the summary tables, and the gain's cost."""
-    tables = [
-        each for each in (_cost_table(context), _probability_table(context), _money_table(context)) if each is not None
-    ]
+    tables = [each for each in (_cost_table(context), _money_table(context)) if each is not None]
     return (*per_device(context, _figure_on), *make_summary(context), *tables)
 
 
@@ -130,14 +128,16 @@ def _cost_table(context: Context) -> Table | None:
     return Table(
         caption="Training cost of the gain",
         header=(
-            *("device", "verdict", "gain, pp (95 % CI)", "slowdown, × (95 % CI)", "extra training time"),
+            "device",
+            *(["verdict"] if context.verdict.is_result else []),
+            *("gain, pp (95 % CI)", "slowdown, × (95 % CI)", "extra training time"),
             *(["price, min per pp (95 % CI)"] if has_price else []),
             "detectable gain, pp",
         ),
         rows=tuple(
             (
                 text_cell(each.device),
-                text_cell(each.state.capitalize()),
+                *([text_cell(each.state.capitalize())] if context.verdict.is_result else []),
                 *_gain_cells(context, each),
                 *([number_cell(_price_text(each))] if has_price else []),
                 number_cell(units.bare(units.pp(each.detectable_gain)).removeprefix("+")),
@@ -152,31 +152,6 @@ def _cost_table(context: Context) -> Table | None:
             if has_price and not all(each.price_minutes_per_pp for each in devices)
             else ""
         ),
-    ).without_constant("device")
-
-
-def _probability_table(context: Context) -> Table | None:
-    """Tabulate the verdict in probabilities for each judged device; None if there is no verdict."""
-    verdict = context.verdict
-    if verdict is None:
-        return None
-    small, big, margin = model_label(verdict.small), model_label(verdict.big), units.pp(verdict.thresholds.margin)
-    rows = []
-    for each in verdict.devices:
-        found = each.probabilities
-        parts = (found.at_least_margin, found.within_margin, found.below_minus_margin)
-        shares = (*units.add_up([100 * part for part in parts]), 100 * each.probability_of_winning)
-        rows.append((text_cell(each.device), *(number_cell(units.count(share)) for share in shares)))
-    return Table(
-        caption=f"Probabilities of the gain, in %, by the margin of {margin.removeprefix('+')}",
-        header=(
-            *("device", f"{big} better by the margin", "practically equivalent", f"{small} better by the margin"),
-            f"one training of {big} beats one of {small}",
-        ),
-        rows=tuple(rows),
-        note="The first three add up to 100 %. They are probabilities of the true gain, from the same distribution as "
-        "its interval (Benavoli et al., 2017). The last one is that of a single further training of each on these test "
-        f"images{', with an assumed variation over seeds' if verdict.provisional else ''}.",
     ).without_constant("device")
 
 

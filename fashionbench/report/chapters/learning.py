@@ -199,7 +199,7 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
             header=(
                 "model",
                 *(f"after {unit.show(each)} ({name})" for each, name in zip(budgets, names, strict=True)),
-                f"{unit.name} to match the other model’s end",
+                f"{unit.name} to reach the other’s final accuracy",
             ),
             rows=tuple(rows),
             note="The two times are the training times of the models. Each cell is the accuracy after the last epoch "

@@ -32,6 +32,7 @@ def training_clock(context: Context) -> tuple[Block, ...]:
     columns = [BUILD_SECONDS, WARMUP_SECONDS, VALIDATION_SECONDS, TEST_SECONDS]
     means = frame[frame[MINUTES].notna()].groupby([DEVICE, MODEL], sort=False)[columns].mean()
     rows = sorted(means.itertuples(name=None), key=lambda row: list(context.styles).index(row[0][1]))
+    digits = [units.decimals(*means[column]) for column in columns]
     return (
         Prose(partial="partials/clock.j2", facts={"self_checks": " ".join(_describe_self_checks(context))}),
         Table(
@@ -43,7 +44,7 @@ def training_clock(context: Context) -> tuple[Block, ...]:
                     model_cell(context.styles[model]),
                     text_cell(device),
                     number_cell(units.fixed(60 * mean_minutes(results_of(context.trainings_on(device), model)), 1)),
-                    *(number_cell(units.fixed(value, 1)) for value in seconds),
+                    *(number_cell(units.fixed(*each)) for each in zip(seconds, digits, strict=True)),
                 )
                 for (device, model), *seconds in rows
             ),
@@ -89,6 +90,7 @@ def method(context: Context) -> tuple[Block, ...]:
         facts |= {
             "margin": units.pp(thresholds.margin).removeprefix("+"),
             "seed_spread": units.pp(ASSUMED_SEED_SPREAD, 2).removeprefix("+"),
+            "one_seed": "one" if context.verdict.provisional else "",
             "tie": units.fixed(thresholds.tie_slowdown, 2),
             "gain_method": first.gain.method,
             "slowdown_method": first.slowdown.method,

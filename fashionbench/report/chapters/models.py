@@ -110,14 +110,12 @@ class _Workload:
 
     def cells(self, context: Context, *, with_peak: bool) -> Iterator[Cell]:
         """Yield the cells of the row; each rate follows from the shown numbers to its left."""
-        rate = units.significant(self.batch / self.batch_seconds)
-        digits = units.digits_to_follow(
-            (1000 * self.batch_seconds,), lambda ms: 1000 * self.batch / ms, units.significant, 2
-        )
-        quartiles = [units.fixed(1000 * each, digits) for each in self.quartiles or ()]
+        milliseconds = units.significant(1000 * self.batch_seconds)
+        rate = units.significant(1000 * self.batch / _read(milliseconds))
+        quartiles = [units.significant(1000 * each) for each in self.quartiles or ()]
         yield model_cell(context.styles[self.model])
         yield text_cell(self.description)
-        yield number_cell(units.fixed(1000 * self.batch_seconds, digits))
+        yield number_cell(milliseconds)
         yield number_cell(" to ".join(quartiles) or units.MISSING)
         yield number_cell(rate)
         if not with_peak:

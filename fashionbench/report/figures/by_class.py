@@ -33,6 +33,10 @@ MAX_NUMBERED_CLASSES: Final = 12
 """A larger confusion matrix is only shaded, because its cells are too small for numbers."""
 
 
+MATRIX_HEIGHT: Final = 304
+"""Of figures with twelve rows: two of them, one below the other, leave room on a page."""
+
+
 @page_style()
 def class_bars(scores: pd.DataFrame, styles: Mapping[str, ModelStyle], titles: Mapping[str, str]) -> Figure:
     """Draw the study's grouped bar plots next to each other: a group per class, a bar per model, a line for the seeds.
@@ -139,7 +143,7 @@ def confusion_changes(mistakes: pd.DataFrame, pair: tuple[ModelStyle, ModelStyle
         pair: The styles of the small and the big model.
 
     """
-    figure, (axes,) = make_axes(HALF, 348)
+    figure, (axes,) = make_axes(HALF, MATRIX_HEIGHT)
     labels = []
     for height, (true, predicted, before, after) in enumerate(rows_of(mistakes, *mistakes.columns)):
         axes.plot([before, after], [height, height], color=LINE, linewidth=3, zorder=1)
@@ -171,7 +175,7 @@ def confusion_matrix(
 
     """
     classes = list(dict.fromkeys(images[TRUE]))
-    figure, (axes,) = make_axes(HALF, 348)
+    figure, (axes,) = make_axes(HALF, MATRIX_HEIGHT)
     shaded = images[images[TRUE] != images[PREDICTED]]
     most = max(shaded[IMAGES].abs().max(), 1)
     for true, predicted, count in rows_of(images, TRUE, PREDICTED, IMAGES):

@@ -220,4 +220,4 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
 
 
 def _minutes(minutes: float) -> str:
-    return units.minutes(minutes, units.minutes_digits(minutes))
+    return units.minutes(minutes, units.decimals(minutes))

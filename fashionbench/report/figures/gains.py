@@ -53,7 +53,7 @@ def gain_intervals(gains: pd.DataFrame, *, margin: float, pair: tuple[ModelStyle
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: points_tick(value)))
-    axes.set_xlabel("test accuracy, percentage points (pp)")
+    axes.set_xlabel("accuracy gain, percentage points (pp)")
     length = 13 if max(map(len, names)) <= SHORT_LABEL else 8
     small, big = (shorten(style.name, length) for style in pair)
     axes.set_title(f"favours {small}", loc="left", color=pair[0].colour)

@@ -35,6 +35,9 @@ STATE_TONES: Final[Mapping[State, Tone]] = MappingProxyType(
 
 NOT_APPLICABLE: Final = "n/a"
 
+CERTAIN: Final = 100
+"""Percent, to which a probability below certainty may be rounded."""
+
 
 def make_title(context: Context) -> str:
     """Return the title of the page, as a question."""
@@ -93,23 +96,57 @@ def make_card(context: Context) -> VerdictCard:
         )
     first, names = verdict.devices[0], (model_label(verdict.small), model_label(verdict.big))
     where = f" on {first.device}" if len(verdict.devices) > 1 else ""
+    tiles = (
+        _accuracy_tile(names, first, where),
+        _time_tile(context, first, where),
+        _price_tile(context, names, first, where),
+    )
     remarks = (
         "provisional: one seed" if verdict.provisional else "",
         verdict.agreement if where else "",
         f"seeds added until the verdict was decided, at most {units.count(first.looks[-1])}" if first.looks else "",
     )
+    if not verdict.is_result:
+        return VerdictCard(
+            state="NO VERDICT",
+            tone="unsure",
+            sentence=f"The recipe {context.trainings[0].recipe.name} only checks an installation. Its numbers show "
+            "what a report contains, and decide nothing.",
+            scope=describe_scope(context),
+            tiles=tiles,
+        )
     return VerdictCard(
         state=verdict.state,
         tone=STATE_TONES[verdict.state],
         sentence=verdict.sentence,
+        probabilities=tuple(
+            _describe_probabilities(names, each, f"On {each.device}: p" if where else "P") for each in verdict.devices
+        ),
         scope=describe_scope(context),
         remark="; ".join(each for each in remarks if each),
-        tiles=(
-            _accuracy_tile(names, first, where),
-            _time_tile(context, first, where),
-            _price_tile(context, names, first, where),
-        ),
+        tiles=tiles,
     )
+
+
+def _describe_probabilities(names: tuple[str, str], judged: DeviceVerdict, beginning: str) -> str:
+    """Return how likely the true gain is in each of three regions, and that one training beats another."""
+    small, big = names
+    found = judged.probabilities
+    shares = units.add_up(
+        [100 * each for each in (found.at_least_margin, found.within_margin, found.below_minus_margin)]
+    )
+    better, alike, worse, wins = map(_describe_share, (*shares, round(100 * judged.probability_of_winning)))
+    return (
+        f"{beginning}robability that {big} is better by the margin or more: {better}; that they differ by less: "
+        f"{alike}; that {small} is better by more than the margin: {worse}; that one training of {big} beats one of "
+        f"{small}: {wins}."
+    )
+
+
+def _describe_share(percent: int) -> str:
+    if percent == 0:
+        return f"under 1{units.SPACE}%"
+    return f"over 99{units.SPACE}%" if percent == CERTAIN else f"{percent}{units.SPACE}%"
 
 
 def _accuracy_tile(names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:
@@ -161,10 +198,8 @@ def _price_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict,
 
 def _compare_serving(small_seconds: float, big_seconds: float) -> tuple[str, str]:
     """Return the ratio of two times, big over small, and the times that it follows from."""
-    parts = (1000 * big_seconds, 1000 * small_seconds)
-    digits = units.digits_to_follow(parts, truediv, units.ratio)
-    big, small = (units.milliseconds(each, digits) for each in (big_seconds, small_seconds))
-    return units.ratio(big_seconds / small_seconds), f"{units.bare(big)} vs {small}"
+    big, small = units.shown_parts((1000 * big_seconds, 1000 * small_seconds), truediv, units.ratio)
+    return units.ratio(big_seconds / small_seconds), f"{big} vs {small}{units.SPACE}ms"
 
 
 def list_advice(context: Context) -> tuple[Advice, ...]:

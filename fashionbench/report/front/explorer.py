@@ -1,14 +1,13 @@
 """The controls of the HTML page, and the data that its script recomputes the verdict from."""
 
-from typing import Final
+import math
 
 from fashionbench.judging.findings import DeviceVerdict
+from fashionbench.judging.rule import Thresholds
 from fashionbench.report.context import Context
 from fashionbench.report.view import Explorer
 
 __all__ = ["make_explorer"]
-
-PRICE_STEPS: Final = 200
 
 
 def make_explorer(context: Context) -> Explorer | None:
@@ -16,8 +15,9 @@ def make_explorer(context: Context) -> Explorer | None:
     verdict = context.verdict
     if verdict is None:
         return None
-    step = _price_step(max(each.big_minutes - each.small_minutes for each in verdict.devices))
-    price = verdict.thresholds.price_minutes_per_pp
+    thresholds = verdict.thresholds
+    in_money = thresholds.money.per_pp is not None
+    price = thresholds.money.per_pp if in_money else thresholds.price_minutes_per_pp
     seeds = sorted({each.seed for each in context.trainings})
     classes = context.trainings[0].data.classes
     filters = (
@@ -27,29 +27,29 @@ def make_explorer(context: Context) -> Explorer | None:
     )
     return Explorer(
         data={
-            "devices": [_list_evidence(each) for each in verdict.devices],
-            "tie_slowdown": verdict.thresholds.tie_slowdown,
-            "price_step": step,
+            "devices": [_list_evidence(each, thresholds) for each in verdict.devices],
+            "tie_slowdown": thresholds.tie_slowdown,
             "classes": list(classes),
         },
-        margin_pp=f"{100 * verdict.thresholds.margin:g}",
-        price_steps=PRICE_STEPS,
-        price_position=PRICE_STEPS if price is None else min(PRICE_STEPS - 1, round(price / step)),
+        margin=_exact(float(f"{100 * thresholds.margin:.15g}")),
+        price="" if price is None or math.isinf(price) else _exact(price),
+        price_unit="money" if in_money else "minutes",
         filters=tuple(each for each in filters if len(each[3]) > 1),
     )
 
 
-def _price_step(extra_minutes: float) -> float:
-    """Return the minutes per percentage point of one slider step: the slider ends at ten times the extra minutes."""
-    return max(extra_minutes, 0.1) * 10 / PRICE_STEPS
+def _exact(value: float) -> str:
+    """Return a number as the text that every language reads as the same number."""
+    return repr(value).removesuffix(".0")
 
 
-def _list_evidence(judged: DeviceVerdict) -> dict[str, object]:
+def _list_evidence(judged: DeviceVerdict, thresholds: Thresholds) -> dict[str, object]:
     """Return what the page's script judges, as ``fashionbench.judging.rule.judge`` does."""
-    evidence = judged.evidence()
+    evidence, money = judged.evidence(), thresholds.money
     parts = {"gain": evidence.gain, "slowdown": evidence.slowdown, "extra_minutes": evidence.extra_minutes}
     return {
         "device": judged.device,
+        "price_per_hour": None if money.per_pp is None else money.rate(judged.device_word),
         "allowance": evidence.allowance,
         **{name: each and [each.low, each.estimate, each.high] for name, each in parts.items()},
     }
