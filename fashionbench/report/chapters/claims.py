@@ -10,7 +10,7 @@ __all__ = ["study_claims"]
 
 def study_claims(context: Context) -> tuple[Block, ...]:
     """Tabulate the study's claims and whether this run reproduces them."""
-    checked = context.verdict.claims if context.verdict and context.verdict.is_result else ()
+    checked = context.verdict.claims if context.verdict else ()
     if not checked:
         return ()
     return (

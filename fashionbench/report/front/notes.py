@@ -19,7 +19,8 @@ MOST_LETTERS: Final = 40
 def list_notes(context: Context) -> tuple[Note, ...]:
     """Return warnings about the measurements, each with the command that helps, if there is one."""
     found = []
-    once = [each.device for each in (context.verdict.devices if context.verdict else ()) if each.provisional]
+    judged = context.verdict.devices if context.verdict is not None and context.verdict.is_result else ()
+    once = [each.device for each in judged if each.provisional]
     if once:
         found.append(
             Note(
