@@ -188,7 +188,7 @@ def test_a_run_repeats_a_training_where_that_takes_little_of_it(
 ) -> None:
     plan = make_plan(RunOptions.read({"devices": "cpu", "seeds": seeds, **changes}))
     first, second, *_ = plan.cases()
-    known = {(first.model, CPU): min(1.0, seconds), (second.model, CPU): seconds}
+    known = {(first.model, first.device): min(1.0, seconds), (second.model, first.device): seconds}
     said: list[str] = []
 
     decided = decide_self_check(plan, plan.cases(), known, said.append)
