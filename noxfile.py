@@ -1,4 +1,4 @@
-"""The project's commands. One environment serves them all: torch with torchvision is some 5.5 GB."""
+"""The project's commands. One environment serves them all: torch with torchvision is some 5.6 GB."""
 
 import ctypes.util
 import hashlib
@@ -151,7 +151,7 @@ def _environment(session: nox.Session, group: str) -> str:
             shutil.rmtree(ENVIRONMENT)
             before = None
         if before is None:
-            session.log("Making the environment. It takes some minutes: torch and torchvision are some 5.5 GB.")
+            session.log("Making the environment. It takes some minutes: torch and torchvision are some 5.6 GB.")
             session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT))
         after = Installed(project=_digest_project(), requirements=sorted(wanted))
         if before is None or before.project != after.project:
