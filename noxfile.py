@@ -30,7 +30,7 @@ PYTHON_VERSION: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 EXACT: Final = "fashionbench/judging/*,fashionbench/records/*"
 """Where every branch must be tested: the statistics and the records' schema."""
 ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""The signals that end a run; Windows has no SIGHUP."""
+"""The signals that end a run, as in running/program.py, which nox's own Python lacks; Windows has no SIGHUP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
