@@ -118,7 +118,7 @@ def test_a_second_run_measures_only_what_is_missing(
 
     assert "Kept: 2 of 3 trainings of earlier runs" in said
     assert said.count("(kept from an earlier run)") == 2
-    assert "fashioncnn-cpu-2: failed, stopped at the limit of 0.0001 min" in said
+    assert "fashioncnn on cpu, seed 2: failed, stopped at the limit of 0.0001 min" in said
     assert "stopped at the limit of 0.0001 min" in (tmp_path / "report.html").read_text()
     assert len(kept) == 4
     for path, content in kept.items():  # even --fresh puts no failure in a result's place
@@ -182,7 +182,7 @@ def test_a_model_that_does_not_run_is_named_before_anything_is_trained(
 
     said = capsys.readouterr().out
     assert said.index("broken_net:make fails on cpu: RuntimeError: no kernel for this\n") < said.index("preparing")
-    assert "broken_net:make-cpu-0: failed, RuntimeError: no kernel for this\n" in said
+    assert "broken_net:make on cpu, seed 0: failed, RuntimeError: no kernel for this\n" in said
 
 
 def test_devices_lists_the_cpu_first(capsys: pytest.CaptureFixture[str]) -> None:

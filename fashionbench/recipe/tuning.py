@@ -26,11 +26,12 @@ class ModelTuning(BaseModel):
     def described(self, model: str) -> str:
         """Return the trials in a sentence."""
         accuracies = self.validation_accuracies
-        lowest, highest = (f"{value:.2%}" for value in (min(accuracies), max(accuracies)))
+        lowest, highest = (f"{100 * value:.2f}\N{NO-BREAK SPACE}%" for value in (min(accuracies), max(accuracies)))
         number = len(accuracies) + self.failed
+        spent = f"{60 * self.minutes:.2g} s" if self.minutes < 1 else f"{self.minutes:.1f} min"
         failures = f", {self.failed} of them failed" if self.failed else ""
         return (
-            f"{model}: {number} trial{'s' if number > 1 else ''}{failures}, {self.minutes:.1f} min of training, "
+            f"{model}: {number} trial{'s' if number > 1 else ''}{failures}, {spent} of training, "
             f"validation accuracy {lowest if lowest == highest else f'{lowest} to {highest}'}; "
             f"trial {self.chosen} was chosen"
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from fashionbench import units
 from fashionbench.devices.device import Device
 from fashionbench.errors import InputError, SetupError
 from fashionbench.execution.peak import measure_peak
@@ -173,11 +174,11 @@ def _keep(run: Run, case: Case, record: TrainingRecord, *, from_earlier: bool) -
     if record.result is not None:
         remove_checkpoints(_checkpoint(run, case))
     device = run.display.names[case.device]
-    name = case.name + device.removeprefix(case.device.word)
+    name = case.name_on(device)
     run.display.say(
         f"{name}: {record.status}, {record.reason}"
         if record.result is None
-        else f"{name}: {record.result.scores.accuracy:.2%} on the {run.plan.scored_on} images "
+        else f"{name}: {units.percent(record.result.scores.accuracy, 2)} on the {run.plan.scored_on} images "
         f"after {format_duration(record.result.train_seconds)} of training"
         f"{' (kept from an earlier run)' if from_earlier else ''}"
     )

@@ -119,8 +119,8 @@ class Plan:
     reading: Reading = AS_STORED
     execution: Execution = "fast"
     precision: Precision = "fp32"
-    arms: tuple[tuple[str, Recipe], ...] = ()
-    """Model and recipe of each training of a seed, where they differ by more than the model; empty: ``recipe``."""
+    arms: tuple[tuple[str, Recipe, str], ...] = ()
+    """Model, recipe and label of a seed's trainings, where they differ by more than the model; empty: the recipe."""
     scored_on: Literal["test", "validation"] = "test"
     """Which images a training is scored on; no case is given the test images where it is ``validation``."""
     looks: tuple[int, ...] = ()
@@ -138,13 +138,14 @@ class Plan:
 
     def cases(self) -> tuple[Case, ...]:
         """Return the cases in measuring order: by device and seed, every other seed with the models reversed (ABBA)."""
-        arms = self.arms or tuple((model, self.recipe) for model in self.models)
+        arms = self.arms or tuple((model, self.recipe, "") for model in self.models)
         return tuple(
             Case(
                 model=model,
                 device=device,
                 recipe=recipe,
                 seed=seed,
+                label=label,
                 execution=self.execution,
                 precision=self.precision,
                 rewritten=self.rewritten.get(model),
@@ -152,7 +153,7 @@ class Plan:
             )
             for device in self.devices
             for place, seed in enumerate(self.seeds)
-            for model, recipe in (arms if place % 2 == 0 else arms[::-1])
+            for model, recipe, label in (arms if place % 2 == 0 else arms[::-1])
             if _runs_on(model, device)
         )
 

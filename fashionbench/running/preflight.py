@@ -7,6 +7,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from torch import Tensor
 
+from fashionbench import units
 from fashionbench.data.dataset import Dataset, Task, count_images
 from fashionbench.devices.device import Device
 from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
@@ -57,8 +58,8 @@ def tell_load(load: CpuLoad | None, say: Callable[[str], None]) -> None:
         share = load.share()
     if share is not None and share > BUSY_SHARE:
         say(
-            f"The machine is busy: other processes use {share:.0%} of the CPUs. Training times will be too long, and "
-            "the slowdown is not reliable. Close other programs first"
+            f"The machine is busy: other processes use {units.percent(share, 0)} of the CPUs. Training times will "
+            "be too long and not reliable. Close other programs first"
         )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from fashionbench import units
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.errors import visible
 from fashionbench.training.case import Case
@@ -70,7 +71,7 @@ class Display:
         place = min(self._total - len(self._left) + 1, self._total)  # one that begins again is not counted twice
         at = next((at for at, (other, _) in enumerate(self._left) if other == case), None)
         seconds = self._left.pop(at)[1] if at is not None else 0.0
-        name = f"[{place}/{self._total}] {case.model} on {self.names[case.device]}, seed {case.seed}"
+        name = f"[{place}/{self._total}] {case.name_on(self.names[case.device])}"
         key = object()
         self._running[key] = seconds
         try:
@@ -98,7 +99,11 @@ class Display:
         left = self._running[key] = tick.train_seconds / tick.step * (tick.steps - tick.step)
         still = sum(self._running.values()) + sum(seconds for _, seconds in self._left)
         ahead = max(left, still / self._places)
-        accuracy = "" if tick.validation_accuracy is None else f", validation accuracy {tick.validation_accuracy:.1%}"
+        accuracy = (
+            ""
+            if tick.validation_accuracy is None
+            else f", validation accuracy {units.percent(tick.validation_accuracy)}"
+        )
         return (
             f"epoch {tick.epoch}/{case.hyperparameters.epochs}, loss {tick.loss:.3f}{accuracy}, "
             f"{format_duration(left)} left, {format_duration(ahead)} for the whole run"
@@ -117,7 +122,7 @@ class Display:
             self._expect(case, tick)
             if tick.validation_accuracy is not None or time.perf_counter() - written_at > SECONDS_BETWEEN_LINES:
                 written_at = time.perf_counter()
-                self.say(f"{name}: {tick.step / tick.steps:.0%}, {self._note(key, case, tick)}")
+                self.say(f"{name}: {units.percent(tick.step / tick.steps, 0)}, {self._note(key, case, tick)}")
 
         return write
 

@@ -27,6 +27,8 @@ class Case:
     seed: int
     execution: Execution = "fast"
     precision: Precision = "fp32"
+    label: str = field(default="", compare=False)
+    """What people see in place of its seed."""
     rewritten: bool | None = field(default=None, compare=False)
     """Whether the fast execution rewrites the model's layers; None: it is decided when the model is prepared."""
 
@@ -35,8 +37,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The case in one word: ``resnet18-cpu-0``."""
-        return f"{self.model}-{self.device.word}-{self.seed}"
+        """The case for people: ``resnet18 on cpu, seed 0``."""
+        return self.name_on(self.device.word)
+
+    def name_on(self, device: str) -> str:
+        """Return its name with another name for its device."""
+        return f"{self.model} on {device}, {self.label or f'seed {self.seed}'}"
 
     @property
     def hyperparameters(self) -> Hyperparameters:

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from fashionbench import units
 from fashionbench.data.dataset import Split
 from fashionbench.devices.load import CpuLoad, own_processes
 from fashionbench.devices.recording import TakeStep
@@ -159,8 +160,8 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
             if not warned and share is not None and share > DISTURBING_SHARE:
                 warned = True
                 supervision.warn(
-                    f"{case.name}, epoch {state.epoch + 1}: other processes used {share:.0%} of the CPUs, so its "
-                    "training time is too long; close them, or run again later"
+                    f"{case.name}, epoch {state.epoch + 1}: other processes used {units.percent(share, 0)} "
+                    "of the CPUs, so its training time is too long; close them, or run again later"
                 )
             losses = torch.stack(state.step_losses).cpu()
             _require_finite(losses, state.epoch)

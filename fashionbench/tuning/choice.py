@@ -50,9 +50,11 @@ def tuned_recipe(base: Recipe, space: Iterable[str], trials: Mapping[str, Iterab
         }
         searches[model] = ModelTuning(
             chosen=tried.index(chosen) + 1,
-            minutes=sum(each.result.train_seconds for each in tried if each.result) / 60,
+            minutes=round(sum(each.result.train_seconds for each in tried if each.result) / 60, 4),
             failed=sum(each.result is None for each in tried),
-            validation_accuracies=tuple(each.result.validation_accuracies[-1] for each in tried if each.result),
+            validation_accuracies=tuple(
+                round(each.result.validation_accuracies[-1], 6) for each in tried if each.result
+            ),
         )
     tuning = Tuning(recipe=base.name, space=tuple(space), models=searches)
     return Recipe.model_validate({**dict(base), "name": "tuned", "model": tables, "tuning": tuning})
@@ -68,9 +70,9 @@ def _lines(table: Mapping[str, Any], path: str = "") -> Iterator[str]:
     for key in [each for each in table if each not in tables]:
         yield f"{_key(key)} = {json.dumps(table[key])}\n"
     for key, inner in tables.items():
-        if inner:
+        if not all(isinstance(each, Mapping) for each in inner.values()):
             yield f"\n[{path}{_key(key)}]\n"
-            yield from _lines(inner, f"{path}{_key(key)}.")
+        yield from _lines(inner, f"{path}{_key(key)}.")
 
 
 def _key(name: str) -> str:

@@ -21,7 +21,7 @@ from fashionbench.running.preflight import estimate_seconds
 from fashionbench.running.process.call import call_in_process
 from fashionbench.running.session import Run, open_run
 from fashionbench.tuning.choice import tuned_recipe, write_toml
-from fashionbench.tuning.space import Space, describe_space, load_space
+from fashionbench.tuning.space import Space, describe_point, describe_space, draw_points, load_space
 from fashionbench.tuning.trials import plan_trials
 
 __all__ = ["Search", "open_search", "search"]
@@ -75,6 +75,8 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
             if minutes is None
             else _affordable_trials(base, asked.data, environ, minutes)
         )
+        for i, point in enumerate(draw_points(space, max(trials.values())), start=1):
+            console.print(f"Trial {i}: {describe_point(point)}", markup=False, highlight=False, soft_wrap=True)
         plan = plan_trials(base, space, trials)
         with open_run(
             plan,

@@ -14,7 +14,7 @@ from fashionbench.errors import InputError
 from fashionbench.recipe.fields import Recipe
 from fashionbench.recipe.file import read_toml
 
-__all__ = ["DEFAULT_SPACE", "Range", "Space", "describe_space", "draw_points", "load_space", "vary"]
+__all__ = ["DEFAULT_SPACE", "Range", "Space", "describe_point", "describe_space", "draw_points", "load_space", "vary"]
 
 Value = bool | int | float | str | dict[str, bool | int | float]
 """Of a field; a table for ``augment``."""
@@ -120,11 +120,23 @@ def vary(base: Recipe, point: Mapping[str, Value], name: str | None = None) -> R
     return Recipe.model_validate({**dict(base), **changed})
 
 
+def describe_point(point: Mapping[str, Value]) -> str:
+    """Return the values of a point, after the names of their fields."""
+    return ", ".join(f"{field} {_describe(value)}" for field, value in point.items())
+
+
+def _describe(value: Value) -> str:
+    if isinstance(value, dict):
+        inner = [name if how is True else f"{name} {how:g}" for name, how in value.items() if how]
+        return " and ".join(inner) or "none"
+    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+
+
 def describe_space(space: Space) -> tuple[str, ...]:
     """Return a line for each field of a space."""
     return tuple(
         f"{field}: {values.low:g} to {values.high:g}, {values.scale}"
         if isinstance(values, Range)
-        else f"{field}: {' or '.join(json.dumps(each) for each in values)}"
+        else f"{field}: {', '.join(map(_describe, values[:-1]))} or {_describe(values[-1])}"
         for field, values in space.items()
     )

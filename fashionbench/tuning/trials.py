@@ -23,6 +23,9 @@ def plan_trials(plan: Plan, space: Space, trials: Mapping[str, int]) -> Plan:
     points = draw_points(space, max(trials.values()))
     recipes = [vary(plan.recipe, point, f"{plan.recipe.name}, trial {i}") for i, point in enumerate(points, start=1)]
     arms = tuple(
-        (model, recipe) for place, recipe in enumerate(recipes) for model in plan.models if place < trials[model]
+        (model, recipe, f"trial {i} of {trials[model]}")
+        for i, recipe in enumerate(recipes, start=1)
+        for model in plan.models
+        if i <= trials[model]
     )
     return replace(plan, arms=arms, scored_on="validation", seeds=plan.seeds[:1], looks=())

@@ -89,7 +89,9 @@ def test_the_benchmark_passes_and_says_where_its_report_lies(
         assert f"Wrote {out / name}" in measured.stdout
         assert (out / name).stat().st_size > 0
     assert "8 passed, 4 skipped, 4 deselected" in measured.stdout
-    assert re.search(r"\[1/4\] fashioncnn on cpu, seed 0: 100%, epoch 1/1, loss \d\.\d{3}, validation", measured.stdout)
+    assert re.search(
+        r"\[1/4\] fashioncnn on cpu, seed 0: 100\s%, epoch 1/1, loss \d\.\d{3}, validation", measured.stdout
+    )
 
 
 @pytest.mark.usefixtures("measured")

@@ -42,7 +42,7 @@ def test_defaults_are_the_study_with_both_models_and_one_seed() -> None:
 def test_cases_have_names_of_their_own() -> None:
     plan = plan_of(models="fashioncnn", seeds="7,9")
 
-    assert [case.name for case in plan.cases()] == ["fashioncnn-cpu-7", "fashioncnn-cpu-9"]
+    assert [case.name for case in plan.cases()] == ["fashioncnn on cpu, seed 7", "fashioncnn on cpu, seed 9"]
 
 
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:

@@ -33,7 +33,9 @@ def test_a_busy_machine_is_told_in_one_line(load: CpuLoad | None, lines: int) ->
     tell_load(load, told.append)
 
     assert len(told) == lines
-    assert all(line.startswith("The machine is busy: other processes use 52% of the CPUs.") for line in told)
+    assert all(
+        line.startswith("The machine is busy: other processes use 52\N{NO-BREAK SPACE}% of the CPUs.") for line in told
+    )
 
 
 NETS = """

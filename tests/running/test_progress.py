@@ -46,7 +46,8 @@ def test_lines_tell_loss_accuracy_and_time_left() -> None:
     lines = file.getvalue().splitlines()
     assert lines[0] == "[1/2] fashioncnn on cpu, seed 0: preparing"
     assert lines[1] == (
-        "[1/2] fashioncnn on cpu, seed 0: 50%, epoch 2/10, loss 0.457, validation accuracy 91.2%, "
+        "[1/2] fashioncnn on cpu, seed 0: 50\N{NO-BREAK SPACE}%, epoch 2/10, loss 0.457, "
+        "validation accuracy 91.2\N{NO-BREAK SPACE}%, "
         "30 s left, 4 min for the whole run"
     )
 
@@ -61,7 +62,7 @@ def test_lines_within_an_epoch_come_only_now_and_then(monkeypatch: pytest.Monkey
         watch(tick(51))
 
     assert quiet == 1
-    assert "51%" in file.getvalue()
+    assert "51\N{NO-BREAK SPACE}%" in file.getvalue()
 
 
 def test_a_finished_case_is_counted_and_no_longer_expected() -> None:
@@ -72,7 +73,7 @@ def test_a_finished_case_is_counted_and_no_longer_expected() -> None:
     with shown.watch(CASES[1]) as watch:
         watch(tick(50, 0.9))
 
-    assert "[2/2] resnet18 on cpu, seed 0: 50%" in file.getvalue()
+    assert "[2/2] resnet18 on cpu, seed 0: 50\N{NO-BREAK SPACE}%" in file.getvalue()
     assert "30 s left, 30 s for the whole run" in file.getvalue()
 
 
@@ -83,7 +84,7 @@ def test_a_terminal_gets_a_bar_with_the_same_words() -> None:
         watch(tick(50, 0.9))
 
     assert "[1/2] fashioncnn on cpu, seed 0" in file.getvalue()
-    assert "loss 0.457, validation accuracy 90.0%" in file.getvalue()
+    assert "loss 0.457, validation accuracy 90.0\N{NO-BREAK SPACE}%" in file.getvalue()
     assert "50 %" in file.getvalue()
 
 
@@ -94,7 +95,7 @@ def test_a_case_that_is_forgotten_is_no_longer_expected() -> None:
     with shown.watch(CASES[0]) as watch:
         watch(tick(50, 0.9))
 
-    assert "[1/1] fashioncnn on cpu, seed 0: 50%" in file.getvalue()
+    assert "[1/1] fashioncnn on cpu, seed 0: 50\N{NO-BREAK SPACE}%" in file.getvalue()
     assert "30 s left, 30 s for the whole run" in file.getvalue()
 
 
@@ -130,6 +131,6 @@ def test_a_case_that_comes_twice_is_counted_twice() -> None:
     with shown.watch(CASES[0]) as watch:
         watch(tick(50, 0.9))
 
-    assert "[1/2] fashioncnn on cpu, seed 0: 50%" in file.getvalue()
+    assert "[1/2] fashioncnn on cpu, seed 0: 50\N{NO-BREAK SPACE}%" in file.getvalue()
     assert "30 s left, 90 s for the whole run" in file.getvalue()
-    assert "[2/2] fashioncnn on cpu, seed 0: 50%" in file.getvalue()
+    assert "[2/2] fashioncnn on cpu, seed 0: 50\N{NO-BREAK SPACE}%" in file.getvalue()

@@ -255,8 +255,8 @@ def test_what_a_cluster_tells_is_shown_and_kept(
         run_trainings(opened)
         run_inferences(opened)
 
-    assert "[1/2] fashioncnn on cpu, seed 0: 50%, epoch 1/1" in said.getvalue()
-    assert "resnet18-cpu-0: a line\n" in said.getvalue()
+    assert "[1/2] fashioncnn on cpu, seed 0: 50\N{NO-BREAK SPACE}%, epoch 1/1" in said.getvalue()
+    assert "resnet18 on cpu, seed 0: a line\n" in said.getvalue()
     assert "fashioncnn on cpu, batch 1, not timed: No node is left. Expected one. Start one" in said.getvalue()
     assert len(read_records([tmp_path / "records"])) == len(opened.records) == 2
     assert not (tmp_path / "checkpoints").exists()

@@ -225,7 +225,10 @@ def test_others_use_of_the_cpus_is_kept_for_each_epoch_and_told_once() -> None:
 
     assert curves.others_cpu_share == (None, 0.06, 0.5)
     (line,) = told
-    assert line.startswith("toy-cpu-0, epoch 2: other processes used 6% of the CPUs, so its training time is too long")
+    assert line.startswith(
+        "toy on cpu, seed 0, epoch 2: other processes used 6\N{NO-BREAK SPACE}% "
+        "of the CPUs, so its training time is too long"
+    )
 
 
 def test_watchers_hear_of_each_epoch_with_its_validation() -> None:

@@ -24,7 +24,16 @@ from fashionbench.report.page import CHAPTERS, make_view
 from fashionbench.report.render import render_html
 from fashionbench.running.plan import RunOptions, make_plan
 from fashionbench.tuning.choice import choose, tuned_recipe, write_toml
-from fashionbench.tuning.space import DEFAULT_SPACE, Range, Space, draw_points, load_space, vary
+from fashionbench.tuning.space import (
+    DEFAULT_SPACE,
+    Range,
+    Space,
+    describe_point,
+    describe_space,
+    draw_points,
+    load_space,
+    vary,
+)
 from fashionbench.tuning.trials import plan_trials
 
 SPACE: Space = {"learning_rate": Range(low=0.001, high=0.1, scale="log"), "batch_size": (32, 64)}
@@ -113,8 +122,14 @@ def test_a_tuned_recipe_is_read_back_as_it_was_and_says_where_it_comes_from(tmp_
     assert recipe.for_model("a: b").learning_rate == 0.01
     assert recipe.tuning is not None
     assert [each.described(name) for name, each in recipe.tuning.models.items()] == [
-        "fashioncnn: 2 trials, 1 of them failed, 1.0 min of training, validation accuracy 91.00%; trial 1 was chosen",
-        "a: b: 2 trials, 10.0 min of training, validation accuracy 90.00% to 92.00%; trial 2 was chosen",
+        (
+            "fashioncnn: 2 trials, 1 of them failed, 1.0 min of training, validation accuracy "
+            "91.00\N{NO-BREAK SPACE}%; trial 1 was chosen"
+        ),
+        (
+            "a: b: 2 trials, 10.0 min of training, validation accuracy "
+            "90.00\N{NO-BREAK SPACE}% to 92.00\N{NO-BREAK SPACE}%; trial 2 was chosen"
+        ),
     ]
 
 
@@ -152,6 +167,9 @@ def test_a_search_writes_a_recipe_and_goes_on_where_it_was(
     assert "Search space, the same for every model:\nlearning_rate: 0.0001 to 0.01, log\n" in said
     assert "(kept from an earlier run)" in said
     assert "on the validation images" in said
+    assert "\nTrial 2: learning_rate 0.00" in said
+    assert "fashioncnn on cpu, trial 2 of 2: preparing" in said
+    assert "seed 0" not in said
     tuned = tomllib.loads((tmp_path / "out" / "tuned.toml").read_text())
     assert len(tuned["tuning"]["models"]["fashioncnn"]["validation_accuracies"]) == 2
     records = read_records([tmp_path / "out" / "tuning"])
@@ -189,4 +207,40 @@ def test_the_report_shows_the_search_that_a_recipe_comes_from() -> None:
     assert (
         "tuned from the recipe swift, for every model over the same space (learning_rate: 0.001 to 0.01, log)" in page
     )
-    assert "ResNet18: 1 trial, 1.0 min of training, validation accuracy 91.00%; trial 1 was chosen." in page
+    assert (
+        "ResNet18: 1 trial, 1.0 min of training, validation accuracy 91.00\N{NO-BREAK SPACE}%; trial 1 was chosen."
+        in page
+    )
+
+
+def test_a_space_and_its_points_are_described_in_words() -> None:
+    space: Space = {
+        "augment": ({}, {"flip": True}, {"flip": True, "shift": 2}),
+        "schedule": ("step", "cosine"),
+        "learning_rate": Range(low=0.001, high=0.1, scale="log"),
+    }
+
+    assert describe_space(space) == (
+        "augment: none, flip or flip and shift 2",
+        "schedule: step or cosine",
+        "learning_rate: 0.001 to 0.1, log",
+    )
+    assert (
+        describe_point({"augment": {"flip": True}, "learning_rate": 0.00012}) == "augment flip, learning_rate 0.00012"
+    )
+
+
+def test_a_tuned_recipe_has_no_empty_table_and_no_noise_of_single_precision() -> None:
+    noisy = trial(float(np.float32(0.12)), 0.3, vary(RECIPES["study"], {"learning_rate": 0.002}))
+
+    recipe = tuned_recipe(RECIPES["study"], [], {"fashioncnn": [noisy]})
+
+    written = write_toml(recipe)
+
+    assert "validation_accuracies = [0.12]\n" in written
+    assert "[model]" not in written
+    assert "[tuning.models]" not in written
+    assert recipe.tuning is not None
+    assert recipe.tuning.models["fashioncnn"].described("a") == (
+        "a: 1 trial, 0.3 s of training, validation accuracy 12.00\N{NO-BREAK SPACE}%; trial 1 was chosen"
+    )
