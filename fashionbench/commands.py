@@ -1,14 +1,17 @@
 """How a command of the command line gets its options: typer's parameters are made from ``options/``."""
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
+from fashionbench.errors import visible
 from fashionbench.options.option import Option
-from fashionbench.running.program import exit_status
+from fashionbench.running.program import exit_status, typed_command
 
 __all__ = ["with_options"]
 
@@ -28,7 +31,8 @@ def with_options(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callabl
             try:
                 command(**values, given=given)
             except KeyboardInterrupt as interrupt:
-                typer.echo("Interrupted.", err=True)
+                typer.echo("Interrupted. Continue with:", err=True)
+                typer.echo(visible(typed_command(os.environ, sys.argv, sys.orig_argv)), err=True)
                 raise typer.Exit(exit_status(interrupt)) from None
 
         arguments = [each for each in inspect.signature(command).parameters.values() if each.name != "given"]

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import call
+from PIL import Image
 
+from fashionbench.data import load
 from fashionbench.data.fashion_mnist import OLDER_LABELS
 from fashionbench.data.readers import CSV_HEADER, CSV_NAMES, IDX_NAMES, encode_idx
 
@@ -146,3 +148,29 @@ def test_wrong_data_is_refused_in_one_line(
     assert "Traceback" not in said.out
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_was_found_by_a_rule_is_said_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for number in range(12):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        Image.new("L", (8, 8 + number), 20 * number).save(path)
+
+    assert call("data", "--dataset", tmp_path / "photos") == 0
+
+    assert capsys.readouterr().out.count("images of 12 sizes") == 1
+
+
+def test_an_interrupted_command_prints_how_it_continues(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(load, "load_dataset", interrupt)
+
+    assert call("data", "--dataset", "digits") == 130
+
+    said = capsys.readouterr().err
+    assert said.startswith("Interrupted. Continue with:\n")
+    assert said.endswith(" data --dataset digits\n")

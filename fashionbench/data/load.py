@@ -77,7 +77,7 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
         data: The folder of a data set that is given by name; None: the cache, where it is fetched if necessary.
         environ: The environment variables.
         cache: The folder where fetched files are kept.
-        announce: Called with a line about each download, and about what was found by a rule.
+        announce: Called with a line about each download, and about what makes accuracies mean less than they seem.
         allow_sample: Accept a folder with a sample of Fashion-MNIST.
         reading: What the user decides about the reading of images.
 
@@ -105,12 +105,12 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
         halves = draw_test_images(_scale_digits(digits), digits.target)
         found = make_dataset("Digits of scikit-learn", "scikit-learn's copy", None, *halves)
     elif table is not None:
-        found = load_table(table, announce, reading)
+        found = load_table(table, _say_nothing, reading)
     elif path.is_dir():
         _refuse_other_folders(path)
-        found = load_folder(path, announce, reading, cache)
+        found = load_folder(path, _say_nothing, reading, cache)
     elif path.name.lower().endswith(".npz"):
-        found = load_npz(path, announce)
+        found = load_npz(path, _say_nothing)
     else:
         _refuse(word, path)
     if reading.image_size is not None:
@@ -118,6 +118,10 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     for remark in () if word == FASHION_MNIST else find_peculiarities(found):
         announce(remark)
     return replace(found, read_seconds=time.perf_counter() - started)
+
+
+def _say_nothing(_: str) -> None:
+    """Leave what was found by a rule to the source of the data set, which says it once."""
 
 
 def _refuse(word: str, path: Path) -> NoReturn:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import call
 
 from fashionbench.data.dataset import Dataset, Reading, Task
 from fashionbench.data.load import load_dataset
@@ -142,13 +143,13 @@ def test_colours_and_validation_images_are_resized_too(tmp_path: Path) -> None:
     assert found.train_images.shape == found.validation_images.shape == found.test_images.shape == (10, 3, 4, 4)
 
 
-def test_names_in_an_archive_reach_the_terminal_as_escapes(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_names_in_an_archive_reach_the_terminal_as_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (20, 4, 4), np.uint8)
     arrays: dict[str, Any] = {"x": images, "y": np.arange(20) % 2, "\x1b[2J\u202e": images}
     np.savez(tmp_path / "own.npz", **arrays)
 
-    load_dataset(str(tmp_path / "own.npz"), None, environ={}, cache=tmp_path, announce=said.append)
+    assert call("data", "--dataset", tmp_path / "own.npz") == 0
 
-    assert r"\x1b[2J\u202e" in "".join(said)
-    assert all(line.isprintable() for line in said)
+    said = capsys.readouterr().out
+    assert r"\x1b[2J\u202e" in said
+    assert all(line.isprintable() for line in said.splitlines())

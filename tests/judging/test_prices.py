@@ -73,6 +73,9 @@ def test_the_report_shows_money_if_prices_are_given() -> None:
     assert [row[0].text for row in money.rows] == ["FashionCNN", "ResNet18"]
     assert money.header[1:] == ("per training", "per million predictions")
     assert "The limit is 0.50 per percentage point." in money.note
+    assert "stated prices: 0.50 per percentage point, 0.60 per hour on cpu, 9.00 per hour on cuda" in view.card.remark
+    in_minutes = make_view(records, decide(records, price_minutes_per_pp=5.0))
+    assert "stated price: 5.0\N{NO-BREAK SPACE}min per pp" in in_minutes.card.remark
     assert "0.60" in money.note
     assert "Cost in money" not in str(without)
     assert render_markdown(view)

@@ -7,8 +7,9 @@ import pytest
 from synthetic import make_study, make_training
 
 from fashionbench import units
-from fashionbench.catalogue import OLDER_RELEASE
+from fashionbench.catalogue import OLDER_RELEASE, STUDY_MODELS
 from fashionbench.judging.verdict import decide
+from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.record import InferenceRecord, SelfCheck, TrainingRecord, Trial
 from fashionbench.report.chapters import classes, cost, images, learning, method, models
 from fashionbench.report.context import Context, make_context
@@ -188,6 +189,15 @@ def test_a_model_that_never_reaches_the_others_accuracy_has_that_in_the_caption(
     *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=-0.02, spread=0))))
 
     assert caption.startswith("ResNet18 never reaches the 91.54\N{NO-BREAK SPACE}% of validation accuracy")
+
+
+def test_trainings_of_one_epoch_have_no_curves_of_single_dots() -> None:
+    recipe = RECIPES["study"].model_copy(update={"epochs": 1})
+
+    blocks = learning.learning_curves(context_of([make_training(each, recipe=recipe) for each in STUDY_MODELS]))
+
+    (figure,) = (block for block in blocks if isinstance(block, CaptionedFigure))
+    assert "so there is no curve of validation accuracy" in figure.explanation
 
 
 def test_a_device_with_one_model_is_left_out_of_comparisons() -> None:

@@ -184,11 +184,16 @@ def _choose_size(
         return chosen, []
     shown = ", ".join(f"{count:,} of {w} x {h}" for (h, w), count in sizes.most_common())
     if len(sizes) > MOST_KINDS_NAMED:
-        (lowest, highest), (narrowest, widest) = ((min(sides), max(sides)) for sides in zip(*sizes, strict=True))
-        shown = f"{narrowest} to {widest} x {lowest} to {highest}"
+        heights, widths = (_describe_range(sides) for sides in zip(*sizes, strict=True))
+        shown = f"{widths} x {heights}"
     found = f"{len(sizes):,} sizes" if others else "one size"
     how = f"{describe_fit(chosen, reading)}{'' if reading.image_size else ', a size that --image-size changes'}"
     return chosen, [f"images of {found}, width x height: {shown}; {how}"]
+
+
+def _describe_range(sides: tuple[int, ...]) -> str:
+    lowest, highest = min(sides), max(sides)
+    return f"{lowest} to {highest}" if lowest < highest else f"{lowest}"
 
 
 def _place(files: list[Path], layout: Layout) -> dict[Half, list[Path]]:

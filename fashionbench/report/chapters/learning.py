@@ -18,7 +18,18 @@ from fashionbench.report.context import (
     results_of,
 )
 from fashionbench.report.figures import curves
-from fashionbench.report.frames import ACCURACY, EPOCH, HIGH, LOW, MINUTES, MODEL, epochs, mean_epochs, step_losses
+from fashionbench.report.frames import (
+    ACCURACY,
+    EPOCH,
+    HIGH,
+    LOSS,
+    LOW,
+    MINUTES,
+    MODEL,
+    epochs,
+    mean_epochs,
+    step_losses,
+)
 from fashionbench.report.view import Block, CaptionedFigure, ContentBlock, Table
 
 __all__ = ["learning_curves"]
@@ -39,7 +50,7 @@ def _curves_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     validation = epochs(trainings)
     return (
         _loss_figure(context, device, trainings),
-        _validation_figure(context, device, validation),
+        *([_validation_figure(context, device, validation)] if validation[EPOCH].max() > 1 else []),
         *_equal_time_table(context, device, validation),
     )
 
@@ -64,7 +75,8 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
     present = list(dict.fromkeys(each.model for each in trainings))
     selected = present if len(present) <= MAX_PANELS else _stepwise_pair(context, device)
     losses = step_losses([each for each in trainings if each.model in selected])
-    limits = max(float(losses[LOW].quantile(0.1)) * 0.8, 1e-6), float(losses[HIGH].max()) * 1.1
+    lowest = min(float(losses[LOW].quantile(0.1)) * 0.8, float(losses[LOSS].min()) * 0.9)
+    limits = max(lowest, 1e-6), float(losses[HIGH].max()) * 1.1
     last_losses, iterations = [], []
     for model in selected:
         arrays = [each.step_losses.array() for each in results_of(trainings, model)]
@@ -85,7 +97,12 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         drawings=drawings,
         explanation="Each line is one seed: the mean loss over equal ranges of iterations. The light band shows the "
         f"range of single iterations, clipped at the axis. {'; '.join(iterations)}."
-        + (" The losses of the other models are not drawn." if len(selected) < len(present) else ""),
+        + (" The losses of the other models are not drawn." if len(selected) < len(present) else "")
+        + (
+            " Every training has one epoch, so there is no curve of validation accuracy."
+            if all(each.recipe.for_model(each.model).epochs == 1 for each in trainings)
+            else ""
+        ),
     )
 
 

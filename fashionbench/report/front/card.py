@@ -9,7 +9,7 @@ from fashionbench import units
 from fashionbench.catalogue import STUDY_MODELS, model_label
 from fashionbench.judging.claims import STUDY_CNN_MINUTES, STUDY_RESNET_MINUTES
 from fashionbench.judging.findings import DeviceVerdict
-from fashionbench.judging.rule import State
+from fashionbench.judging.rule import State, Thresholds
 from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.wording import describe_doubts
 from fashionbench.records.record import TrainingRecord
@@ -102,6 +102,7 @@ def make_card(context: Context) -> VerdictCard:
         _price_tile(context, names, first, where),
     )
     remarks = (
+        _describe_prices(verdict.thresholds),
         "provisional: one seed" if verdict.provisional else "",
         verdict.agreement if where else "",
         f"seeds added until the verdict was decided, at most {units.count(first.looks[-1])}" if first.looks else "",
@@ -147,6 +148,16 @@ def _describe_share(percent: int) -> str:
     if percent == 0:
         return f"under 1{units.SPACE}%"
     return f"over 99{units.SPACE}%" if percent == CERTAIN else f"{percent}{units.SPACE}%"
+
+
+def _describe_prices(thresholds: Thresholds) -> str:
+    """Return the prices that the user gave; nothing where the rule has none."""
+    money, minutes = thresholds.money, thresholds.price_minutes_per_pp
+    hours = [f"{units.money(each)} per hour on {device}" for device, each in money.per_hour.items()]
+    limit = [f"{units.money(money.per_pp)} per percentage point"] if money.per_pp is not None else []
+    if minutes is not None and not limit:  # a price in money replaces the one in minutes
+        limit = [units.price(minutes)]
+    return f"stated price{'s' * (len(hours + limit) > 1)}: {', '.join(limit + hours)}" if hours or limit else ""
 
 
 def _accuracy_tile(names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:

@@ -351,3 +351,12 @@ def test_of_many_sizes_the_range_is_told(tmp_path: Path) -> None:
         photo(path, (20 + number, 40 - number), shade=number)
 
     assert "images of 12 sizes, width x height: 20 to 31 x 29 to 40; resized to" in read(tmp_path)[1][1]
+
+
+def test_a_side_that_is_the_same_in_all_images_is_no_range(tmp_path: Path) -> None:
+    for number in range(12):
+        path = tmp_path / ("a", "b")[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        photo(path, (20 + number, 48), shade=number)
+
+    assert "images of 12 sizes, width x height: 20 to 31 x 48; resized to" in read(tmp_path)[1][1]
