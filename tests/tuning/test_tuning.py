@@ -170,6 +170,7 @@ def test_a_search_writes_a_recipe_and_goes_on_where_it_was(
     assert "\nTrial 2: learning_rate 0.00" in said
     assert "fashioncnn on cpu, trial 2 of 2: preparing" in said
     assert "seed 0" not in said
+    assert "; checks and validation take extra time\n" in said
     tuned = tomllib.loads((tmp_path / "out" / "tuned.toml").read_text())
     assert len(tuned["tuning"]["models"]["fashioncnn"]["validation_accuracies"]) == 2
     records = read_records([tmp_path / "out" / "tuning"])
