@@ -128,7 +128,7 @@ def describe_point(point: Mapping[str, Value]) -> str:
 def _describe(value: Value) -> str:
     if isinstance(value, dict):
         inner = [name if how is True else f"{name} {how:g}" for name, how in value.items() if how]
-        return " and ".join(inner) or "none"
+        return " + ".join(inner) or "none"
     return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 

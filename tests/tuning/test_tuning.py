@@ -222,7 +222,7 @@ def test_a_space_and_its_points_are_described_in_words() -> None:
     }
 
     assert describe_space(space) == (
-        "augment: none, flip or flip and shift 2",
+        "augment: none, flip or flip + shift 2",
         "schedule: step or cosine",
         "learning_rate: 0.001 to 0.1, log",
     )
