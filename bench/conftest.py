@@ -29,7 +29,6 @@ from fashionbench.running.program import (
 )
 
 if TYPE_CHECKING:
-    from fashionbench.devices.device import Device
     from fashionbench.report.page import Report
     from fashionbench.running.plan import Plan, RunOptions
     from fashionbench.running.session import Run
@@ -81,9 +80,15 @@ def _read_options(config: pytest.Config) -> None:
     require_torch()
 
     from fashionbench.running.plan import RunOptions, make_plan
+    from fashionbench.running.process.server import start_fork_server
+    from fashionbench.tuning.budgets import plan_budgets
 
-    config.stash[ASKED] = RunOptions.read({option.name: config.getoption(option.name) for option in RUN_OPTIONS})
-    config.stash[PLAN] = make_plan(config.stash[ASKED])
+    asked = RunOptions.read({option.name: config.getoption(option.name) for option in RUN_OPTIONS})
+    plan = make_plan(asked)
+    if asked.budgets:
+        start_fork_server()  # for the estimates
+    config.stash[ASKED] = asked
+    config.stash[PLAN] = plan_budgets(plan, asked, os.environ, lambda line: _say(config, line))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -103,19 +108,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a case for each (model, device, seed), and for each (model, device, batch size)."""
     plan = metafunc.config.stash[PLAN]
     if "seed" in metafunc.fixturenames:
+        cases = plan.cases()
         metafunc.parametrize(
-            ("model", "device", "seed"),
-            [_param(case.device, case.model, case.device.word, case.seed) for case in plan.cases()],
+            ("model", "device", "seed", "budget")[: len(cases[0].words)],
+            [_param(f"{case.device.word}: {case.absence}" if case.absence else "", *case.words) for case in cases],
         )
     elif "batch_size" in metafunc.fixturenames:
         metafunc.parametrize(
             ("model", "device", "batch_size"),
-            [_param(device, model, device.word, size) for model, device, size in plan.inferences()],
+            [
+                _param(f"{device.word}: {device.absence}" if device.absence else "", model, device.word, size)
+                for model, device, size in plan.inferences()
+            ],
         )
 
 
-def _param(device: "Device", *values: str | int) -> object:
-    marks = [pytest.mark.skip(reason=f"{device.word} {device.absence}")] if device.absence else []
+def _param(absence: str, *values: str | int) -> object:
+    marks = [pytest.mark.skip(reason=absence)] if absence else []
     return pytest.param(*values, marks=marks)
 
 
@@ -136,7 +145,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         config.stash[RUN] = opened.enter_context(
             open_run(
                 plan,
-                tuple(case for case in plan.cases() if f"bench_training[{case.name}]" in picked),
+                tuple(case for case in plan.cases() if f"bench_training[{case.key}]" in picked),
                 data=config.stash[ASKED].data,
                 out=config.stash[ASKED].out,
                 command=typed_command(os.environ, sys.argv, sys.orig_argv),
@@ -175,9 +184,16 @@ def run(pytestconfig: pytest.Config) -> "Run":
 
 
 @pytest.fixture
-def case(run: "Run", model: str, device: str, seed: int) -> "Case":
+def budget() -> str:
+    """Return no budget, where it is no parameter."""
+    return ""
+
+
+@pytest.fixture
+def case(run: "Run", model: str, device: str, seed: int, budget: str) -> "Case":
     """Return the case of the parameters."""
-    return next(case for case in run.plan.cases() if case.name == f"{model}-{device}-{seed}")
+    name = "-".join(filter(None, (model, device, str(seed), budget)))
+    return next(case for case in run.plan.cases() if case.key == name)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

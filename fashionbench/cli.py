@@ -111,6 +111,7 @@ def run(given: Given) -> None:
     from fashionbench.running.engine import open_engine, run_inferences, run_trainings
     from fashionbench.running.plan import RunOptions, make_plan
     from fashionbench.running.session import finish_run, open_run, report_interruption
+    from fashionbench.tuning.budgets import plan_budgets
 
     asked = RunOptions.read(given)
     plan = make_plan(asked)
@@ -120,6 +121,7 @@ def run(given: Given) -> None:
             plan = replace(plan, devices=cluster.select(asked.devices))
             for line in cluster.described():
                 _say(line)
+        plan = plan_budgets(plan, asked, os.environ, _say, cluster)
         with open_run(
             plan,
             plan.cases(),

@@ -9,6 +9,7 @@ __all__ = [
     "MISSING",
     "add_up",
     "bare",
+    "budget",
     "count",
     "decimals",
     "digits_to_follow",
@@ -159,6 +160,11 @@ def interval_ratio(low: float, high: float, digits: int = 1) -> str:
 def minutes(value: float | None, digits: int = 1) -> str:
     """Return minutes: ``19.4 min``."""
     return MISSING if value is None else f"{fixed(value, digits)}{SPACE}min"
+
+
+def budget(minutes: float) -> str:
+    """Return a budget with the digits that it was given with: ``0.5 min``."""
+    return f"{minutes:g}{SPACE}min"
 
 
 def decimals(*values: float) -> int:

@@ -1,5 +1,6 @@
 """Simulated studies with a known truth; as a script, it prints the tables of docs/statistics.md (about 5 minutes)."""
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fashionbench.judging.rule import Evidence, Thresholds, judge
+from fashionbench.judging.statistics.crossover import find_crossover, last_rise
 from fashionbench.judging.statistics.differences import METRICS, class_differences
 from fashionbench.judging.statistics.intervals import Interval, gain_interval
 from fashionbench.judging.statistics.times import extra_interval, price_interval, slowdown_interval
@@ -30,23 +32,32 @@ MINUTES: Final = (19.0, 4.0)
 
 
 def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[Correct, Correct]:
-    """Simulate which predictions of two models are right, (seeds, images), with a true gain of ``gain``.
+    """Simulate which predictions of two models are right, (seeds, images), with a true gain of ``gain``."""
+    ((big, small),) = simulate_budgets(generator, [gain], seeds)
+    return big, small
 
-    Each study has its own images. Both models are always right on four in five. On each of the others, the hard ones,
-    the models have a probability in common, plus or minus a preference for one of them, so that hard images are hard
-    for both models and all seeds. A seed changes all probabilities of a model. The mean accuracy of the small model is
-    91.5 %. Only the hard images are drawn.
+
+def simulate_budgets(
+    generator: np.random.Generator, gains: Sequence[float], seeds: int
+) -> list[tuple[Correct, Correct]]:
+    """Simulate the predictions of two models, (seeds, images), with a true gain at each budget.
+
+    Each study has its own images, the same at all budgets. Both models are always right on four in five. On each of the
+    others, the hard ones, the models have a probability in common, plus or minus a preference for one of them, so that
+    hard images are hard for both models and all seeds. A seed changes all probabilities of a model. The mean accuracy
+    of the small model is 91.5 %. Only the hard images are drawn.
     """
     hard = generator.binomial(IMAGES, HARD)
     common = 0.2 + 0.6 * generator.beta(0.9, 0.54, hard)
     preference = generator.choice([-0.1, 0.1], hard)
-    models = []
-    for own_gain, own_preference in ((gain, preference), (0.0, -preference)):
+
+    def train(own_gain: float, own_preference: NDArray[np.float64]) -> Correct:
         effects = own_gain + generator.normal(0, SEED_SPREAD, seeds)
         right = np.ones((seeds, IMAGES), dtype=bool)
         right[:, :hard] = generator.random((seeds, hard)) < common + own_preference + effects[:, None] / HARD
-        models.append(right)
-    return models[0], models[1]
+        return right
+
+    return [(train(gain, preference), train(0.0, -preference)) for gain in gains]
 
 
 def simulate_times(
@@ -141,6 +152,57 @@ def tabulate_prices(studies: int) -> Iterator[str]:
             )
 
 
+BUDGETS: Final = (1.0, 2.0, 4.0, 8.0)
+
+MARGIN: Final = 0.005
+
+CURVES: Final = (
+    (-0.03, -0.01, 0.01, 0.02),
+    (-0.004, 0.001, 0.006, 0.011),
+    (-0.005, 0.015, 0.018, 0.02),
+    (-0.01, -0.005, 0.0, 0.012),
+    (-0.015, -0.005, 0.005, 0.015),
+    (-0.01, 0.008, 0.009, 0.01),
+    (-0.01, 0.0, 0.006, 0.007),
+    (-0.01, 0.0, 0.003, 0.004),
+)
+"""True gains at the budgets, where the crossover is between two of them or beyond the largest."""
+
+
+def cover_crossover(
+    generator: np.random.Generator, gains: Sequence[float], seeds: int, studies: int
+) -> tuple[float, float, float]:
+    """Return how often the crossover's interval covers the truth, how often it is open above, and its mean width.
+
+    The width is the ratio of its ends, of those that have both: the geometric mean.
+    """
+    truth = float(last_rise(np.array([gains]) - MARGIN, BUDGETS)[0])
+    covered, open_above, widths = 0, 0, []
+    for _ in range(studies):
+        found = find_crossover(simulate_budgets(generator, gains, seeds), BUDGETS, MARGIN)
+        low, high = (math.inf if each is None else each for each in (found.low, found.high))
+        covered += low <= truth <= high
+        open_above += high == math.inf
+        if high < math.inf:
+            widths.append(math.log(high / low))
+    return covered / studies, open_above / studies, math.exp(np.mean(widths)) if widths else math.nan
+
+
+def tabulate_crossovers(studies: int) -> Iterator[str]:
+    """Yield the table of crossovers."""
+    yield "| gains, pp | true crossover, min | seeds | interval covers it, % | open above, % | width, ratio |"
+    yield "| :-- | --: | --: | --: | --: | --: |"
+    for gains in CURVES:
+        truth = float(last_rise(np.array([gains]) - MARGIN, BUDGETS)[0])
+        for seeds in (1, 3, 5):
+            covered, is_open, width = cover_crossover(np.random.default_rng([19, seeds]), gains, seeds, studies)
+            yield (
+                f"| {', '.join(f'{100 * each:g}' for each in gains)} | "
+                f"{'none up to 8' if truth == math.inf else f'{truth:.2f}'} | {seeds} | {100 * covered:.1f} | "
+                f"{100 * is_open:.1f} | {width:.2f} |"
+            )
+
+
 def tabulate_classes(studies: int) -> Iterator[str]:
     """Yield the table of class differences."""
     yield "| seeds | shift of one class | lowest coverage, % | mean coverage, % | highest, % | false “significant”, % |"
@@ -156,5 +218,5 @@ def tabulate_classes(studies: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for table in (tabulate_prices(2_000), tabulate_classes(2_000)):
+    for table in (tabulate_prices(2_000), tabulate_classes(2_000), tabulate_crossovers(500)):
         sys.stdout.write("\n".join([*table, "", ""]))

@@ -1,6 +1,8 @@
 """Synthetic records with known truth, for tests of the report: no torch, no training."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +36,7 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
+UNFIT: Final[Mapping[str, Any]] = {"status": "absent", "reason": "an epoch takes about 25 s, longer than the budget"}
 MODEL_INFO = {
     "fashioncnn": ModelInfo(
         parameters=1_475_338,
@@ -224,4 +227,31 @@ def make_study(
             for model in ("fashioncnn", "resnet18")
             for size in (1, 256)
         )
+    return records
+
+
+def make_budgets(
+    gains: Mapping[float, float | None], seeds: int = 3, *, devices: tuple[str, ...] = ("cpu",)
+) -> list[TrainingRecord]:
+    """Return both models trained with each budget, in minutes, and its gain; None: no epoch of the big one fits."""
+    generator = np.random.default_rng(0)
+    records = []
+    for device in devices:
+        for minutes, gain in gains.items():
+            seconds = {"fashioncnn": 8.0, "resnet18": 25.0 if device == "cpu" else 5.0}
+            tables = {model: {"epochs": max(1, int(60 * minutes / each))} for model, each in seconds.items()}
+            recipe = Recipe.model_validate({**dict(RECIPES["swift"]), "model": tables, "budget_minutes": minutes})
+            records += [
+                make_training(
+                    model,
+                    device=device,
+                    seed=seed,
+                    recipe=recipe,
+                    accuracy=0.91 + (0.0 if model == "fashioncnn" else gain or 0) + generator.normal(0, 0.0005),
+                    train_seconds=seconds[model] * recipe.for_model(model).epochs,
+                    **(dict[str, Any]() if gain is not None or model == "fashioncnn" else UNFIT),
+                ).model_copy(update={"device_name": f"Synthetic {'CPU' if device == 'cpu' else 'GPU'}"})
+                for seed in range(seeds)
+                for model in ("fashioncnn", "resnet18")
+            ]
     return records

@@ -28,8 +28,9 @@ from fashionbench.options.commands import (
     SHAPE,
     TUNE_OPTIONS,
 )
+from fashionbench.options.gate import Gate
 from fashionbench.options.option import Option
-from fashionbench.options.parsing import EVERY_DEVICE, Gate
+from fashionbench.options.parsing import EVERY_DEVICE
 from fashionbench.options.run import (
     CLUSTER_OPTIONS,
     DEVICES,

@@ -16,8 +16,8 @@ from fashionbench.judging.statistics.intervals import Estimate, Interval, correc
 from fashionbench.judging.statistics.times import mean_minutes, others_share, training_slowdown
 from fashionbench.judging.verdict import decide_by
 from fashionbench.judging.wording import describe_others
-from fashionbench.options.parsing import Gate
-from fashionbench.records.grouping import finished_trainings, machine, select
+from fashionbench.options.gate import Gate
+from fashionbench.records.grouping import at_largest_budget, finished_trainings, machine, select
 from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord
 
 __all__ = ["NOTHING", "Change", "Comparison", "compare", "failed_conditions", "gain_text", "ratio_text"]
@@ -90,7 +90,7 @@ def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
 
     """
     selections = [select(each) for each in (old, new)]
-    before, after = (_finished(each.records) for each in selections)
+    before, after = (_finished(at_largest_budget(each.records)) for each in selections)
     changes = []
     missing = [
         f"Only one of the runs has {model_label(model)} on {device}."

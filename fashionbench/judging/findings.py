@@ -4,9 +4,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from fashionbench.judging.rule import RULE_VERSION, Evidence, OpenPart, State, Thresholds, weigh
+from fashionbench.judging.budgets import BudgetVerdict
+from fashionbench.judging.rule import RULE_VERSION, Evidence, OpenPart, State, Thresholds, weigh, weigh_at_budget
 from fashionbench.judging.statistics.differences import PairedOutcomes
 from fashionbench.judging.statistics.intervals import CONFIDENCE, Estimate, GainProbabilities, Interval
+from fashionbench.judging.statistics.targets import TimeToTarget
 
 __all__ = ["Claim", "DeviceVerdict", "ModelResult", "Outcome", "Recommendation", "Verdict"]
 
@@ -40,6 +42,8 @@ class DeviceVerdict(_Frozen):
     device_word: str
     """As in ``--devices``: cpu, cuda, cuda:1, mps, xpu."""
     device_name: str
+    budget_minutes: float | None = None
+    """The minutes that both models were given; their times do not count then. None: they had no budget."""
     seeds: tuple[int, ...]
     """Those with which both models finished."""
     test_images: int
@@ -89,6 +93,8 @@ class DeviceVerdict(_Frozen):
     def evidence(self) -> Evidence:
         """Return what the rule judges."""
         seeds = len(self.seeds)
+        if self.budget_minutes is not None:
+            return weigh_at_budget(self.gain, seeds)
         return weigh(self.gain, self.slowdown, self.extra_minutes, seeds, is_reliable=self.times_are_reliable)
 
 
@@ -136,5 +142,9 @@ class Verdict(_Frozen):
     would_change: tuple[str, ...]
     models: tuple[ModelResult, ...] = ()
     """Every model on every device, the one with fewest parameters first."""
+    targets: tuple[TimeToTarget, ...] = ()
+    """The time to the target of both models on every device."""
+    budgets: tuple[BudgetVerdict, ...] = ()
+    """Both models at every budget, of a run with budgets; the rest of the verdict is of the largest."""
     claims: tuple[Claim, ...] = ()
     """The study's claims; empty for other models or data."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from fashionbench.judging.prices import Money
 from fashionbench.judging.statistics.intervals import CONFIDENCE, Estimate, Interval, seed_allowance
 from fashionbench.options.option import Given
-from fashionbench.options.run import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR
+from fashionbench.options.run import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR, TARGET
 
 __all__ = [
     "DEFAULT_MARGIN_PP",
@@ -26,6 +26,7 @@ __all__ = [
     "find_open_parts",
     "judge",
     "weigh",
+    "weigh_at_budget",
 ]
 
 RULE_VERSION: Final = 3
@@ -54,6 +55,8 @@ class Thresholds(BaseModel):
     """The smallest gain that matters, a fraction."""
     price_minutes_per_pp: float | None
     """The acceptable price of a percentage point, in minutes of training; None: no limit."""
+    target: float | None = None
+    """The validation accuracy for the time to target; None: the lower of the two final ones."""
     money: Money = Money()
     """Prices in money. Its limit for a percentage point replaces the one in minutes."""
     tie_slowdown: float = TIE_SLOWDOWN
@@ -70,6 +73,7 @@ class Thresholds(BaseModel):
         return cls(
             margin=MARGIN.read(given) / 100,
             price_minutes_per_pp=PRICE.read(given),
+            target=TARGET.read(given),
             money=Money(per_hour=PRICE_PER_HOUR.read(given), per_pp=PRICE_MONEY.read(given)),
         )
 
@@ -99,6 +103,8 @@ class Evidence:
     """Big minus small training time; None as for the slowdown."""
     allowance: float = 0.0
     """Subtracted from the gain's lower limit, for variation that the interval does not include."""
+    at_budget: bool = False
+    """Whether both models were given the same minutes, so that the gain alone decides."""
 
     @property
     def lowest_gain(self) -> float:
@@ -121,9 +127,17 @@ def weigh(gain: Interval, slowdown: Estimate, extra_minutes: Estimate, seeds: in
     return Evidence(gain=gain, slowdown=known, extra_minutes=extra, allowance=seed_allowance(gain, seeds))
 
 
+def weigh_at_budget(gain: Interval, seeds: int) -> Evidence:
+    """Return what the rule may rely on where both models were given the same minutes: the gain alone."""
+    allowance = seed_allowance(gain, seeds)
+    return Evidence(gain=gain, slowdown=None, extra_minutes=None, allowance=allowance, at_budget=True)
+
+
 def judge(evidence: Evidence, thresholds: Thresholds) -> State:
     """Apply the rule to one device."""
     gain, slowdown, margin, tie = evidence.gain, evidence.slowdown, thresholds.margin, thresholds.tie_slowdown
+    if evidence.at_budget:
+        return "WORTH IT" if evidence.lowest_gain >= margin else "NOT WORTH IT" if gain.high < margin else "CANNOT TELL"
     affordable, too_expensive = _compare_with_price(evidence, thresholds.price_minutes_per_pp)
     if (evidence.lowest_gain >= margin and affordable) or dominates(evidence):
         return "WORTH IT"

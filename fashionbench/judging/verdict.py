@@ -6,6 +6,7 @@ import numpy as np
 
 from fashionbench import units
 from fashionbench.errors import InputError
+from fashionbench.judging.budgets import judge_budgets
 from fashionbench.judging.claims import check_claims
 from fashionbench.judging.findings import DeviceVerdict, ModelResult, Verdict
 from fashionbench.judging.prices import Money
@@ -19,6 +20,7 @@ from fashionbench.judging.rule import (
     find_open_parts,
     judge,
     weigh,
+    weigh_at_budget,
 )
 from fashionbench.judging.statistics.differences import mcnemar_exact, paired_outcomes
 from fashionbench.judging.statistics.intervals import (
@@ -32,6 +34,7 @@ from fashionbench.judging.statistics.intervals import (
     probability_of_winning,
     seeds_needed,
 )
+from fashionbench.judging.statistics.targets import list_targets
 from fashionbench.judging.statistics.times import (
     mean_minutes,
     others_share,
@@ -47,7 +50,7 @@ from fashionbench.judging.wording import (
     describe_doubts,
     describe_finding,
 )
-from fashionbench.records.grouping import device_labels, finished_trainings, machine, select
+from fashionbench.records.grouping import at_largest_budget, device_labels, finished_trainings, machine, select
 from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord, TrainingResult
 
 __all__ = ["DeviceVerdict", "Verdict", "decide", "decide_by", "list_results"]
@@ -85,9 +88,10 @@ def decide(
 
 def decide_by(records: Iterable[TrainingRecord | InferenceRecord], thresholds: Thresholds) -> Verdict | None:
     """Decide as ``decide`` does, with thresholds that were read from options."""
-    records = select(records).records
+    everything = select(records).records
+    _require_alike(finished_trainings(everything))
+    records = at_largest_budget(everything)
     finished = finished_trainings(records)
-    _require_alike(finished)
     pair = _smallest_and_biggest(finished)
     if pair is None:
         return None
@@ -99,12 +103,24 @@ def decide_by(records: Iterable[TrainingRecord | InferenceRecord], thresholds: T
     if not devices:
         return None
     verdict = _over_devices(pair, thresholds, devices, is_result=all(each.recipe.is_result for each in finished))
-    return verdict.model_copy(update={"models": list_results(records), "claims": check_claims(records, verdict)})
+    budgets = judge_budgets(everything, pair, thresholds)
+    found = {
+        "models": list_results(records),
+        "targets": list_targets(finished, pair, thresholds.target),
+        "budgets": budgets,
+        "claims": check_claims(records, verdict),
+    }
+    sentences = [each.sentence if len(budgets) == 1 else f"On {each.device}: {each.sentence}" for each in budgets]
+    return verdict.model_copy(update=found | ({"sentence": " ".join(sentences)} if budgets and all(sentences) else {}))
 
 
 def _require_alike(finished: Sequence[TrainingRecord]) -> None:
-    for name in {each.recipe.name for each in finished}:
-        if len({each.recipe.model_dump_json() for each in finished if each.recipe.name == name}) > 1:
+    recipes: dict[tuple[str, str], set[str]] = {}
+    for each in finished:  # with a budget, the epochs differ by device
+        key = each.recipe.label, each.device if each.recipe.budget_minutes is not None else ""
+        recipes.setdefault(key, set()).add(each.recipe.model_dump_json())
+    for (name, _), found in recipes.items():
+        if len(found) > 1:
             raise InputError(
                 f"several recipes with the name {name[:60]!r}",
                 expected="one recipe of each name, because different recipes are never averaged",
@@ -157,19 +173,23 @@ def _judge_device(
     others = others_share([*small, *big])
     is_reliable = others is None or others <= DISTURBING_SHARE
     thresholds = thresholds.on(trainings[0].device)
+    budget = trainings[0].recipe.budget_minutes
     evidence = weigh(gain, slowdown, extra, len(seeds), is_reliable=is_reliable)
+    doubt = (
+        f"{units.ratio(slowdown.estimate)} as long, but {describe_doubts(slowdown, None if is_reliable else others)}"
+    )
+    if budget is not None:
+        evidence, doubt = weigh_at_budget(gain, len(seeds)), f"both models have {units.budget(budget)}"
     state = judge(evidence, thresholds)
     open_parts = find_open_parts(evidence, thresholds, slowdown=slowdown.estimate, extra_minutes=extra.estimate)
     needed = None
     if open_parts == ("gain",):
         needed = seeds_needed(big_correct, small_correct, deciding_half_width(evidence, thresholds), confidence)
-    doubt = (
-        f"{units.ratio(slowdown.estimate)} as long, but {describe_doubts(slowdown, None if is_reliable else others)}"
-    )
     return DeviceVerdict(
         device=label,
         device_word=trainings[0].device,
         device_name=trainings[0].device_name,
+        budget_minutes=budget,
         seeds=seeds,
         test_images=big_correct.shape[1],
         looks=looks,

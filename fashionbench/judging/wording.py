@@ -177,17 +177,18 @@ def advise_on_cost(
         return Recommendation(model=big, sentence="Its gain is at least the margin at 95 % confidence.")
     if state == "WORTH IT":
         return Recommendation(model=big, sentence=f"It is no slower and no less accurate than {model_label(small)}.")
-    slowdowns = [device.evidence().slowdown for device in devices]
+    slowdowns = [device.evidence().slowdown for device in devices if device.budget_minutes is None]
     if None in slowdowns:
         return Recommendation(model=None, sentence="The training times are not reliable enough to choose by them.")
-    if all(each is not None and each.high < 1 for each in slowdowns):
+    if slowdowns and all(each is not None and each.high < 1 for each in slowdowns):
         if all(device.gain.high <= -thresholds.margin for device in devices):
             return Recommendation(model=small, sentence="Its gain is at least the margin at 95 % confidence.")
         sentence = f"It trains in less time, and {model_label(small)} is not shown to gain the margin or more."
         return Recommendation(model=big, sentence=sentence)
     at_price = " at the stated price" if any(device.price_limit is not None for device in devices) else ""
+    condition = at_price if slowdowns else " in the same time"
     return Recommendation(
-        model=small, sentence=f"{model_label(big)} is not shown to gain the margin or more{at_price}."
+        model=small, sentence=f"{model_label(big)} is not shown to gain the margin or more{condition}."
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fashionbench.options import parsing
+from fashionbench.options.gate import gate
 from fashionbench.options.option import Option
 from fashionbench.options.run import (
     ADDRESS,
@@ -25,6 +26,7 @@ from fashionbench.options.run import (
     PRICE_PER_HOUR,
     READING_OPTIONS,
     RECIPE,
+    TARGET,
 )
 
 __all__ = [
@@ -50,7 +52,7 @@ FAIL_IF: Final = Option(
     group="Verdict",
     help="comma-separated conditions: slower=10%, worse=0.5pp, verdict; if one of them is met, the exit status is 3",
     unset="none",
-    parse=parsing.optional(parsing.gate),
+    parse=parsing.optional(gate),
 )
 
 COMPARE_OUT: Final = Option(
@@ -119,7 +121,7 @@ SHAPE: Final = Option(
     parse=parsing.shapes,
 )
 
-REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, ALL, FORMAT, OUT)
+REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, TARGET, ALL, FORMAT, OUT)
 
 TUNE_DEVICES: Final = replace(
     DEVICES, help="the device to tune on: cpu, cuda, cuda:N, mps, xpu or xpu:N; all is refused if there are several"

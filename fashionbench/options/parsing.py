@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -12,10 +11,9 @@ from fashionbench.errors import InputError
 __all__ = [
     "EVERY_DEVICE",
     "MOST_SEEDS",
-    "Gate",
+    "budgets",
     "count",
     "devices",
-    "gate",
     "image_size",
     "number",
     "one_of",
@@ -32,6 +30,11 @@ MOST_SEEDS: Final = 1_000
 
 MOST_PRICES: Final = 100
 
+MOST_BUDGETS: Final = 20
+
+LONGEST_BUDGET: Final = 100_000
+"""Minutes."""
+
 LARGEST_SIDE: Final = 4096
 """Pixels."""
 
@@ -46,18 +49,6 @@ SHOWN: Final = 60
 T = TypeVar("T")
 
 Word = TypeVar("Word", bound=str)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """Changes between two runs that must not happen, as limits in fractions."""
-
-    slower: float | None = None
-    """The acceptable increase of the training time; None: any."""
-    worse: float | None = None
-    """The acceptable loss of accuracy; None: any."""
-    verdict: bool = False
-    """Whether the verdict must stay the same."""
 
 
 def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
@@ -132,21 +123,38 @@ def some_of(option: str, known: Collection[str]) -> Callable[[str], tuple[str, .
     return parse
 
 
-def number(option: str, *, example: str, positive: bool = False) -> Callable[[str], float]:
+def number(option: str, *, example: str, positive: bool = False, most: float = math.inf) -> Callable[[str], float]:
     """Return a parser of a finite number that is not negative, and not 0 either where it must be positive."""
-    least = "more than 0" if positive else "0 or more"
+    limits = f"0 to {most:g}" if most < math.inf else "more than 0" if positive else "0 or more"
 
     def parse(text: str) -> float:
         found = _number(text)
-        if found is None or (positive and not found):
+        if found is None or found > most or (positive and not found):
             raise InputError(
                 f"invalid {option} {text[:SHOWN]!r}",
-                expected=f"a number, {least}, such as {example}",
+                expected=f"a number, {limits}, such as {example}",
                 remedy=f"give --{option} such a number",
             )
         return found
 
     return parse
+
+
+def budgets(text: str) -> tuple[float, ...]:
+    """Return minutes of training in ascending order, each once: ``1,2,4,8``; none for an empty text.
+
+    Raises:
+        InputError: One of them is no number above 0, or there are too many.
+
+    """
+    found = [_number(part) for part in text.split(",")[: MOST_BUDGETS + 1]] if text else []
+    if len(found) > MOST_BUDGETS or not all(each is not None and 0 < each <= LONGEST_BUDGET for each in found):
+        raise InputError(
+            f"invalid budgets {text[:SHOWN]!r}",
+            expected=f"up to {MOST_BUDGETS} numbers of minutes above 0, such as 1,2,4,8",
+            remedy="give --budgets such numbers, separated by commas",
+        )
+    return tuple(sorted({each for each in found if each is not None}))
 
 
 def _number(text: str) -> float | None:
@@ -259,28 +267,4 @@ def prices(text: str) -> dict[str, float]:
                 remedy="give --price-per-hour such prices, separated by commas",
             )
         found[device.strip()] = price
-    return found
-
-
-def gate(text: str) -> Gate:
-    """Return the conditions in ``slower=10%``, ``worse=0.5pp`` and ``verdict``, separated by commas or bars.
-
-    Raises:
-        InputError: A condition is none of these.
-
-    """
-    found = Gate()
-    for part in (each.strip() for each in re.split(r"[,|]", text)):
-        if part == "verdict":
-            found = replace(found, verdict=True)
-        elif match := re.fullmatch(r"slower=(\d+(?:\.\d+)?)%", part):
-            found = replace(found, slower=float(match[1]) / 100)
-        elif match := re.fullmatch(r"worse=(\d+(?:\.\d+)?)pp", part):
-            found = replace(found, worse=float(match[1]) / 100)
-        else:
-            raise InputError(
-                f"unknown condition {part[:SHOWN]!r}",
-                expected="slower=10%, worse=0.5pp or verdict",
-                remedy="give --fail-if such conditions, separated by commas",
-            )
     return found

@@ -14,6 +14,7 @@ from fashionbench.options.option import Engine, Execution, Fit, Option, Precisio
 
 __all__ = [
     "ADDRESS",
+    "BUDGETS",
     "CLUSTER_OPTIONS",
     "DATA",
     "DATASET",
@@ -39,6 +40,7 @@ __all__ = [
     "RUN_OPTIONS",
     "SEEDS",
     "SELF_CHECK",
+    "TARGET",
     "TEST",
     "UNTIL_DECIDED",
 ]
@@ -113,6 +115,13 @@ SEEDS: Final = Option(
     default="1",
     parse=parsing.seeds,
 )
+BUDGETS: Final = Option(
+    name="budgets",
+    group="Trainings",
+    help="comma-separated minutes, such as 1,2,4,8: train for the epochs that fit in each, estimated before",
+    unset="the epochs of the recipe",
+    parse=parsing.budgets,
+)
 UNTIL_DECIDED: Final = Option(
     name="until_decided",
     group="Trainings",
@@ -161,6 +170,13 @@ PRICE_MONEY: Final = Option(
     help="what a percentage point may cost, in the currency of --price-per-hour; replaces --price",
     unset="no limit",
     parse=parsing.optional(parsing.number("price-money", example="0.10")),
+)
+TARGET: Final = Option(
+    name="target",
+    group="Verdict",
+    help="the validation accuracy to which the report gives the training time, such as 0.91",
+    unset="the lower of the two final ones",
+    parse=parsing.optional(parsing.number("target", example="0.91", most=1)),
 )
 SELF_CHECK: Final = Option(
     name="self_check",
@@ -226,9 +242,9 @@ FORMAT: Final = Option(
 READING_OPTIONS: Final[tuple[Option[Any], ...]] = (IMAGE_SIZE, FIT, LABEL_COLUMN, TEST)
 
 RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
-    *(RECIPE, MODELS, DATASET, DEVICES, SEEDS, UNTIL_DECIDED, EXECUTION, PRECISION),
+    *(RECIPE, MODELS, DATASET, DEVICES, SEEDS, BUDGETS, UNTIL_DECIDED, EXECUTION, PRECISION),
     *READING_OPTIONS,
-    *(MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY),
+    *(MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, TARGET),
     *(SELF_CHECK, LIMIT, FRESH, DATA, OUT, FORMAT),
 )
 """Of ``fashionbench run``, and of the benchmark under pytest."""

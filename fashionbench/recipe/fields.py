@@ -31,6 +31,8 @@ MOST_IMAGES: Final = 10**9
 
 MOST_MODELS: Final = 1_000
 
+MOST_MINUTES: Final = 1_000_000
+
 PRINTABLE: Final = r"^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$"
 """A text without control characters and bidirectional overrides."""
 
@@ -134,6 +136,13 @@ class Recipe(Hyperparameters):
 
     tuning: Tuning | None = None
     """Where the recipe comes from, if ``fashionbench tune`` wrote it."""
+    budget_minutes: Annotated[float, Field(gt=0, le=MOST_MINUTES)] | None = None
+    """The minutes of training for which ``--budgets`` chose the epochs."""
+
+    @property
+    def label(self) -> str:
+        """Its name, and its budget if it has one: ``swift, 2 min``."""
+        return self.name if self.budget_minutes is None else f"{self.name}, {self.budget_minutes:g} min"
 
     def for_model(self, model: str) -> Hyperparameters:
         """Return how a model is trained: the recipe's fields, and in their place those of the model's own table."""

@@ -9,7 +9,16 @@ from typing import NamedTuple
 
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
-__all__ = ["Machine", "Selection", "device_labels", "finished_trainings", "in_order", "machine", "select"]
+__all__ = [
+    "Machine",
+    "Selection",
+    "at_largest_budget",
+    "device_labels",
+    "finished_trainings",
+    "in_order",
+    "machine",
+    "select",
+]
 
 AnyRecord = TrainingRecord | InferenceRecord
 
@@ -36,7 +45,7 @@ class Machine(NamedTuple):
     how: str
     """Execution and precision, if they are not the defaults."""
     recipe: str
-    """Of a training; empty for inference."""
+    """Of a training, with its budget; empty for inference."""
 
 
 def machine(record: TrainingRecord | InferenceRecord) -> Machine:
@@ -47,7 +56,7 @@ def machine(record: TrainingRecord | InferenceRecord) -> Machine:
         cpu=record.environment.cpu,
         threads=record.environment.threads if record.device == "cpu" else 0,
         how=" ".join(word for word in (record.execution, record.precision) if word not in {"fast", "fp32"}),
-        recipe=record.recipe.name if isinstance(record, TrainingRecord) else "",
+        recipe=record.recipe.label if isinstance(record, TrainingRecord) else "",
     )
 
 
@@ -146,6 +155,20 @@ def _are(records: tuple[AnyRecord, ...]) -> str:
 def finished_trainings(records: Iterable[TrainingRecord | InferenceRecord]) -> tuple[TrainingRecord, ...]:
     """Return the trainings that have a result, in the given order."""
     return tuple(each for each in records if isinstance(each, TrainingRecord) and each.result is not None)
+
+
+def at_largest_budget(
+    records: Iterable[TrainingRecord | InferenceRecord],
+) -> tuple[TrainingRecord | InferenceRecord, ...]:
+    """Return records without those of other budgets than the largest with which a training finished."""
+    records = tuple(records)
+    trainings = finished_trainings(records) or [each for each in records if isinstance(each, TrainingRecord)]
+    largest = max((each.recipe.budget_minutes or 0 for each in trainings), default=0)
+    return tuple(
+        each
+        for each in records
+        if not isinstance(each, TrainingRecord) or each.recipe.budget_minutes in {None, largest}
+    )
 
 
 def in_order(

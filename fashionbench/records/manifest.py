@@ -6,17 +6,27 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from fashionbench.errors import SetupError
-from fashionbench.records.fields import Strict, Text, Time, TupleOf
+from fashionbench.records.fields import Duration, Name, Strict, Text, Time, TupleOf
 from fashionbench.records.files import write_atomically
 from fashionbench.records.record import SCHEMA, Identity
 
-__all__ = ["MANIFEST_NAME", "Manifest", "write_manifest"]
+__all__ = ["MANIFEST_NAME", "EpochEstimate", "Manifest", "write_manifest"]
 
 MANIFEST_NAME: Final = "run.json"
 
 MOST_CASES: Final = 1_000_000
 
 Identities = Annotated[TupleOf[Identity], Field(max_length=MOST_CASES)]
+
+
+class EpochEstimate(Strict):
+    """How long an epoch takes, measured before a run with budgets: it decides the epochs of each budget."""
+
+    identity: Identity
+    """Of the training with the run's recipe and seed 0: what it depends on is what the estimate depends on."""
+    model: Name
+    device: Text
+    seconds: Duration
 
 
 class Manifest(Strict):
@@ -30,6 +40,8 @@ class Manifest(Strict):
     """Identities of the planned trainings."""
     inferences: Identities
     """Identities of the planned timings of the forward pass."""
+    estimates: Annotated[TupleOf[EpochEstimate], Field(max_length=MOST_CASES)] = ()
+    """Of a run with budgets, so that the same command trains for the same epochs again."""
 
     @property
     def identities(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from fashionbench.records.manifest import MANIFEST_NAME, Manifest
 from fashionbench.records.record import SCHEMA, InferenceRecord, Record, TrainingRecord
 from fashionbench.records.store import EXTRA_INFO_KEY, digest_of
 
-__all__ = ["MAX_JSON_BYTES", "find_finished", "read_records"]
+__all__ = ["MAX_JSON_BYTES", "find_finished", "read_manifest", "read_records"]
 
 MAX_JSON_BYTES: Final = 32 * 1024**2
 """About 200 trainings of the study in a benchmark JSON. A folder of records has no such limit."""
@@ -95,7 +95,7 @@ def read_records(
     records: list[TrainingRecord | InferenceRecord] = []
     for path in given:
         found = _read_path(path)
-        manifest = None if all_runs else _read_manifest(path)
+        manifest = None if all_runs else read_manifest(path)
         if manifest is not None:
             everything, found = found, [each for each in found if each.identity in manifest.identities]
             _check_last_run(path, manifest, found, everything)
@@ -143,8 +143,13 @@ def _refuse_links(folder: Path, files: Iterable[Path]) -> None:
             )
 
 
-def _read_manifest(folder: Path) -> Manifest | None:
-    """Return the manifest of the last run that wrote to a folder; None if it has none."""
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of the last run that wrote to a folder; None if it has none.
+
+    Raises:
+        InputError: It cannot be read, or is not a manifest.
+
+    """
     path = folder / MANIFEST_NAME
     if not (folder / "records").is_dir() or not path.exists():
         return None

@@ -11,7 +11,14 @@ from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict, Verdict
-from fashionbench.records.grouping import Machine, device_labels, finished_trainings, machine, select
+from fashionbench.records.grouping import (
+    Machine,
+    at_largest_budget,
+    device_labels,
+    finished_trainings,
+    machine,
+    select,
+)
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report.figures.style import HALF, ModelStyle, make_styles
 from fashionbench.report.figures.svg import to_svg
@@ -135,9 +142,12 @@ def accuracy_digits(judged: DeviceVerdict) -> int:
 
 
 def make_context(records: Sequence[TrainingRecord | InferenceRecord], verdict: Verdict | None) -> Context:
-    """Return the context of a report about those of the records that belong together."""
+    """Return the context of a report about those of the records that belong together.
+
+    Of a run with budgets, it has the trainings of the largest; the verdict has all.
+    """
     selection = select(records)
-    records = selection.records
+    records = at_largest_budget(selection.records)
     sizes: dict[str, int] = {}
     for each in records:
         size = each.model_info.parameters if each.model_info else 0

@@ -13,7 +13,7 @@ from fashionbench.options.run import FORMATS
 from fashionbench.records.files import write_output
 from fashionbench.records.grouping import select
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.report.chapters import claims, classes, cost, environment, images, learning, method, models
+from fashionbench.report.chapters import budgets, classes, cost, environment, images, learning, method, models
 from fashionbench.report.context import Context, make_context
 from fashionbench.report.front.card import (
     describe_run,
@@ -49,6 +49,7 @@ class Chapter:
 
 
 CHAPTERS: Final = (
+    Chapter("budgets", "Accuracy against training budget", budgets.accuracy_against_budget),
     Chapter("cost", "Accuracy and training cost", cost.accuracy_against_time),
     Chapter("learning", "Learning curves", learning.learning_curves),
     Chapter("classes", "Scores by class", classes.scores_by_class),
@@ -57,7 +58,7 @@ CHAPTERS: Final = (
     Chapter("calibration", "Calibration", images.calibration),
     Chapter("models", "Model sizes", models.model_sizes),
     Chapter("speed", "Throughput and latency", models.speed, needs_training=False),
-    Chapter("claims", "Claims of the original study", claims.study_claims),
+    Chapter("claims", "Claims of the original study", method.study_claims),
     Chapter("clock", "Training clock", method.training_clock),
     Chapter("method", "Method", method.method),
     Chapter("environment", "Environment", environment.environment, needs_training=False),
@@ -148,7 +149,7 @@ def make_view(
         bullets=list_changes(decided),
         bullets_title="What would change the verdict",
         notes=list_notes(context),
-        summary=cost.make_summary(context),
+        summary=(*budgets.make_budget_tables(context), *cost.make_summary(context)),
         sections=sections,
         explorer=make_explorer(decided),
     )

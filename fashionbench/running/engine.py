@@ -71,7 +71,7 @@ def open_engine(engine: Engine, address: str | None, plan: Plan, command: str) -
 
 def run_trainings(run: Run) -> None:
     """Measure all cases of a run that are wanted, and keep their records."""
-    left = [case for case in run.plan.cases() if not case.device.absence]
+    left = [case for case in run.plan.cases() if not case.absence]
     while wave := _wanted(run, left):
         left = [case for case in left if case not in wave]
         if run.cluster is None:

@@ -17,6 +17,7 @@ from fashionbench.options.option import Engine, Execution, Given, Precision
 from fashionbench.options.parsing import MOST_SEEDS
 from fashionbench.options.run import (
     ADDRESS,
+    BUDGETS,
     DATA,
     DATASET,
     DEVICES,
@@ -36,11 +37,12 @@ from fashionbench.options.run import (
 )
 from fashionbench.recipe.fields import Recipe
 from fashionbench.recipe.file import load_recipe
+from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.record import TrainingRecord, Trial
 from fashionbench.training.case import Case
 from fashionbench.training.inference import BATCH_SIZES
 
-__all__ = ["FIRST_LOOK", "Plan", "RunOptions", "make_plan", "require_same_looks"]
+__all__ = ["FIRST_LOOK", "Arm", "Plan", "RunOptions", "make_plan", "require_same_looks"]
 
 FIRST_LOOK: Final = 3
 """Seeds from which on the verdict's intervals cover the true value as often as they state."""
@@ -59,6 +61,7 @@ class RunOptions:
     reading: Reading
     devices: tuple[str, ...]
     seeds: tuple[int, ...]
+    budgets: tuple[float, ...]
     until_decided: int | None
     execution: Execution
     precision: Precision
@@ -87,6 +90,7 @@ class RunOptions:
             reading=Reading.read(given),
             devices=DEVICES.read(given),
             seeds=SEEDS.read(given),
+            budgets=BUDGETS.read(given),
             until_decided=UNTIL_DECIDED.read(given),
             execution=EXECUTION.read(given),
             precision=PRECISION.read(given),
@@ -100,6 +104,18 @@ class RunOptions:
             out=OUT.read(given),
             formats=FORMAT.read(given),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One of a seed's trainings: a model and how it is trained."""
+
+    model: str
+    recipe: Recipe
+    label: str = ""
+    """What people see in place of the seed."""
+    unfit: str = ""
+    """Why it is not carried out; empty if it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +135,10 @@ class Plan:
     reading: Reading = AS_STORED
     execution: Execution = "fast"
     precision: Precision = "fp32"
-    arms: tuple[tuple[str, Recipe, str], ...] = ()
-    """Model, recipe and label of a seed's trainings, where they differ by more than the model; empty: the recipe."""
+    arms: Mapping[Device, tuple[Arm, ...]] = field(default_factory=dict)
+    """The trainings of each seed on each device, where they differ by more than the model; empty: ``recipe``."""
+    estimates: tuple[EpochEstimate, ...] = ()
+    """What the epochs of budgets come from."""
     scored_on: Literal["test", "validation"] = "test"
     """Which images a training is scored on; no case is given the test images where it is ``validation``."""
     looks: tuple[int, ...] = ()
@@ -138,23 +156,24 @@ class Plan:
 
     def cases(self) -> tuple[Case, ...]:
         """Return the cases in measuring order: by device and seed, every other seed with the models reversed (ABBA)."""
-        arms = self.arms or tuple((model, self.recipe, "") for model in self.models)
+        by_default = tuple(Arm(model=model, recipe=self.recipe) for model in self.models)
         return tuple(
             Case(
-                model=model,
+                model=arm.model,
                 device=device,
-                recipe=recipe,
+                recipe=arm.recipe,
                 seed=seed,
-                label=label,
+                label=arm.label,
                 execution=self.execution,
                 precision=self.precision,
-                rewritten=self.rewritten.get(model),
-                trial=self.trials.get((model, device, recipe.name)),
+                rewritten=self.rewritten.get(arm.model),
+                trial=self.trials.get((arm.model, device, arm.recipe.name)),
+                unfit=arm.unfit,
             )
             for device in self.devices
             for place, seed in enumerate(self.seeds)
-            for model, recipe, label in (arms if place % 2 == 0 else arms[::-1])
-            if _runs_on(model, device)
+            for arm in self.arms.get(device, by_default)[:: 1 if place % 2 == 0 else -1]
+            if _runs_on(arm.model, device)
         )
 
     def inferences(self) -> tuple[tuple[str, Device, int], ...]:
@@ -193,6 +212,12 @@ def make_plan(asked: RunOptions) -> Plan:
             f"precision 'tf32' cannot be used on {', '.join(others)}",
             expected="fp32 or bf16 there, since only NVIDIA's devices compute in tf32",
             remedy="change --precision, or name cuda devices only with --devices",
+        )
+    if asked.budgets and asked.until_decided is not None:
+        raise InputError(
+            "--budgets cannot be combined with --until-decided",
+            expected="one of the two, as there is a verdict at every budget",
+            remedy="give --budgets with a number of seeds: --seeds 3",
         )
     looks = _plan_looks(len(asked.seeds), asked.until_decided) if asked.until_decided is not None else ()
     if looks and len(asked.models) == 1:

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from torch import Tensor
 
 from fashionbench import units
-from fashionbench.data.dataset import Dataset, Task, count_images
+from fashionbench.data.dataset import Dataset, Task, count_images, draw_split, hide_test_images
+from fashionbench.data.fashion_mnist import cache_folder
+from fashionbench.data.load import load_dataset
 from fashionbench.devices.device import Device
 from fashionbench.devices.load import LEAST_SECONDS, CpuLoad
 from fashionbench.devices.precision import single_precision
@@ -30,6 +33,7 @@ __all__ = [
     "decide_rewriting",
     "decide_self_check",
     "estimate_seconds",
+    "load_images",
     "seconds_to_answer",
     "tell_load",
 ]
@@ -61,6 +65,23 @@ def tell_load(load: CpuLoad | None, say: Callable[[str], None]) -> None:
             f"The machine is busy: other processes use {units.percent(share, 0)} of the CPUs. Training times will "
             "be too long and not reliable. Close other programs first"
         )
+
+
+def load_images(plan: Plan, data: Path | None, environ: Mapping[str, str], say: Callable[[str], None]) -> Dataset:
+    """Load a plan's images, and refuse a recipe that asks for more than there are."""
+    dataset = load_dataset(
+        plan.dataset,
+        data,
+        environ=environ,
+        cache=cache_folder(),
+        announce=say,
+        allow_sample=not plan.recipe.is_result,
+        reading=plan.reading,
+    )
+    if plan.scored_on == "validation":
+        return hide_test_images(dataset, plan.recipe, plan.seeds[0])
+    draw_split(dataset, plan.recipe, plan.seeds[0])
+    return dataset
 
 
 def estimate_seconds(case: Case, dataset: Dataset) -> float:
@@ -221,17 +242,20 @@ def decide_self_check(
     Args:
         plan: What is measured.
         left: The cases that are still to be trained.
-        seconds: How long a model is expected to train on a device.
+        seconds: How long a model is expected to train on a device, an epoch.
         say: Called with a line if it was not asked for.
 
     """
     if plan.self_check or plan.arms or not plan.recipe.is_result:
         return plan
     seeds = plan.seeds[: plan.looks[0]] if plan.looks else plan.seeds
-    wanted = [each for each in left if each.seed in seeds and not each.device.absence]
+    wanted = [each for each in left if each.seed in seeds and not each.absence]
     checked = replace(plan, self_check=True)
-    repeated = [each for each in checked.cases() if checked.repeated(each) and not each.device.absence]
-    extra, whole = (sum(seconds.get((each.model, each.device), 0.0) for each in cases) for cases in (repeated, wanted))
+    repeated = [each for each in checked.cases() if checked.repeated(each) and not each.absence]
+    extra, whole = (
+        sum(seconds.get((each.model, each.device), 0.0) * each.hyperparameters.epochs for each in cases)
+        for cases in (repeated, wanted)
+    )
     if any(each not in wanted for each in repeated) or not 0 < extra < CHEAP_SHARE * whole:
         return plan
     say("Repeated: the first training of each device, which takes under a tenth of the run and shows what is noise")

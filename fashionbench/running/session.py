@@ -12,9 +12,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from fashionbench.data.dataset import Dataset, draw_split, hide_test_images
-from fashionbench.data.fashion_mnist import cache_folder
-from fashionbench.data.load import load_dataset
+from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.devices.load import CpuLoad
@@ -34,6 +32,7 @@ from fashionbench.running.preflight import (
     decide_rewriting,
     decide_self_check,
     estimate_seconds,
+    load_images,
     seconds_to_answer,
     tell_load,
 )
@@ -55,7 +54,7 @@ __all__ = [
 ]
 
 CaseKey = tuple[str, Device, int, str]
-"""Model, device, seed and the recipe's name, which distinguish the cases of one plan."""
+"""Model, device, seed and the recipe's label, which distinguish the cases of one plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,7 +111,7 @@ class Run:
 
 
 def _key(case: Case) -> CaseKey:
-    return case.model, case.device, case.seed, case.recipe.name
+    return case.model, case.device, case.seed, case.recipe.label
 
 
 @contextmanager
@@ -152,7 +151,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     formats = possible_formats(plan.formats, say, later)
     for device in plan.devices:
         plan.thresholds.money.minutes_per_pp(device.word)
-    dataset = _load(plan, data, environ, say)
+    dataset = load_images(plan, data, environ, say)
     tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
         for remark in check_in_process(case, dataset, seconds_to_answer(plan)):
@@ -179,8 +178,12 @@ def open_run(  # noqa: PLR0913 - the options of a run
         slots = 1 if cluster is None else max(1, cluster.slots(plan.devices))
         known = _estimate(plan, left, dataset, say, cluster)
         plan = decide_self_check(plan, left, known, say) if cluster is None else plan
-        there = [case for case in left if not case.device.absence]
-        expected = [(case, known[case.model, case.device]) for case in there for _ in range(1 + plan.repeated(case))]
+        expected = [
+            (case, known[case.model, case.device] * case.hyperparameters.epochs)
+            for case in left
+            if not case.absence
+            for _ in range(1 + plan.repeated(case))
+        ]
         if expected:
             total = format_duration(sum(seconds for _, seconds in expected) / min(slots, len(expected)))
             count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
@@ -206,28 +209,14 @@ def open_run(  # noqa: PLR0913 - the options of a run
         timings = tuple(run.inference(*each)[1].identity for each in plan.inferences())
         trainings = tuple(map(run.identity, cases))
         asked = run.environments[plan.devices[0]].command
-        write_manifest(out, Manifest(command=asked, started=now(), trainings=trainings, inferences=timings))
+        manifest = Manifest(
+            command=asked, started=now(), trainings=trainings, inferences=timings, estimates=plan.estimates
+        )
+        write_manifest(out, manifest)
         for case in cases:
-            if case.device.absence:
+            if case.absence:
                 keep_record(run, record_absence(case, dataset, run.provenance(case)))
         yield run
-
-
-def _load(plan: Plan, data: Path | None, environ: Mapping[str, str], say: Callable[[str], None]) -> Dataset:
-    """Load a plan's images, and refuse a recipe that asks for more than there are."""
-    dataset = load_dataset(
-        plan.dataset,
-        data,
-        environ=environ,
-        cache=cache_folder(),
-        announce=say,
-        allow_sample=not plan.recipe.is_result,
-        reading=plan.reading,
-    )
-    if plan.scored_on == "validation":
-        return hide_test_images(dataset, plan.recipe, plan.seeds[0])
-    draw_split(dataset, plan.recipe, plan.seeds[0])
-    return dataset
 
 
 def _environment(device: Device, command: str, cluster: Cluster | None) -> Environment:
@@ -271,15 +260,17 @@ def finish_run(run: Run) -> Report:
 def _estimate(
     plan: Plan, cases: tuple[Case, ...], dataset: Dataset, say: Callable[[str], None], cluster: Cluster | None
 ) -> dict[tuple[str, Device], float]:
-    """Estimate each model on each device once; one that fails is named here, and will be recorded as failed."""
+    """Return the seconds of an epoch of each model on each device; one that fails is named, and will be recorded so."""
     names, known = name_devices(plan.devices), dict[tuple[str, Device], float]()
+    cases = tuple(case for case in cases if not case.absence)
     for case in cases:
-        if not case.device.absence and (case.model, case.device) not in known:
+        if (case.model, case.device) not in known:
             try:
-                known[case.model, case.device] = call_where(cluster, plan, case.device, estimate_seconds, case, dataset)
+                seconds = call_where(cluster, plan, case.device, estimate_seconds, case, dataset)
             except (CallFailedError, SetupError) as error:
                 say(f"{case.model} fails on {names[case.device]}: {str(error).partition(chr(10))[0]}")
-                known[case.model, case.device] = 0.0
+                seconds = 0.0
+            known[case.model, case.device] = seconds / case.hyperparameters.epochs
     return known
 
 

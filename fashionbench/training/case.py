@@ -31,18 +31,38 @@ class Case:
     """What people see in place of its seed."""
     rewritten: bool | None = field(default=None, compare=False)
     """Whether the fast execution rewrites the model's layers; None: it is decided when the model is prepared."""
+    unfit: str = field(default="", compare=False)
+    """Why it cannot be trained although its device is there; empty if it can."""
 
     trial: Trial | None = field(default=None, compare=False)
     """How the fast execution's steps were chosen on an accelerator; None: they are computed as on the CPU."""
 
     @property
+    def words(self) -> tuple[str | int, ...]:
+        """What distinguishes the cases of a plan with one recipe: model, device, seed, and the budget if it has one."""
+        budget = self.recipe.budget_minutes
+        return (self.model, self.device.word, self.seed, *([] if budget is None else [f"{budget:g}min"]))
+
+    @property
     def name(self) -> str:
-        """The case for people: ``resnet18 on cpu, seed 0``."""
+        """The case for people: ``resnet18 on cpu, seed 0``, or with its budget ``resnet18 on cpu, seed 0, 2 min``."""
         return self.name_on(self.device.word)
 
     def name_on(self, device: str) -> str:
         """Return its name with another name for its device."""
-        return f"{self.model} on {device}, {self.label or f'seed {self.seed}'}"
+        budget = self.recipe.budget_minutes
+        minutes = "" if budget is None else f", {budget:g} min"
+        return f"{self.model} on {device}, {self.label or f'seed {self.seed}'}{minutes}"
+
+    @property
+    def key(self) -> str:
+        """The case in one word: ``resnet18-cpu-0``, or with its budget ``resnet18-cpu-0-2min``."""
+        return "-".join(map(str, self.words))
+
+    @property
+    def absence(self) -> str:
+        """Why it cannot be trained; empty if it can."""
+        return self.device.absence or self.unfit
 
     @property
     def hyperparameters(self) -> Hyperparameters:

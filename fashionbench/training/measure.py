@@ -86,8 +86,8 @@ def record_failure(case: Case, dataset: Dataset, provenance: Provenance, reason:
 
 
 def record_absence(case: Case, dataset: Dataset, provenance: Provenance) -> TrainingRecord:
-    """Return the record of a case whose device is not there."""
-    return _record(case, dataset, provenance, {"status": "absent", "reason": case.device.absence})
+    """Return the record of a case that cannot be trained, as its device is not there."""
+    return _record(case, dataset, provenance, {"status": "absent", "reason": case.absence})
 
 
 def _prepare_and_train(case: Case, dataset: Dataset, split: Split, supervision: Supervision) -> _Trained:

@@ -1,4 +1,4 @@
-"""From a search space to a tuned recipe, by trials that never see the test images.
+"""Plans of several recipes: the trials of a tuning, which never see the test images, and the rungs of budgets.
 
-It may import running and everything that running may import; nothing but the command line imports it.
+It may import running and everything that running may import; nothing but the command line and the benchmark imports it.
 """

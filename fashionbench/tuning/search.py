@@ -8,18 +8,19 @@ from typing import Final
 
 from rich.console import Console
 
-from fashionbench.data.fashion_mnist import cache_folder
-from fashionbench.data.load import load_dataset
+from fashionbench.catalogue import is_baseline
 from fashionbench.errors import InputError, SetupError
 from fashionbench.options.commands import MINUTES, SPACE, TRIALS
 from fashionbench.options.option import Given
 from fashionbench.records.files import write_atomically
+from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.record import TrainingRecord
+from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import open_engine, run_trainings
 from fashionbench.running.plan import Plan, RunOptions, make_plan
-from fashionbench.running.preflight import estimate_seconds
-from fashionbench.running.process.call import call_in_process
+from fashionbench.running.preflight import load_images
 from fashionbench.running.session import Run, open_run
+from fashionbench.tuning.budgets import estimate_epochs
 from fashionbench.tuning.choice import tuned_recipe, write_toml
 from fashionbench.tuning.space import Space, describe_point, describe_space, draw_points, load_space
 from fashionbench.tuning.trials import plan_trials
@@ -73,7 +74,7 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
         trials = (
             dict.fromkeys(base.models, TRIALS.read(given))
             if minutes is None
-            else _affordable_trials(base, asked.data, environ, minutes)
+            else _affordable_trials(base, asked.data, environ, minutes, cluster)
         )
         for i, point in enumerate(draw_points(space, max(trials.values())), start=1):
             console.print(f"Trial {i}: {describe_point(point)}", markup=False, highlight=False, soft_wrap=True)
@@ -91,21 +92,20 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
             yield Search(run=run, base=base, space=space, path=asked.out / "tuned.toml")
 
 
-def _affordable_trials(plan: Plan, data: Path | None, environ: Mapping[str, str], minutes: float) -> dict[str, int]:
+def _affordable_trials(
+    plan: Plan, data: Path | None, environ: Mapping[str, str], minutes: float, cluster: Cluster | None
+) -> dict[str, int]:
     """Return how many trials of each model take about so many minutes, at least one: the cheaper model gets more."""
-    dataset = load_dataset(
-        plan.dataset,
-        data,
-        environ=environ,
-        cache=cache_folder(),
-        announce=lambda _: None,  # open_run says it
-        allow_sample=not plan.recipe.is_result,
-        reading=plan.reading,
-    )
+    dataset = load_images(plan, data, environ, lambda _: None)  # open_run says it
     return {
-        case.model: min(max(1, round(60 * minutes / call_in_process(estimate_seconds, case, dataset))), MOST_TRIALS)
-        for case in plan.cases()
+        model: min(max(1, round(60 * minutes / _training_seconds(plan, each))), MOST_TRIALS)
+        for (model, _), each in estimate_epochs(plan, dataset, cluster).items()
     }
+
+
+def _training_seconds(plan: Plan, estimate: EpochEstimate) -> float:
+    epochs = 1 if is_baseline(estimate.model) else plan.recipe.for_model(estimate.model).epochs
+    return estimate.seconds * epochs
 
 
 def search(opened: Search) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fashionbench.running.plan import Plan
+from fashionbench.running.plan import Arm, Plan
 from fashionbench.tuning.space import Space, draw_points, vary
 
 __all__ = ["plan_trials"]
@@ -23,9 +23,9 @@ def plan_trials(plan: Plan, space: Space, trials: Mapping[str, int]) -> Plan:
     points = draw_points(space, max(trials.values()))
     recipes = [vary(plan.recipe, point, f"{plan.recipe.name}, trial {i}") for i, point in enumerate(points, start=1)]
     arms = tuple(
-        (model, recipe, f"trial {i} of {trials[model]}")
+        Arm(model=model, recipe=recipe, label=f"trial {i} of {trials[model]}")
         for i, recipe in enumerate(recipes, start=1)
         for model in plan.models
         if i <= trials[model]
     )
-    return replace(plan, arms=arms, scored_on="validation", seeds=plan.seeds[:1], looks=())
+    return replace(plan, arms={plan.devices[0]: arms}, scored_on="validation", seeds=plan.seeds[:1], looks=())

@@ -193,3 +193,14 @@ def test_a_wrong_option_ends_the_session_with_one_line(
     assert len(re.findall(message, said)) == 1
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
+
+
+def test_each_budget_is_a_case_of_its_own(bench: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    options = ("--models", "dummy", "--budgets", "0.01,0.02", "--collect-only", "-q")
+
+    status, said = bench(*arguments_of(tmp_path, *options))
+
+    assert status == 0
+    for budget in ("0.01", "0.02"):
+        assert f"bench_training[dummy-cpu-0-{budget}min]" in said
+    assert "Budget of 0.02\N{NO-BREAK SPACE}min on cpu: " in said

@@ -8,7 +8,7 @@ from synthetic import make_inference, make_study, make_training
 from fashionbench.errors import InputError
 from fashionbench.judging.comparison import Comparison, compare, failed_conditions
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS
-from fashionbench.options.parsing import Gate
+from fashionbench.options.gate import Gate
 from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.comparison import compare_view

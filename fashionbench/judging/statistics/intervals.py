@@ -22,6 +22,7 @@ __all__ = [
     "correct_predictions",
     "describe_confidence",
     "detectable_gain",
+    "gain_error",
     "gain_interval",
     "gain_probabilities",
     "half_width",
@@ -152,7 +153,7 @@ def gain_interval(big: Correct, small: Correct, confidence: float = CONFIDENCE) 
     """
     seeds, images = big.shape
     estimate = float(big.mean() - small.mean())
-    error, freedom = _gain_error(big, small)
+    error, freedom = gain_error(big, small)
     half = half_width(error, freedom, confidence)
     method = (
         f"paired over {images:,} test images; one training per model: seed-to-seed variation is not included"
@@ -168,7 +169,7 @@ def detectable_gain(big: Correct, small: Correct, confidence: float = CONFIDENCE
 
     It is (t_(1 - alpha/2) + t_power) standard errors (Bloom, 1995), with the degrees of freedom of the interval.
     """
-    error, freedom = _gain_error(big, small)
+    error, freedom = gain_error(big, small)
     return half_width(error, freedom, confidence) + float(stats.t.ppf(POWER, freedom)) * error
 
 
@@ -180,7 +181,7 @@ def gain_probabilities(big: Correct, small: Correct, margin: float) -> GainProba
     With a single seed, it includes the assumed spread over seeds.
     """
     estimate = float(big.mean() - small.mean())
-    error, freedom = _gain_error(big, small)
+    error, freedom = gain_error(big, small)
     if len(big) == 1:
         error = math.hypot(error, math.sqrt(2) * ASSUMED_SEED_SPREAD)
     above = float(stats.t.sf((margin - estimate) / error, freedom))
@@ -201,7 +202,7 @@ def probability_of_winning(big: Correct, small: Correct) -> float:
     return float(stats.t.cdf(float(big.mean() - small.mean()) / error, freedoms))
 
 
-def _gain_error(big: Correct, small: Correct) -> tuple[float, float]:
+def gain_error(big: Correct, small: Correct) -> tuple[float, float]:
     """Return the gain's standard error and its degrees of freedom."""
     seeds, images = big.shape
     image_part = _image_variance(big, small)

@@ -1,9 +1,10 @@
-"""The chapters on the training clock, the method and the glossary."""
+"""The chapters on the claims of the original study, the training clock, the method and the glossary."""
 
 from collections.abc import Iterator
 
 from fashionbench import units
 from fashionbench.catalogue import is_baseline, model_label
+from fashionbench.judging.claims import ACCEPTABLE_ACCURACY, RATIO_TOLERANCE
 from fashionbench.judging.statistics.intervals import ASSUMED_SEED_SPREAD
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.recipe.fields import Augmentation, Hyperparameters, Recipe
@@ -23,7 +24,29 @@ from fashionbench.report.frames import (
 from fashionbench.report.front.scope import OPTIMIZERS
 from fashionbench.report.view import Block, Prose, Table
 
-__all__ = ["glossary", "method", "training_clock"]
+__all__ = ["glossary", "method", "study_claims", "training_clock"]
+
+
+def study_claims(context: Context) -> tuple[Block, ...]:
+    """Tabulate the study's claims and whether this run reproduces them."""
+    checked = context.verdict.claims if context.verdict else ()
+    if not checked:
+        return ()
+    return (
+        Table(
+            caption="Claims checked against this run",
+            header=("claim of the study", "outcome", "measured here"),
+            rows=tuple(
+                (text_cell(each.statement), text_cell(each.outcome.capitalize()), text_cell(each.evidence))
+                for each in checked
+            ),
+            note="The thresholds are FashionBench’s, because the study gives none: a ratio of times within a factor of "
+            f"{RATIO_TOLERANCE} of the study’s counts as the same, an accuracy of "
+            f"{units.percent(ACCEPTABLE_ACCURACY, 0)} or "
+            "more as acceptable, and an F1 higher by more than the margin as “by far”. Claims on classes are judged by "
+            "unadjusted 95 % intervals.",
+        ),
+    )
 
 
 def training_clock(context: Context) -> tuple[Block, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 from fashionbench import units
 from fashionbench.catalogue import STUDY_MODELS, model_label
 from fashionbench.judging.claims import STUDY_CNN_MINUTES, STUDY_RESNET_MINUTES
-from fashionbench.judging.findings import DeviceVerdict
+from fashionbench.judging.findings import DeviceVerdict, Verdict
 from fashionbench.judging.rule import State, Thresholds
 from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.wording import describe_doubts
@@ -53,6 +53,9 @@ def describe_run(context: Context) -> tuple[str, ...]:
     days = sorted({each.measured_at[:10] for each in context.records})
     names = list(dict.fromkeys(each.recipe.name for each in context.records if isinstance(each, TrainingRecord)))
     recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    rungs = context.verdict.budgets[0].rungs if context.verdict and context.verdict.budgets else ()
+    if rungs:
+        recipes += f" with {join_phrases([f'{each.minutes:g}' for each in rungs])}{units.SPACE}min"
     subject = (
         (", ".join(part for part in (first.data.name, first.data.release) if part), recipes)
         if first
@@ -99,10 +102,11 @@ def make_card(context: Context) -> VerdictCard:
     tiles = (
         _accuracy_tile(names, first, where),
         _time_tile(context, first, where),
-        _price_tile(context, names, first, where),
+        _crossover_tile(verdict, names) or _price_tile(context, names, first, where),
     )
     remarks = (
         _describe_prices(verdict.thresholds),
+        "" if first.budget_minutes is None else f"with the largest budget, {units.budget(first.budget_minutes)}",
         "provisional: one seed" if verdict.provisional else "",
         verdict.agreement if where else "",
         f"seeds added until the verdict was decided, at most {units.count(first.looks[-1])}" if first.looks else "",
@@ -185,6 +189,21 @@ def _time_tile(context: Context, judged: DeviceVerdict, where: str) -> tuple[str
         f"{unit.number(judged.big_minutes)} vs {unit.show(judged.small_minutes)}",
         f"training time{where}; {remark}",
     )
+
+
+def _crossover_tile(verdict: Verdict, names: tuple[str, str]) -> tuple[str, str] | None:
+    """Return the crossover of the first device; None for a run without budgets."""
+    found = next(iter(verdict.budgets), None)
+    if found is None or found.crossover is None:
+        return None
+    largest = found.rungs[-1].minutes
+    shown = [
+        f"over {units.budget(largest)}" if each is None else units.minutes(each, units.decimals(each))
+        for each in (found.crossover.minutes, found.crossover.low, found.crossover.high)
+    ]
+    where = f" on {found.device}" if len(verdict.budgets) > 1 else ""
+    doubt = "at 95 % confidence" if found.crossover.low is None else f"95 % CI {shown[1]} to {shown[2]}"
+    return shown[0], f"budget from which on {names[1]} is worth it{where}, {doubt}"
 
 
 def _price_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:

@@ -47,9 +47,12 @@ def _list_evidence(judged: DeviceVerdict, thresholds: Thresholds) -> dict[str, o
     """Return what the page's script judges, as ``fashionbench.judging.rule.judge`` does."""
     evidence, money = judged.evidence(), thresholds.money
     parts = {"gain": evidence.gain, "slowdown": evidence.slowdown, "extra_minutes": evidence.extra_minutes}
+    found = {name: each and [each.low, each.estimate, each.high] for name, each in parts.items()}
+    if evidence.at_budget:  # a slower model that takes no extra minutes is judged by its gain alone
+        found |= {"slowdown": [2.0] * 3, "extra_minutes": [0.0] * 3}
     return {
         "device": judged.device,
         "price_per_hour": None if money.per_pp is None else money.rate(judged.device_word),
         "allowance": evidence.allowance,
-        **{name: each and [each.low, each.estimate, each.high] for name, each in parts.items()},
+        **found,
     }

@@ -39,15 +39,18 @@ def list_changes(context: Context) -> tuple[str, ...]:
     """Return what would change the verdict: its own thresholds, and what was not tested; without a verdict, nothing."""
     if context.verdict is None:
         return ()
-    return (
-        *context.verdict.would_change,
-        "Longer training might: it was not tested. Try a recipe of your own: --recipe FILE.toml.",
+    budget = context.verdict.devices[0].budget_minutes
+    longer = (
+        "Longer training might: it was not tested. Try a recipe of your own: --recipe FILE.toml."
+        if budget is None
+        else f"A budget of over {units.budget(budget)} might: it was not tested."
     )
+    return (*context.verdict.would_change, longer)
 
 
 def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
     if not names:
-        return f"recipe {recipe.name}"
+        return f"recipe {recipe.label}"
     how = {name: recipe.for_model(model) for model, name in names.items()}
     parts = (
         _say_of_each({name: f"{each.epochs} epoch{'s' if each.epochs > 1 else ''}" for name, each in how.items()}),
@@ -55,7 +58,7 @@ def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
         f"batch size {_say_of_each({name: units.count(each.batch_size) for name, each in how.items()})}",
         _say_of_each({name: f"{'no ' * (each.augment == Augmentation())}augmentation" for name, each in how.items()}),
     )
-    return f"recipe {recipe.name} ({', '.join(parts)})"
+    return f"recipe {recipe.label} ({', '.join(parts)})"
 
 
 def _say_of_each(values: Mapping[str, str]) -> str:
