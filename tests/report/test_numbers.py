@@ -295,7 +295,7 @@ MEASURED = {
         "batch size",
     ),
     *("ms per batch", "25th–75th percentile", "of bandwidth, %", "training", "model build", "warm-up", "validation"),
-    *("test", "per hour", "per million predictions", "status", "reason", "case", "seeds that reach it"),
+    *("test", "per hour", "per million predictions", "status", "reason", "case"),
 }
 """Columns whose parts are not on the page."""
 

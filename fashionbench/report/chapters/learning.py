@@ -52,7 +52,6 @@ def _curves_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         _loss_figure(context, device, trainings),
         *([_validation_figure(context, device, validation)] if validation[EPOCH].max() > 1 else []),
         *_equal_time_table(context, device, validation),
-        *_target_table(context, device),
     )
 
 
@@ -222,33 +221,27 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
             rows=tuple(rows),
             note="The two times are the training times of the models. Each cell is the accuracy after the last epoch "
             "that ended by then. Not run: the recipe ends the training earlier, so a longer training was not measured. "
-            f"{units.MISSING}: no epoch ended by then.",
+            f"{units.MISSING}: no epoch ended by then." + _describe_target(context, device),
         ),
     )
 
 
-def _target_table(context: Context, device: str) -> tuple[Table, ...]:
-    """Tabulate how long both models trained until they first reached the target."""
+def _describe_target(context: Context, device: str) -> str:
+    """Return how long both models trained until they first reached the target; nothing without a verdict."""
     found = [each for each in (context.verdict.targets if context.verdict else ()) if each.device == device]
     if not found:
-        return ()
+        return ""
     unit = context.time_unit(device)
+    times = join_phrases(
+        [
+            f"{'never' if each.minutes is None else unit.show(each.minutes)} for {context.styles[each.model].name} "
+            f"(reached by {units.count(each.reached)} of {units.count(each.seeds)} seeds)"
+            for each in found
+        ]
+    )
     return (
-        Table(
-            caption=f"Time to a validation accuracy of {units.percent(found[0].target, 2)}",
-            header=("model", f"training, {unit.name}", "seeds that reach it"),
-            rows=tuple(
-                (
-                    model_cell(context.styles[each.model]),
-                    number_cell("never" if each.minutes is None else unit.number(each.minutes)),
-                    number_cell(f"{units.count(each.reached)} of {units.count(each.seeds)}"),
-                )
-                for each in found
-            ),
-            note="The training time at the end of the first epoch that reaches it: the median over seeds, where a "
-            "training that never reaches it takes infinitely long (as in AlgoPerf). The target is --target, or else "
-            "the lower of the two final accuracies (medians over seeds).",
-        ),
+        f" Training time until a validation accuracy of {units.percent(found[0].target, 2)} is first reached, median "
+        f"over seeds, as AlgoPerf counts it: {times}."
     )
 
 
