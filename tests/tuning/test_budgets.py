@@ -52,7 +52,7 @@ def test_each_model_gets_the_epochs_that_fit_and_none_is_told(tmp_path: Path) ->
     plan = plan_budgets(make_plan(asked), asked, {}, said.append)
 
     cases = plan.cases()
-    assert [(case.name, case.hyperparameters.epochs, bool(case.absence)) for case in cases] == [
+    assert [(case.key, case.hyperparameters.epochs, bool(case.absence)) for case in cases] == [
         ("fashioncnn-cpu-0-0.2min", 1, False),
         ("resnet18-cpu-0-0.2min", 1, True),
         ("fashioncnn-cpu-0-1min", 7, False),
@@ -69,7 +69,7 @@ def test_each_model_gets_the_epochs_that_fit_and_none_is_told(tmp_path: Path) ->
 
 @pytest.mark.usefixtures("estimated")
 def test_the_models_alternate_and_turn_round_with_every_seed(tmp_path: Path) -> None:
-    order = [case.name for case in planned(tmp_path, seeds="2", budgets="1").cases()]
+    order = [case.key for case in planned(tmp_path, seeds="2", budgets="1").cases()]
 
     assert order == ["fashioncnn-cpu-0-1min", "resnet18-cpu-0-1min", "resnet18-cpu-1-1min", "fashioncnn-cpu-1-1min"]
 
