@@ -24,6 +24,7 @@ from fashionbench.running.program import (
     exit_status,
     ignore_signals,
     interruptible,
+    raising_lost_signals,
     reliable_output,
     typed_command,
 )
@@ -72,6 +73,14 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=2)
     except KeyboardInterrupt as interrupt:
         pytest.exit("Interrupted before the first training", returncode=exit_status(interrupt))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Catch the signals that Python drops, once pytest has its own place for what is dropped."""
+    config = session.config
+    surroundings = ExitStack()
+    config.add_cleanup(surroundings.close)
+    surroundings.enter_context(raising_lost_signals(config.stash[SIGNALS]))
 
 
 def _read_options(config: pytest.Config) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "hold_signals",
     "ignore_signals",
     "interruptible",
+    "raising_lost_signals",
     "reliable_output",
     "typed_command",
 ]
@@ -42,6 +43,9 @@ SIGNALLED: Final = 128
 
 SECONDS_TO_END: Final = 15.0
 """How long further signals are ignored: a training may take ten seconds to save its state."""
+
+SECONDS_TO_RAISE_AGAIN: Final = 0.05
+"""When an interrupt is raised again that was dropped. A finalizer takes less."""
 
 COMMAND_NAME: Final = "FASHIONBENCH_COMMAND"
 """The environment variable in which noxfile.py passes on what was typed."""
@@ -75,7 +79,7 @@ def interruptible() -> Iterator[list[int]]:
 
     def stop(number: int, _: FrameType | None) -> None:
         nonlocal ignored_until
-        if time.monotonic() >= ignored_until:
+        if not received or time.monotonic() >= ignored_until:
             ignored_until = time.monotonic() + SECONDS_TO_END
             received.append(number)
             raise Interrupted(number)
@@ -85,11 +89,38 @@ def interruptible() -> Iterator[list[int]]:
         if handler not in {signal.SIG_IGN, None}:
             signal.signal(each, stop)
     try:
-        yield received
+        with raising_lost_signals(received):
+            yield received
     finally:
         for each, handler in before.items():
             if handler is not None:
                 signal.signal(each, handler)
+
+
+@contextmanager
+def raising_lost_signals(received: list[int]) -> Iterator[None]:
+    """Raise again, a moment later, an interrupt that Python drops.
+
+    It drops whatever is raised in a finalizer or in a callback of a weak reference.
+
+    Args:
+        received: What ``interruptible`` yields.
+
+    """
+    before = sys.unraisablehook
+
+    def raise_again(lost: "sys.UnraisableHookArgs") -> None:
+        if isinstance(lost.exc_value, Interrupted):
+            received.clear()
+            threading.Timer(SECONDS_TO_RAISE_AGAIN, signal.raise_signal, [lost.exc_value.number]).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = raise_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import redirect_stdout
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,39 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
     assert received == []
+
+
+class Dropping:
+    """Gets a signal while it is finalized, where Python drops whatever is raised."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+@on_posix
+def test_a_signal_that_comes_where_errors_are_dropped_is_raised_a_moment_later() -> None:
+    hook = sys.unraisablehook
+    with interruptible() as received:
+        Dropping()
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            time.sleep(20)
+
+    assert received == [signal.SIGTERM]
+    assert sys.unraisablehook is hook
+
+
+def test_what_else_is_dropped_is_reported_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError
+
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: reported.append(lost.exc_type))
+
+    with interruptible():
+        Failing()
+
+    assert reported == [ValueError]
 
 
 def test_another_thread_leaves_the_signals_as_they_are() -> None:
