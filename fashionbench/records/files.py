@@ -14,6 +14,7 @@ from typing import Final
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from fashionbench.errors import SetupError
+from fashionbench.opening import leads_out_of
 
 __all__ = ["UNFINISHED_SUFFIX", "check_output", "lock_folder", "write_atomically", "write_output"]
 
@@ -98,9 +99,16 @@ def lock_folder(folder: Path, owner: str) -> Iterator[None]:
         owner: A description of this process, shown to others.
 
     Raises:
-        SetupError: Another process has the lock, or the folder cannot be written.
+        SetupError: Another process has the lock, the folder cannot be written, or a link leads out of it.
 
     """
+    for name in FOLDERS:
+        if leads_out_of(folder, folder / name):
+            raise SetupError(
+                f"folder {folder / name} is a link that leads out of {folder}",
+                expected="folders of its own, in which a run writes and tidies up",
+                remedy="remove the link, or choose another folder with --out",
+            )
     path = folder / ".lock"
     described = path.with_name(".lock-owner")  # Windows lets nobody write or read the locked file itself
     try:
@@ -120,7 +128,7 @@ def lock_folder(folder: Path, owner: str) -> Iterator[None]:
             remedy="choose another folder with --out",
         ) from error
     try:
-        described.write_text(owner, encoding="utf-8")
+        write_atomically(described, owner.encode(errors="replace"))  # not through a link
         _remove_unfinished(folder)
         yield
     finally:

@@ -183,6 +183,7 @@ def find_finished(folder: Path, warn: Callable[[str], None]) -> dict[str, Traini
     found: dict[str, TrainingRecord] = {}
     for path in sorted(folder.glob("training-*.json")):
         try:
+            _refuse_links(folder, [path])
             (record,) = _read_file(path)
         except InputError as error:
             warn(f"Damaged record skipped, its case is measured again: {error.found}")

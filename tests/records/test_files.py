@@ -123,3 +123,23 @@ def test_an_output_folder_that_is_a_file_is_rejected(tmp_path: Path) -> None:
 def test_a_full_disk_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"MiB of free space\. Expected at least 1,099,511,627,776 MiB\. Free some"):
         check_output(tmp_path, bytes_needed=2**60)
+
+
+def test_no_link_leads_a_run_to_write_out_of_its_folder(tmp_path: Path) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("kept")
+    (out / ".lock-owner").symlink_to(elsewhere / "file")
+
+    with lock_folder(out, "process \udcff"):
+        described = (out / ".lock-owner").read_text()
+    (out / "records").symlink_to(elsewhere)
+
+    assert described == "process ?"
+    assert (elsewhere / "file").read_text() == "kept"
+    with (
+        pytest.raises(SetupError, match=r"out.records is a link that leads out of .*\. Remove the link, or choose"),
+        lock_folder(out, "process 1"),
+    ):
+        pytest.fail("locked")

@@ -159,13 +159,16 @@ def test_finished_trainings_are_found_by_identity_and_damaged_files_are_skipped_
     for record in (finished, failed, make_inference()):
         write_record(tmp_path, record)
     (tmp_path / "training-x.json").write_text("{")
+    outside = write_record(tmp_path.with_name(f"{tmp_path.name} outside"), make_training(seed=5))
+    (tmp_path / "training-y.json").symlink_to(outside)
     warnings: list[str] = []
 
     found = find_finished(tmp_path, warnings.append)
 
     assert found == {finished.identity: finished}
-    (warning,) = warnings
-    assert warning.startswith("Damaged record skipped, its case is measured again: ")
+    assert len(warnings) == 2
+    assert all(each.startswith("Damaged record skipped, its case is measured again: ") for each in warnings)
+    assert "training-y.json is a link" in warnings[1]
 
 
 @pytest.mark.parametrize("seed", range(20))

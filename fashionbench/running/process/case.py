@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.errors import FashionBenchError
+from fashionbench.records.files import write_atomically
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.process.child import (
     SECONDS_TO_STOP,
@@ -123,8 +124,7 @@ def _receive(job: Job, dataset: Dataset, child: Child, deadline: float | None) -
 def keep_traceback(path: Path, traceback: str) -> bool:
     """Write a traceback next to the records; return whether that was possible."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(traceback, encoding="utf-8", errors="replace")
+        write_atomically(path, traceback.encode(errors="replace"))
     except OSError:
         return False
     return True
