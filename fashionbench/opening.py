@@ -3,10 +3,11 @@
 import errno
 import os
 import stat
+import zipfile
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-__all__ = ["leads_out_of", "open_regular", "read_at_most", "read_regular"]
+__all__ = ["leads_out_of", "open_regular", "read_at_most", "read_regular", "require_no_larger"]
 
 BLOCK: Final = 1024 * 1024
 
@@ -75,3 +76,17 @@ def _too_large(size: int, most_bytes: int) -> OSError:
 def leads_out_of(folder: Path, path: Path) -> bool:
     """Return whether a path within a folder is a link, or behind a link, to somewhere else."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def require_no_larger(archive: BinaryIO, most_bytes: int) -> None:
+    """Require that a zip archive unpacks to no more than some bytes; what it says itself of its parts is added up.
+
+    Raises:
+        zipfile.BadZipFile: It is no archive.
+        ValueError: It unpacks to more.
+
+    """
+    with zipfile.ZipFile(archive) as opened:
+        unpacked = sum(part.file_size for part in opened.infolist())
+    if unpacked > most_bytes:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes, and at most {most_bytes:,} are read")

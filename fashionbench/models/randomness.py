@@ -40,8 +40,10 @@ def save_generators() -> dict[str, Any]:
 def load_generators(saved: dict[str, Any]) -> None:
     """Restore what ``save_generators`` returned."""
     random.setstate(saved["python"])
-    name, key, *rest = saved["numpy"]
-    np.random.set_state((name, np.asarray(key, dtype=np.uint32), *rest))
+    name, key, place, *rest = saved["numpy"]
+    if not 0 <= place <= len(key):  # NumPy would read beyond it
+        raise ValueError(f"NumPy's generator is at place {place}")
+    np.random.set_state((name, np.asarray(key, dtype=np.uint32), place, *rest))
 
 
 def _states() -> tuple[Any, Any]:

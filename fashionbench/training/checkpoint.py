@@ -1,28 +1,20 @@
-"""A training's whole state, saved so that a killed training resumes to the same bits."""
+"""Files of a training's state, saved so that a killed training resumes to the same bits."""
 
 import hashlib
-import io
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import PickleError
 from typing import Final
 
-import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
-
-from fashionbench.devices.runtime import random_state, set_random_state, synchronize
 from fashionbench.errors import describe_error
-from fashionbench.models.randomness import load_generators, save_generators
 from fashionbench.opening import read_regular
 from fashionbench.records.files import write_atomically
-from fashionbench.records.record import StepMethod
+from fashionbench.training.ingredients.state import State
 
-__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "State", "Stopped", "keep_checkpoint", "remove_checkpoints"]
+__all__ = ["SECONDS_BETWEEN_CHECKPOINTS", "Checkpoints", "Stopped", "keep_checkpoint", "remove_checkpoints"]
 
 SECONDS_BETWEEN_CHECKPOINTS: Final = 60.0
 
@@ -33,111 +25,13 @@ _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
 _UNUSABLE: Final = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, PickleError, RuntimeError),
-    *(TypeError, ValueError),
+    *(TypeError, ValueError, zipfile.BadZipFile),
 )
 """What PyTorch raises for a checkpoint of another kind of training, whose digest may be right."""
 
 
 class Stopped(BaseException):
     """The training was asked to stop, and its state is saved. Like an interrupt, it is no error."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class State:
-    """All that decides how a training continues, and what it has produced so far."""
-
-    model: nn.Module
-    optimizer: Optimizer
-    schedule: LRScheduler
-    generator: torch.Generator
-    """Decides the order of images."""
-    method: StepMethod | None = None
-    """How its steps are computed on an accelerator."""
-    epoch_began: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
-    """The generator's state before it drew the order of the epoch at hand."""
-    epoch: int = 0
-    """Epochs done."""
-    step_losses: list[Tensor] = field(default_factory=list)
-    """Of the epoch at hand, scalars on the device."""
-    losses: list[Tensor] = field(default_factory=list)
-    """Of each epoch done, (steps,), on the CPU."""
-    epoch_seconds: list[float] = field(default_factory=list)
-    validations: list[tuple[float, float]] = field(default_factory=list)
-    """Loss and accuracy (a fraction) after each epoch."""
-    validation_seconds: float = 0.0
-    seconds: float = 0.0
-    """On the training clock."""
-    paused_seconds: float = 0.0
-    """How long the process stood still, off the clock."""
-    others_cpu_share: list[float | None] = field(default_factory=list)
-    """Of each epoch done."""
-    resumed: int = 0
-
-    def end_epoch(self, losses: Tensor) -> None:
-        """Begin the next epoch; ``losses`` are those of the one that ended, (steps,), on the CPU."""
-        self.losses.append(losses)
-        self.step_losses = []
-        self.epoch += 1
-
-    def dump(self) -> bytes:
-        """Return the state with that of the process's own generators, as torch saves it."""
-        device = next(self.model.parameters()).device
-        content = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "generator": self.epoch_began if len(self.epoch_began) else self.generator.get_state(),
-            "method": self.method,
-            "cpu_generator": torch.get_rng_state(),
-            "other_generators": save_generators(),
-            "device_generator": random_state(device),
-            "epoch": self.epoch,
-            "step_losses": torch.stack(self.step_losses).cpu() if self.step_losses else torch.empty(0),
-            "losses": self.losses,
-            "epoch_seconds": self.epoch_seconds,
-            "validations": self.validations,
-            "validation_seconds": self.validation_seconds,
-            "seconds": self.seconds,
-            "paused_seconds": self.paused_seconds,
-            "others_cpu_share": self.others_cpu_share,
-            "resumed": self.resumed,
-        }
-        stream = io.BytesIO()
-        torch.save(content, stream)
-        return stream.getvalue()
-
-    def load(self, content: bytes) -> None:
-        """Take over a state; nothing but tensors and plain values is unpickled.
-
-        Raises:
-            Exception: The content is not what ``dump`` gave, for a training of this kind.
-
-        """
-        device = next(self.model.parameters()).device
-        saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-        epochs = [len(saved[name]) for name in ("losses", "epoch_seconds", "validations", "others_cpu_share")]
-        if {saved["epoch"]} != {*epochs}:
-            raise ValueError("its epochs do not fit together")
-        if saved["method"] != self.method:
-            raise ValueError(f"its steps were computed in another way: {saved['method']}")
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.schedule.load_state_dict(saved["schedule"])
-        self.generator.set_state(saved["generator"])
-        torch.set_rng_state(saved["cpu_generator"])
-        load_generators(saved["other_generators"])
-        set_random_state(device, saved["device_generator"])
-        self.epoch = saved["epoch"]
-        self.step_losses = [*saved["step_losses"].to(device)]
-        self.losses = saved["losses"]
-        self.epoch_seconds = saved["epoch_seconds"]
-        self.validations = [(loss, accuracy) for loss, accuracy in saved["validations"]]
-        self.validation_seconds = saved["validation_seconds"]
-        self.seconds = saved["seconds"]
-        self.paused_seconds = saved["paused_seconds"]
-        self.others_cpu_share = saved["others_cpu_share"]
-        self.resumed = saved["resumed"] + 1
-        synchronize(device)  # the copies to the device are no training
 
 
 class Checkpoints:
@@ -182,7 +76,6 @@ class Checkpoints:
 
     def restore(self, state: State) -> bool:
         """Restore a state from the newest checkpoint that can be used; return False where there is none."""
-        clean: bytes | None = None
         for path in _generations(self._path):
             try:
                 content = read_regular(path, MOST_BYTES)
@@ -194,16 +87,15 @@ class Checkpoints:
             if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
                 self._warn("A checkpoint is damaged (its SHA-256 differs) and is passed over")
                 continue
-            clean = clean or state.dump()  # one that fits in part must leave nothing behind
+            clean = state.dump()
             try:
                 state.load(content[_DIGEST_BYTES:])
             except _UNUSABLE as error:
+                state.load(clean)  # one that fits in part must leave nothing behind
+                state.resumed = 0
                 self._warn(f"A checkpoint cannot be used ({describe_error(error)}) and is passed over")
                 continue
             return True
-        if clean is not None:
-            state.load(clean)
-            state.resumed = 0
         return False
 
 

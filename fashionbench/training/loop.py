@@ -19,10 +19,11 @@ from fashionbench.execution.step import TrainingStep
 from fashionbench.models.randomness import seeded_generators
 from fashionbench.records.record import DISTURBING_SHARE
 from fashionbench.training.case import Case
-from fashionbench.training.checkpoint import Checkpoints, State
+from fashionbench.training.checkpoint import Checkpoints
 from fashionbench.training.clock import TrainingClock
 from fashionbench.training.ingredients.augmentation import augment_batches, draw
 from fashionbench.training.ingredients.schedule import make_schedule
+from fashionbench.training.ingredients.state import State
 from fashionbench.training.scoring import predict
 
 __all__ = ["Curves", "Supervision", "Tick", "train"]
@@ -111,6 +112,8 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
             schedule=schedule,
             generator=torch.Generator().manual_seed(case.seed),
             method=step.options.method,
+            epochs=how.epochs,
+            steps=steps,
         )
         if checkpoints is not None and checkpoints.restore(state):
             clock.advance(state.seconds - (clock() - base))

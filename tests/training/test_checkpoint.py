@@ -22,8 +22,9 @@ from fashionbench.execution.step import StepOptions, TrainingStep, iterate_batch
 from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import Execution
 from fashionbench.training.case import Case
-from fashionbench.training.checkpoint import Checkpoints, State, Stopped, remove_checkpoints
+from fashionbench.training.checkpoint import Checkpoints, Stopped, remove_checkpoints
 from fashionbench.training.clock import TrainingClock
+from fashionbench.training.ingredients.state import State
 from fashionbench.training.loop import Curves, Supervision, Tick, train
 
 RECIPE = Recipe(name="toy", epochs=3, batch_size=10, step_epochs=1)
@@ -247,7 +248,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     assert torch.equal(curves.step_losses, run(network()).step_losses)
 
 
-def saved_as(content: dict[str, object] | bytes) -> bytes:
+def saved_as(content: dict[str, Any] | bytes) -> bytes:
     """Return a checkpoint's file with a right digest."""
     if isinstance(content, dict):
         stream = io.BytesIO()
@@ -256,9 +257,26 @@ def saved_as(content: dict[str, object] | bytes) -> bytes:
     return hashlib.sha256(content).digest() + content
 
 
-def whole(path: Path) -> dict[str, object]:
-    content: dict[str, object] = torch.load(io.BytesIO(path.read_bytes()[32:]), weights_only=True)
+def whole(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(io.BytesIO(path.read_bytes()[32:]), weights_only=True)
     return content
+
+
+def changed_schedule(content: dict[str, Any], **fields: object) -> dict[str, Any]:
+    return content | {"schedule": content["schedule"] | fields}
+
+
+def changed_moments(
+    content: dict[str, Any], change: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+) -> dict[str, Any]:
+    optimizer = content["optimizer"]
+    return content | {"optimizer": optimizer | {"state": {key: change(of) for key, of in optimizer["state"].items()}}}
+
+
+def beyond(generators: dict[str, Any]) -> dict[str, Any]:
+    """Return states by which NumPy would read beyond its generator's memory."""
+    name, key, _, *rest = generators["numpy"]
+    return generators | {"numpy": (name, key, 10**6, *rest)}
 
 
 @pytest.mark.parametrize(
@@ -271,12 +289,27 @@ def whole(path: Path) -> dict[str, object]:
         lambda content: content | {"schedule": 5},
         lambda content: content | {"cpu_generator": torch.zeros(3)},
         lambda content: content | {"seconds": {}, "other_generators": None},
+        lambda content: content | {"seconds": float("nan")},
+        lambda content: content | {"resumed": "often"},
+        lambda content: content | {"step_losses": torch.zeros(9)},
+        lambda content: content | {"step_losses": content["step_losses"].double()},
+        lambda content: content | {"device_generator": torch.arange(3)},
+        lambda content: changed_schedule(content, last_epoch=1),
+        lambda content: changed_schedule(content, gamma=0.5),
+        lambda content: changed_moments(content, lambda moments: {**moments, "exp_avg": torch.zeros(3)}),
+        lambda content: changed_moments(content, lambda moments: {"step": moments["step"]}),
+        lambda content: changed_moments(content, lambda moments: {**moments, "step": torch.tensor(float("nan"))}),
+        lambda content: content | {"other_generators": beyond(content["other_generators"])},
     ],
-    ids=["no archive", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"],
+    ids=[
+        *("no archive", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
+        *("seconds", "resumed", "steps", "kind of losses", "device", "place", "gamma"),
+        *("shape of moments", "missing moments", "not a number", "place of numpy's generator"),
+    ],
 )
 @pytest.mark.parametrize("has_before", [True, False])
 def test_a_sealed_checkpoint_that_cannot_be_used_is_passed_over_and_leaves_nothing_behind(
-    tmp_path: Path, spoil: Callable[[dict[str, object]], dict[str, object] | bytes], *, has_before: bool
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], dict[str, Any] | bytes], *, has_before: bool
 ) -> None:
     path, told = tmp_path / "case.pt", list[str]()
     with pytest.raises(Stopped):
@@ -339,6 +372,8 @@ def test_nothing_of_pythons_is_unpickled(tmp_path: Path) -> None:
         optimizer=torch.optim.Adam([nn.Parameter(torch.zeros(1))]),
         schedule=None,  # type: ignore[arg-type]  # never reached
         generator=torch.Generator(),
+        epochs=1,
+        steps=1,
     )
 
     with pytest.raises(Exception, match="Weights only load failed"):

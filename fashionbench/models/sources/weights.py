@@ -1,6 +1,7 @@
 """Trained weights from a file: read, compared with a network, and loaded where they fit."""
 
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fashionbench.errors import InputError, describe_error
+from fashionbench.opening import require_no_larger
 
 __all__ = ["Fitted", "digest_weights", "find_head", "fit_weights", "require_weights"]
 
@@ -161,4 +163,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickle(path: Path) -> object:
+    if zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            require_no_larger(file, path.stat().st_size)
     return torch.load(path, map_location="cpu", weights_only=True)
