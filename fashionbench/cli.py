@@ -264,12 +264,16 @@ def devices(given: Given) -> None:
 
     from fashionbench.devices.device import list_devices
     from fashionbench.execution.peak import measure_peak
-    from fashionbench.running.process.call import call_in_process
+    from fashionbench.running.process.call import CallFailedError, call_in_process
 
     for device in list_devices():
         _say(f"{device.word:8} {device.name}")
         if PEAK.read(given):
-            found = call_in_process(measure_peak, device)  # its memory ends with it
+            try:
+                found = call_in_process(measure_peak, device)  # its memory ends with it
+            except CallFailedError as error:
+                _say(f"{'':8} its peak was not measured: {error.reason}")
+                continue
             _say(
                 f"{'':8} fp32: products {found.product_flops_per_second / 1e9:,.0f} GFLOP/s, convolutions "
                 f"{found.convolution_flops_per_second / 1e9:,.0f} GFLOP/s, copies "
@@ -291,8 +295,9 @@ def models(
     All models take two minutes or more.
     """
     from fashionbench.models.description import list_fits
+    from fashionbench.running.preflight import find_fit_in_process
 
-    for line in list_fits(names or [], SHAPE.read(given)):
+    for line in list_fits(names or [], SHAPE.read(given), find_fit_in_process):
         _say(line)
 
 

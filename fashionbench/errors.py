@@ -78,7 +78,7 @@ def describe_error(error: BaseException) -> str:
     """Return the type of an error and its first line, cut to 300 characters: ``ValueError: bad batch``."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - a user's error may fail even there
+    except (Exception, SystemExit):  # noqa: BLE001 - a user's error may fail even there
         text = ""
     first_line = text.strip().partition("\n")[0]
     return visible(f"{type(error).__name__}: {first_line}".removesuffix(": ")[:300])

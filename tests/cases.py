@@ -28,7 +28,7 @@ def tiny_case(model: str = "fashioncnn", recipe: Recipe = TINY, seed: int = 0) -
 
 def provenance_of(case: Case, dataset: Dataset, environment: Environment | None = None) -> Provenance:
     return Provenance(
-        identity=identify(case, dataset),
+        identity=identify(case, model_digest(case.model), dataset),
         environment=environment or make_environment(),
         code_sha256=code_digest(),
         model_sha256=model_digest(case.model),

@@ -10,6 +10,7 @@ import tomllib
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from fashionbench.records.reading import read_records
 from fashionbench.records.record import TrainingRecord
 from fashionbench.records.store import write_record
 from fashionbench.running import engine as run_module
+from fashionbench.running.process.call import CallFailedError
 
 WRITTEN = ["report.html", "report.md", "report.pdf", "verdict.json"]
 
@@ -152,6 +154,25 @@ def test_devices_tell_their_peak_from_a_process_of_its_own(
     assert call("devices", "--peak") == 0
 
     assert re.search(r"fp32: products [\d,]+ GFLOP/s, convolutions [\d,]+ GFLOP/s", capsys.readouterr().out)
+
+
+def test_a_peak_that_cannot_be_measured_and_a_model_that_ends_its_process_are_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise CallFailedError("MemoryError")
+
+    (tmp_path / "ending_net.py").write_text("import os\ndef make(shape, classes): os._exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    listed = call("models", "ending_net:make")
+    monkeypatch.setattr("fashionbench.running.process.call.call_in_process", fail)
+    measured = call("devices", "--peak")
+
+    assert (listed, measured) == (0, 0)
+    said = capsys.readouterr().out
+    assert "(1) its process ended without a result (exit status 0)\n" in said
+    assert " its peak was not measured: MemoryError\n" in said
 
 
 OFTEN_BROKEN = """

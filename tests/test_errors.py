@@ -59,3 +59,12 @@ def test_what_a_terminal_obeys_or_a_reader_cannot_see_is_shown_as_its_escape() -
         "net\\x1b[2J \\x9b1m\\t\\n\\u202egnp\\u2066 \\udcff T-shirt/top 91.6\N{NO-BREAK SPACE}% Größe 裙子"
     )
     assert describe_error(ValueError("bad\x1b[2J\nand more")) == r"ValueError: bad\x1b[2J"
+
+
+@pytest.mark.parametrize("raised", [RuntimeError, SystemExit, RecursionError])
+def test_an_error_that_cannot_be_written_out_is_named_by_its_type(raised: type[BaseException]) -> None:
+    class Peculiar(Exception):  # noqa: N818 - as a user's may be named
+        def __str__(self) -> str:
+            raise raised
+
+    assert describe_error(Peculiar()) == "Peculiar"

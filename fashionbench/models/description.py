@@ -115,12 +115,15 @@ def find_fit(name: str, task: Task) -> Fit:
     return Fit(misfit=describe_error(failure))
 
 
-def list_fits(names: Sequence[str], shapes: Sequence[tuple[int, int, int]]) -> Iterator[str]:
+def list_fits(
+    names: Sequence[str], shapes: Sequence[tuple[int, int, int]], find: Callable[[str, Task], Fit] = find_fit
+) -> Iterator[str]:
     """Yield the lines of a table of networks, as Markdown: layers, parameters, and what an image of a shape costs.
 
     Args:
         names: Of the networks; empty: all but those of timm.
         shapes: Channels, height and width; a column for each.
+        find: Returns whether a network fits.
 
     Raises:
         FashionBenchError: There is no such network.
@@ -133,7 +136,7 @@ def list_fits(names: Sequence[str], shapes: Sequence[tuple[int, int, int]]) -> I
     yield f"| {' | '.join(head)} |"
     yield f"| :{'-' * (width - 1)} | {' | '.join('-' * (len(each) - 1) + ':' for each in head[1:])} |"
     for name in names:
-        fits = [find_fit(name, Task(shape=shape, classes=LISTED_CLASSES)) for shape in shapes]
+        fits = [find(name, Task(shape=shape, classes=LISTED_CLASSES)) for shape in shapes]
         size = next((fit for fit in fits if not fit.misfit), None)
         cells = [
             f"no ({reasons.setdefault(fit.misfit, len(reasons) + 1)})"

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from fashionbench.data.dataset import Task
-from fashionbench.errors import InputError
+from fashionbench.errors import InputError, describe_error
 from fashionbench.models.baselines import BASELINES, Baseline
 from fashionbench.models.networks import FashionCNN, Shape, build_resnet18
 from fashionbench.models.randomness import seeded_generators
@@ -38,6 +38,7 @@ __all__ = [
     "describe_building",
     "find_builder",
     "find_new",
+    "is_own",
     "network_names",
     "source_of",
 ]
@@ -74,6 +75,12 @@ def find_builder(name: str) -> Builder:
         return build
     require_weights(weights)
     return lambda shape, classes: _load_weights(build(shape, classes), weights, classes)
+
+
+def is_own(name: str) -> bool:
+    """Return whether a model's code is the user's or an installed package's: its import may do anything."""
+    network, _ = _split(name)
+    return network not in MODELS and network not in BASELINES and not network.startswith(LIBRARIES)
 
 
 def _split(name: str) -> tuple[str, Path | None]:
@@ -189,7 +196,7 @@ def _load(name: str, load: Callable[[], object]) -> object:
         return load()
     except (Exception, SystemExit) as error:
         raise InputError(
-            f"model {name[:80]!r} cannot be loaded ({type(error).__name__}: {str(error).partition(chr(10))[0][:200]})",
+            f"model {name[:80]!r} cannot be loaded ({describe_error(error)})",
             expected="a class or a function that builds a network, in a module that can be imported",
             remedy="check its name, and that its package is installed or its file is in the current folder",
         ) from error

@@ -19,12 +19,14 @@ from fashionbench.errors import InputError, describe_error
 from fashionbench.execution.fast import find_objection
 from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, evenly_spaced
+from fashionbench.models.description import Fit, find_fit
 from fashionbench.models.inspection import count_trained, find_unsaved_state, gives_probabilities, random_images
-from fashionbench.models.registry import build_model, describe_building, find_builder
+from fashionbench.models.registry import build_model, describe_building, find_builder, is_own
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan
-from fashionbench.running.process.call import SECONDS_TO_ANSWER, CallFailedError, call_within
+from fashionbench.running.process.call import CallFailedError, call_in_process, call_within, seconds_to_answer
 from fashionbench.training.case import Case
+from fashionbench.training.identity import model_digest
 
 __all__ = [
     "call_where",
@@ -32,9 +34,10 @@ __all__ = [
     "check_in_process",
     "decide_rewriting",
     "decide_self_check",
+    "digest_in_process",
     "estimate_seconds",
+    "find_fit_in_process",
     "load_images",
-    "seconds_to_answer",
     "tell_load",
 ]
 
@@ -191,13 +194,8 @@ def call_where(
 ) -> T:
     """Call a function where a device is, in a process of its own."""
     if cluster is None:
-        return call_within(seconds_to_answer(plan), function, *args, **kwargs)
+        return call_within(seconds_to_answer(plan.limit_minutes), function, *args, **kwargs)
     return cluster.call(device, function, *args, **kwargs)
-
-
-def seconds_to_answer(plan: Plan) -> float:
-    """Return how long anything but a training may take in a process of its own: by --limit, too, at least a minute."""
-    return SECONDS_TO_ANSWER if plan.limit_minutes is None else 60 * max(1.0, plan.limit_minutes)
 
 
 def check_in_process(case: Case, dataset: Dataset, seconds: float) -> tuple[str, ...]:
@@ -217,6 +215,30 @@ def check_in_process(case: Case, dataset: Dataset, seconds: float) -> tuple[str,
         ) from None
 
 
+def find_fit_in_process(name: str, task: Task) -> Fit:
+    """Return whether a network fits a task, as ``find_fit`` does; a user's is tried in a process of its own."""
+    if not is_own(name):
+        return find_fit(name, task)
+    try:
+        return call_in_process(find_fit, name, task)
+    except CallFailedError as error:
+        return Fit(misfit=error.reason)
+
+
+def digest_in_process(model: str, limit_minutes: float | None) -> str:
+    """Return the digest of a model's source; a user's module is imported in a process of its own only."""
+    if not is_own(model):
+        return model_digest(model)
+    try:
+        return call_within(seconds_to_answer(limit_minutes), model_digest, model)
+    except CallFailedError as error:
+        raise InputError(
+            f"the source of model {model[:80]!r} cannot be read ({error.reason})",
+            expected="a module that can be imported again and again",
+            remedy="correct the module, or choose another model with --models",
+        ) from None
+
+
 def decide_rewriting(plan: Plan, left: Iterable[Case], task: Task, say: Callable[[str], None]) -> Plan:
     """Decide, once for all trainings that are left, which models the fast execution rewrites.
 
@@ -225,7 +247,7 @@ def decide_rewriting(plan: Plan, left: Iterable[Case], task: Task, say: Callable
     decided = {}
     for case in {each.model: each for each in left if each.execution == "fast"}.values():
         try:
-            objection = call_within(seconds_to_answer(plan), _find_objection, case, task)
+            objection = call_within(seconds_to_answer(plan.limit_minutes), _find_objection, case, task)
         except CallFailedError as error:
             objection = f"rewritten, {error.reason}"
         decided[case.model] = not objection

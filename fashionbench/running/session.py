@@ -31,17 +31,17 @@ from fashionbench.running.preflight import (
     check_in_process,
     decide_rewriting,
     decide_self_check,
+    digest_in_process,
     estimate_seconds,
     load_images,
-    seconds_to_answer,
     tell_load,
 )
-from fashionbench.running.process.call import CallFailedError
+from fashionbench.running.process.call import CallFailedError, seconds_to_answer
 from fashionbench.running.process.trial import choose_methods
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
-from fashionbench.training.identity import Provenance, code_digest, identify, identify_inference, model_digest, now
+from fashionbench.training.identity import Provenance, code_digest, identify, identify_inference, now
 from fashionbench.training.measure import record_absence
 
 __all__ = [
@@ -154,7 +154,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
     dataset = load_images(plan, data, environ, say)
     tell_load(load, say)
     for case in {each.model: each for each in plan.cases()}.values():
-        for remark in check_in_process(case, dataset, seconds_to_answer(plan)):
+        for remark in check_in_process(case, dataset, seconds_to_answer(plan.limit_minutes)):
             say(remark)
     check_output(out)
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
@@ -163,7 +163,8 @@ def open_run(  # noqa: PLR0913 - the options of a run
         names = name_devices(plan.devices)
         for device in plan.devices:
             say(f"Device: {names[device]}, {f'absent: {device.absence}' if device.absence else device.name}")
-        identities = {_key(case): identify(case, dataset) for case in plan.cases()}
+        digests = {model: digest_in_process(model, plan.limit_minutes) for model in plan.models}
+        identities = {_key(case): identify(case, digests[case.model], dataset) for case in plan.cases()}
         finished = find_finished(out / "records", say)
         require_same_looks(plan, [finished[each] for each in identities.values() if each in finished])
         left = tuple(case for case in cases if plan.fresh or identities[_key(case)] not in finished)
@@ -202,7 +203,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
             display=Display(console, expected, slots, names),
             finished=finished,
             identities=identities,
-            model_digests={model: model_digest(model) for model in plan.models},
+            model_digests=digests,
             environments={device: _environment(device, command, cluster) for device in plan.devices},
             cluster=cluster,
         )

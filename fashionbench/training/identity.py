@@ -73,13 +73,13 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def identify(case: Case, dataset: Dataset) -> str:
+def identify(case: Case, model_sha256: str, dataset: Dataset) -> str:
     """Return the SHA-256 of all that decides a case's numbers; a case of the same identity is not measured again.
 
     That is the model and its source, device, recipe, seed, data, execution, precision, threads, torch and our own code.
     """
     facts = {
-        "model": (case.model, model_digest(case.model)),
+        "model": (case.model, model_sha256),
         "recipe": case.recipe.model_dump(mode="json"),
         "seed": case.seed,
         "data": dict(dataset.digests),

@@ -100,7 +100,7 @@ def estimate_epochs(
         key = case.model, case.device
         if case.absence or key in found:
             continue
-        identity = identify(replace(case, seed=0), dataset)
+        identity = identify(replace(case, seed=0), digest_in_process(case.model, plan.limit_minutes), dataset)
         if identity in known:
             found[key] = known[identity]
             continue

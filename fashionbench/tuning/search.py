@@ -12,7 +12,7 @@ from fashionbench.catalogue import is_baseline
 from fashionbench.errors import InputError, SetupError
 from fashionbench.options.commands import MINUTES, SPACE, TRIALS
 from fashionbench.options.option import Given
-from fashionbench.records.files import write_atomically
+from fashionbench.records.files import write_output
 from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.record import TrainingRecord
 from fashionbench.running.cluster import Cluster
@@ -127,7 +127,7 @@ def search(opened: Search) -> Path:
     recipe = tuned_recipe(opened.base.recipe, describe_space(opened.space), trials)
     for model, found in recipe.tuning.models.items() if recipe.tuning else ():
         opened.run.display.say(found.described(model))
-    write_atomically(opened.path, write_toml(recipe).encode())
+    write_output(opened.path, write_toml(recipe).encode())
     return opened.path
 
 

@@ -1,5 +1,8 @@
 """Options become cases in a fair order; options that exclude each other are refused by name."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from fashionbench.errors import InputError
@@ -111,3 +114,26 @@ def test_a_run_that_can_never_be_decided_is_refused(options: dict[str, str], fou
         plan_of(**options)
 
     assert refused.value.found == found
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import os\nos._exit(7)", r"its process ended without a result \(exit status 7\)"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("class Odd(BaseException): ...\nraise Odd('so')", "Odd: so"),
+        ("import not_installed_here", "ModuleNotFoundError: No module named 'not_installed_here'"),
+        ("def make(", "SyntaxError: "),
+    ],
+)
+def test_a_users_module_is_imported_elsewhere_and_what_ends_that_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, reason: str
+) -> None:
+    (tmp_path / "own_of_a_plan.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(InputError, match=rf"Model 'own_of_a_plan:Net' cannot be loaded \({reason}"):
+        plan_of(models="own_of_a_plan:Net")
+
+    assert "own_of_a_plan" not in sys.modules

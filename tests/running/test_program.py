@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import redirect_stdout
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest

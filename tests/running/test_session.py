@@ -35,7 +35,7 @@ from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.process.case import Job
 from fashionbench.running.session import Run, finish_run, keep_record, open_run
 from fashionbench.training.case import Case
-from fashionbench.training.identity import identify
+from fashionbench.training.identity import identify, model_digest
 from fashionbench.training.inference import measure_inference
 from fashionbench.training.loop import Tick
 
@@ -184,7 +184,8 @@ def test_seeds_are_added_until_the_verdict_is_decided(
 def keep_earlier(out: Path, case: Case, sample: Dataset, looks: tuple[int, ...] = ()) -> None:
     """Write the record that an earlier run has left of a case."""
     record = make_training(case.model, seed=case.seed)
-    write_record(out / "records", record.model_copy(update={"identity": identify(case, sample), "looks": looks}))
+    identity = identify(case, model_digest(case.model), sample)
+    write_record(out / "records", record.model_copy(update={"identity": identity, "looks": looks}))
 
 
 def test_seeds_of_an_earlier_run_that_others_are_added_to_count_as_looked_at(

@@ -9,7 +9,7 @@ from cases import tiny_case
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.recipe.fields import Recipe
-from fashionbench.training.identity import MEASURING, PACKAGE, code_digest, identify
+from fashionbench.training.identity import MEASURING, PACKAGE, code_digest, identify, model_digest
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_what_decides_numbers_changes_the_identity(sample: Dataset) -> None:
     case = tiny_case()
     others = [tiny_case("resnet18"), tiny_case(seed=1), tiny_case(recipe=Recipe(name="tiny", epochs=3))]
 
-    identities = {identify(each, sample) for each in (case, *others)}
+    identities = {identify(each, model_digest(each.model), sample) for each in (case, *others)}
 
     assert len(identities) == 4
-    assert identify(tiny_case(), sample) == identify(case, sample)
+    assert identify(tiny_case(), "0", sample) == identify(case, "0", sample) != identify(case, "1", sample)
     assert all(re.fullmatch("[0-9a-f]{64}", each) for each in identities)

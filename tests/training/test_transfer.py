@@ -16,7 +16,7 @@ from fashionbench.recipe.fields import Hyperparameters, Recipe
 from fashionbench.records.record import Execution
 from fashionbench.running.preflight import check_fit
 from fashionbench.training.case import Case
-from fashionbench.training.identity import identify
+from fashionbench.training.identity import identify, model_digest
 from fashionbench.training.loop import Supervision, train
 
 FINE: dict[str, Any] = {"freeze": "all but head", "normalize": ((0.25,), (0.5,))}
@@ -101,11 +101,11 @@ def test_the_record_shows_trained_and_all_parameters_apart_and_what_the_file_gav
 def test_the_weights_are_part_of_the_identity(sample: Dataset, weights: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.pth"
     mine.write_bytes(weights.read_bytes())
-    before = identify(tuned(mine), sample)
+    before = identify(tuned(mine), model_digest(tuned(mine).model), sample)
 
     torch.save({}, mine)
 
-    assert identify(tuned(mine), sample) != before
+    assert identify(tuned(mine), model_digest(tuned(mine).model), sample) != before
 
 
 def test_the_preflight_tells_what_is_new_and_what_is_trained(sample: Dataset, weights: Path) -> None:

@@ -190,6 +190,19 @@ def test_minutes_buy_the_cheaper_model_more_trials(
     assert {each.name for each in TUNE_OPTIONS} >= {"trials", "minutes", "space"}
 
 
+def test_a_model_that_fails_before_its_trials_is_refused_in_one_line(
+    tmp_path: Path, sample_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "failing_net.py").write_text("def make(shape, classes): raise ValueError('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ("--recipe", sample_folder / "tiny.toml", "--data", sample_folder, "--devices", "cpu", "--minutes", "1")
+
+    status = call("tune", *options, "--models", "failing_net:make", "--out", tmp_path)
+
+    assert status == 2
+    assert "Model 'failing_net:make' cannot be tried (ValueError: no). Expected" in capsys.readouterr().err
+
+
 def test_the_default_space_is_the_one_in_the_docs(tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
     (tmp_path / "space.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])

@@ -10,13 +10,24 @@ from fashionbench.errors import FashionBenchError
 from fashionbench.running.process.child import ChildEndedError, Failure, open_child, prepare_child
 from fashionbench.running.process.server import clean_context, start_fork_server
 
-__all__ = ["SECONDS_TO_ANSWER", "CallFailedError", "call_in_process", "call_within"]
+__all__ = [
+    "SECONDS_TO_ANSWER",
+    "CallFailedError",
+    "call_in_process",
+    "call_within",
+    "seconds_to_answer",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 SECONDS_TO_ANSWER: Final = 1_800.0
 """How long a call may take. Each needs seconds; one that takes half an hour hangs."""
+
+
+def seconds_to_answer(limit_minutes: float | None) -> float:
+    """Return how long anything but a training may take: by --limit, too, at least a minute."""
+    return SECONDS_TO_ANSWER if limit_minutes is None else 60 * max(1.0, limit_minutes)
 
 
 class CallFailedError(Exception):
