@@ -15,7 +15,6 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from fashionbench.data.dataset import Dataset
 
-settings.register_profile("fuzz", max_examples=10_000, deadline=5_000)
 settings.register_profile("usual", max_examples=100, deadline=5_000)
 settings.load_profile("usual")
 

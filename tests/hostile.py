@@ -1,14 +1,14 @@
-"""Files that somebody made to do harm: right ones with places overwritten, and records that are sealed all the same."""
+"""What somebody does to a right file who means harm: places overwritten, and records and checkpoints sealed again."""
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
-from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from fashionbench.records.record import InferenceRecord, Record, TrainingRecord
+from fashionbench.records.record import Record
 from fashionbench.records.store import digest_of
 
 TOKENS = [
@@ -26,25 +26,24 @@ VALUES: list[Any] = [
 Place = tuple[str | int, ...]
 
 
-@st.composite
-def mutated(draw: st.DrawFn, whole: bytes) -> bytes:
+def mutate(random: Random, whole: bytes) -> bytes:
     """Cut, repeat, overwrite and flip some places of a right file."""
     content = bytearray(whole)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(content)))
-        length = draw(st.sampled_from([0, 1, 2, 4, 16, 200, len(content)]))
-        match draw(st.integers(0, 4)):
+    for _ in range(random.randint(1, 4)):
+        start = random.randint(0, len(content))
+        length = random.choice([0, 1, 2, 4, 16, 200, len(content)])
+        match random.randint(0, 4):
             case 0:
                 del content[start : start + length]
             case 1:
                 content[start:start] = content[start : start + length]
             case 2:
-                content[start : start + length] = draw(st.sampled_from(TOKENS))
+                content[start : start + length] = random.choice(TOKENS)
             case 3:
-                content[start : start + 1] = draw(st.binary(max_size=3))
+                content[start : start + 1] = random.randbytes(random.randint(0, 3))
             case _:
                 if start < len(content):
-                    content[start] ^= 1 << draw(st.integers(0, 7))
+                    content[start] ^= 1 << random.randint(0, 7)
     return bytes(content)
 
 
@@ -54,14 +53,14 @@ def places(part: Any, path: Place = ()) -> Iterator[Place]:
     if isinstance(part, dict):
         for key, value in part.items():
             yield from places(value, (*path, key))
-    elif isinstance(part, list):
+    elif isinstance(part, list | tuple):
         for index in sorted({0, 1, len(part) - 1} & {*range(len(part))}):
             yield from places(part[index], (*path, index))
 
 
 def changes(part: Any) -> list[Any]:
     """Return what may stand in the place of a part: a hostile value, or the part in another length or order."""
-    if isinstance(part, list):
+    if isinstance(part, list | tuple):
         return [*VALUES, part[:-1], part[1:], part[::-1], part * 2, [*part, *part[-1:]], [part]]
     if isinstance(part, dict):
         return [
@@ -78,24 +77,32 @@ def replaced(document: dict[str, Any], path: Place, value: Any) -> dict[str, Any
     """Return a copy of a document with another value in a place."""
     whole = {"": copy.deepcopy(document)}
     part: Any = whole
-    *above, last = ("", *path)
-    for key in above:
+    *way, last = ("", *path)
+    for key in way:
+        part[key] = [*part[key]] if isinstance(part[key], tuple) else part[key]
         part = part[key]
     part[last] = value
     return whole[""]
 
 
-@st.composite
-def resealed(draw: st.DrawFn, record: TrainingRecord | InferenceRecord) -> bytes:
+def at(document: Any, path: Place) -> Any:
+    """Return the part of a document in a place."""
+    for key in path:
+        document = document[key]
+    return document
+
+
+def changed(random: Random, document: dict[str, Any], may_be: Callable[[Any], list[Any]] = changes) -> dict[str, Any]:
+    """Return a document with one or two of its places changed, to what ``may_be`` returns for the part there."""
+    for _ in range(random.randint(1, 2)):
+        path = random.choice([*places(document)][1:])
+        document = replaced(document, path, random.choice(may_be(at(document, path))))
+    return document
+
+
+def reseal(random: Random, sealed: bytes) -> bytes:
     """Change one or two places of a record, and seal it again."""
-    document = json.loads(record.model_dump_json())
-    for _ in range(draw(st.integers(1, 2))):
-        path = draw(st.sampled_from([*places(document)][1:]))
-        part: Any = document
-        for key in path:
-            part = part[key]
-        document = replaced(document, path, draw(st.sampled_from(changes(part))))
-    return seal_whatever(document)
+    return seal_whatever(changed(random, json.loads(sealed)["record"]))
 
 
 def seal_whatever(document: dict[str, Any]) -> bytes:
