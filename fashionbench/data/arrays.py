@@ -16,6 +16,7 @@ from fashionbench.errors import InputError, visible
 __all__ = [
     "CHANNELS",
     "DRAWN",
+    "MAX_LABEL",
     "MISSING",
     "MOST_CLASSES",
     "NUMBER",
@@ -49,6 +50,12 @@ NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.AS
 
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "#n/a", "null"})
 """How programs write that there is no value, in lower case."""
+
+MAX_LABEL: Final = 2**53
+"""Up to here a float holds each integer."""
+
+SHOWN: Final = 40
+"""Characters of a wrong label that a message quotes."""
 
 MEMORY_SHARE: Final = 0.5
 
@@ -156,10 +163,10 @@ def name_labels(labels: Sequence[str], where: Callable[[int], str]) -> NDArray[A
     for place, text in enumerate(texts):
         if text in values:
             continue
-        is_number = NUMBER.fullmatch(text) is not None
+        is_number = NUMBER.fullmatch(text) is not None and abs(float(text)) < MAX_LABEL  # else two would become one
         if text.lower() in MISSING or (is_number and not float(text).is_integer()):
             raise InputError(
-                f"{where(place)} has the label {text!r}",
+                f"{where(place)} has the label {text[:SHOWN]!r}",
                 expected="an integer or a name as the label of each image",
                 remedy="complete or correct the labels",
             )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fashionbench.data.arrays import (
     CHANNELS,
     DRAWN,
+    MAX_LABEL,
     channels_first,
     check_memory,
     make_dataset,
@@ -55,9 +56,6 @@ AXES: Final = (3, 4)
 
 NUMBERS, TEXTS = "buif", "SU"
 """NumPy's letters for their kinds."""
-
-MAX_LABEL: Final = 2**53
-"""Up to here a float holds each integer."""
 
 MESSAGE_CHARACTERS: Final = 200
 

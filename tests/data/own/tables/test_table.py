@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from tables import LABELS, NAMES, PIXELS, expected, read, refusal, write
 
-from fashionbench.data.arrays import DRAWN
+from fashionbench.data.arrays import DRAWN, name_labels
 from fashionbench.data.own.tables.table import load_table
 
 
@@ -192,3 +192,10 @@ def test_a_small_archive_of_countless_numbers_is_refused(tmp_path: Path) -> None
 
     for name in ("x.csv.gz", "y.zip"):
         assert "bytes or more, and at most 1" in refusal(tmp_path / name)
+
+
+def test_labels_of_more_digits_than_a_number_keeps_are_names() -> None:
+    labels = ["12345678901234567890", "12345678901234567891", "7"]
+
+    assert name_labels(labels, str).tolist() == labels
+    assert name_labels(["3", "7"], str).tolist() == [3, 7]
