@@ -7,7 +7,15 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-__all__ = ["leads_out_of", "open_regular", "read_at_most", "read_regular", "require_no_larger"]
+__all__ = [
+    "is_file",
+    "is_folder",
+    "leads_out_of",
+    "open_regular",
+    "read_at_most",
+    "read_regular",
+    "require_no_larger",
+]
 
 BLOCK: Final = 1024 * 1024
 
@@ -90,3 +98,19 @@ def require_no_larger(archive: BinaryIO, most_bytes: int) -> None:
         unpacked = sum(part.file_size for part in opened.infolist())
     if unpacked > most_bytes:
         raise ValueError(f"it unpacks to {unpacked:,} bytes, and at most {most_bytes:,} are read")
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; one that is too long, or that this user may not look at, is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a regular file, as ``is_folder`` does."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

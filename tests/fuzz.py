@@ -17,7 +17,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from readers import Reader
+    from hostile import Reader
 
 MODULES: Final = ("readers", "torch_readers")
 """Those without torch and those with it, in a process each: its import alone takes a third of the memory."""
@@ -39,7 +39,7 @@ def used_mebibytes(field: str) -> int:
 def damage(name: str, reader: "Reader", inputs: int, seed: int) -> Iterator[tuple[int, bytes]]:
     """Yield damaged files, each with its number, from which alone and the seed it is made."""
     for place in range(inputs):
-        random = Random(f"{name} {seed} {place}")  # noqa: S311 - damage, not secrets
+        random = Random(f"{name} {seed} {place}")
         yield place, reader.spoil(random, random.choice(reader.whole))
 
 

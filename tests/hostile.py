@@ -2,12 +2,15 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from fashionbench.errors import FashionBenchError
 from fashionbench.records.record import Record
 from fashionbench.records.store import digest_of
 
@@ -24,6 +27,8 @@ VALUES: list[Any] = [
     *([], [0], [[]], [None], {}, {"x": 1}, ["x"] * 300),
 ]
 Place = tuple[str | int, ...]
+MOST_CHARACTERS: Final = 2_000
+"""Of a refusal."""
 
 
 def mutate(random: Random, whole: bytes) -> bytes:
@@ -112,3 +117,35 @@ def seal_whatever(document: dict[str, Any]) -> bytes:
     except ValidationError:
         digest = "0" * 64
     return json.dumps({"sha256": digest, "record": document}).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What reads a kind of file."""
+
+    name: str
+    """Of the file, for a reader that goes by it."""
+    whole: tuple[bytes, ...]
+    """Right files, which are damaged."""
+    read: Callable[[Path], object]
+    """Raises a FashionBenchError where it refuses the file."""
+    inputs: int
+    """How many damaged files it is given in ``nox -s fuzz``."""
+    spoil: Callable[[Random, bytes], bytes] = mutate
+    bombs: Callable[[], Iterable[bytes]] = tuple
+    """Returns files that would fill the memory if they were not refused."""
+
+    def refusal(self, folder: Path, content: bytes) -> str:
+        """Return why a file is refused, in one printable line; nothing where it is taken. All else is raised."""
+        path = folder / self.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        try:
+            self.read(path)
+        except FashionBenchError as error:
+            message = str(error)
+            is_clean = message.isprintable() and len(message) < MOST_CHARACTERS and ". Expected " in message
+            if not is_clean:
+                raise AssertionError(f"an unclean refusal: {message!r}") from error
+            return message
+        return ""

@@ -5,19 +5,15 @@ None of these needs torch; ``tests/torch_readers.py`` has those that do.
 
 import gzip
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from random import Random
 from types import MappingProxyType
-from typing import Final
 
 import numpy as np
-from hostile import mutate, reseal
+from hostile import Reader, reseal
 from synthetic import make_inference, make_training
 
 from fashionbench.data.readers import CSV_HEADER, IDX_NAMES, decode_idx, encode_idx, read_csv, read_idx_bytes
-from fashionbench.errors import FashionBenchError
 from fashionbench.judging.comparison import compare
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS
 from fashionbench.recipe.fields import RECIPES
@@ -30,42 +26,6 @@ from fashionbench.report.comparison import compare_view
 from fashionbench.report.page import write_report
 from fashionbench.report.render import render_html
 from fashionbench.tuning.space import load_space
-
-MOST_CHARACTERS: Final = 2_000
-"""Of a refusal."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
-    """What reads a kind of file."""
-
-    name: str
-    """Of the file, for a reader that goes by it."""
-    whole: tuple[bytes, ...]
-    """Right files, which are damaged."""
-    read: Callable[[Path], object]
-    """Raises a FashionBenchError where it refuses the file."""
-    inputs: int
-    """How many damaged files it is given in ``nox -s fuzz``."""
-    spoil: Callable[[Random, bytes], bytes] = mutate
-    bombs: Callable[[], Iterable[bytes]] = tuple
-    """Returns files that would fill the memory if they were not refused."""
-
-    def refusal(self, folder: Path, content: bytes) -> str:
-        """Return why a file is refused, in one printable line; nothing where it is taken. All else is raised."""
-        path = folder / self.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        try:
-            self.read(path)
-        except FashionBenchError as error:
-            message = str(error)
-            is_clean = message.isprintable() and len(message) < MOST_CHARACTERS and ". Expected " in message
-            if not is_clean:
-                raise AssertionError(f"an unclean refusal: {message!r}") from error
-            return message
-        return ""
-
 
 IMAGES = encode_idx(np.arange(2 * 784, dtype=np.uint8).reshape(2, 28, 28))
 CSV = (CSV_HEADER + "\n" + "\n".join(",".join(["7", *["255"] * 784]) for _ in range(2))).encode()

@@ -13,7 +13,7 @@ import pytest
 import readers
 import torch_readers
 from fuzz import damage
-from readers import Reader
+from hostile import Reader
 
 ALL: Mapping[str, Reader] = {**readers.READERS, **torch_readers.READERS}
 FILES, SEED = 40, -1

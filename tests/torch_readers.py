@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from hostile import changed, changes, mutate
+from hostile import Reader, changed, changes, mutate
 from PIL import ExifTags, Image
-from readers import Reader
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR

@@ -29,6 +29,7 @@ from fashionbench.data.readers import (
     read_idx_bytes,
 )
 from fashionbench.errors import FashionBenchError, InputError, SetupError
+from fashionbench.opening import is_file, is_folder
 from fashionbench.records.files import write_atomically
 
 __all__ = ["CLASSES", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset", "read_folder"]
@@ -205,8 +206,8 @@ def _read_idx(folder: Path) -> dict[str, bytes]:
             "test images into the training images",
             remedy="complete one kind and remove the other",
         )
-    if not folder.is_dir():
-        found = f"path {folder} {'is a file' if folder.exists() else 'does not exist'}"
+    if not is_folder(folder):
+        found = f"path {folder} {'is a file' if is_file(folder) else 'does not exist'}"
     else:
         there = [*idx, *(path.name for path in csv)]
         found = f"folder {folder} contains {'only ' + ', '.join(there) if there else 'none of the files'}"

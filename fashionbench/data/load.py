@@ -26,6 +26,7 @@ from fashionbench.data.own.tables.content import SUFFIXES, find_table
 from fashionbench.data.own.tables.table import load_table
 from fashionbench.data.published import NAMED, load_published
 from fashionbench.errors import InputError, visible
+from fashionbench.opening import is_folder
 
 __all__ = ["load_dataset"]
 
@@ -88,7 +89,7 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
     """
     started = time.perf_counter()
     path = Path(word)
-    table = path if path.name.lower().endswith(SUFFIXES) else find_table(path) if path.is_dir() else None
+    table = path if path.name.lower().endswith(SUFFIXES) else find_table(path) if is_folder(path) else None
     if table is None and (reading.label_column is not None or reading.test is not None):
         raise InputError(
             f"--{'test' if reading.label_column is None else 'label-column'} cannot be used with {word[:120]!r}",
@@ -106,7 +107,7 @@ def load_dataset(  # noqa: PLR0913 - where data may come from, by keyword
         found = make_dataset("Digits of scikit-learn", "scikit-learn's copy", None, *halves)
     elif table is not None:
         found = load_table(table, _say_nothing, reading)
-    elif path.is_dir():
+    elif is_folder(path):
         _refuse_other_folders(path)
         found = load_folder(path, _say_nothing, reading, cache)
     elif path.name.lower().endswith(".npz"):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fashionbench.errors import InputError
-from fashionbench.opening import open_regular, read_at_most
+from fashionbench.opening import is_file, open_regular, read_at_most
 
 __all__ = [
     "CSV_NAMES",
@@ -55,7 +55,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
             name: path
             for name in IDX_NAMES
             for path in (searched / f"{name}.gz", searched / name)  # the plain file wins
-            if path.is_file()
+            if is_file(path)
         }
         if found:
             return found
@@ -64,7 +64,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
 
 def find_csv(folder: Path) -> tuple[Path, ...]:
     """Return the paths of those of the two Kaggle CSV files that a folder contains, the training file first."""
-    return tuple(path for name in CSV_NAMES if (path := folder / name).is_file())
+    return tuple(path for name in CSV_NAMES if is_file(path := folder / name))
 
 
 def read_idx_bytes(path: Path) -> bytes:

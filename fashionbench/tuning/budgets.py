@@ -15,7 +15,7 @@ from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.reading import read_manifest
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Arm, Plan, RunOptions
-from fashionbench.running.preflight import call_where, estimate_seconds, load_images
+from fashionbench.running.preflight import call_where, digest_in_process, estimate_seconds, load_images
 from fashionbench.running.process.call import CallFailedError
 from fashionbench.training.identity import identify
 

@@ -153,3 +153,12 @@ def test_names_in_an_archive_reach_the_terminal_as_escapes(tmp_path: Path, capsy
     said = capsys.readouterr().out
     assert r"\x1b[2J\u202e" in said
     assert all(line.isprintable() for line in said.splitlines())
+
+
+def test_a_path_that_is_too_long_is_refused_like_one_that_is_not_there(tmp_path: Path) -> None:
+    long = "/" + "x" * 5_000
+
+    with pytest.raises(InputError, match="Unknown dataset '/xxx"):
+        load_dataset(long, None, environ={}, cache=tmp_path, announce=str)
+    with pytest.raises(InputError, match=r"Path /x+ does not exist"):
+        load_dataset("fashion-mnist", Path(long), environ={}, cache=tmp_path, announce=str)

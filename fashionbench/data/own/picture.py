@@ -1,6 +1,7 @@
 """One image file: its header, and its pixels as a viewer shows them."""
 
 import ctypes
+import logging
 import os
 import struct
 import zlib
@@ -199,7 +200,8 @@ def _opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, int]]:
 
 @cache
 def _silence_libtiff() -> None:
-    """Keep libtiff from writing of damage to standard error itself; Pillow raises it, too."""
+    """Keep Pillow and libtiff from writing of damage to standard error; Pillow raises it, too."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # without one, logging writes errors there itself
     with suppress(AttributeError, OSError):  # on Windows, or in a Pillow without it
         library = ctypes.CDLL(_imaging.__file__)
         library.TIFFSetErrorHandler(None)

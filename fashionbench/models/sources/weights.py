@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fashionbench.errors import InputError, describe_error
-from fashionbench.opening import require_no_larger
+from fashionbench.opening import is_file, require_no_larger
 
 __all__ = ["Fitted", "digest_weights", "find_head", "fit_weights", "require_weights"]
 
@@ -51,7 +51,7 @@ def require_weights(path: Path) -> None:
         InputError: It is not.
 
     """
-    if path.suffix not in ENDINGS or not path.is_file():
+    if path.suffix not in ENDINGS or not is_file(path):
         raise InputError(
             f"weights {path} are {'not there' if path.suffix in ENDINGS else 'not of a known kind'}",
             expected=f"a file whose name ends in {', '.join(ENDINGS)}",
