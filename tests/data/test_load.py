@@ -159,6 +159,6 @@ def test_a_path_that_is_too_long_is_refused_like_one_that_is_not_there(tmp_path:
     long = "/" + "x" * 5_000
 
     with pytest.raises(InputError, match="Unknown dataset '/xxx"):
-        load_dataset(long, None, environ={}, cache=tmp_path, announce=str)
+        load(long, tmp_path)
     with pytest.raises(InputError, match=r"Path /x+ does not exist"):
-        load_dataset("fashion-mnist", Path(long), environ={}, cache=tmp_path, announce=str)
+        load("fashion-mnist", tmp_path, Path(long))
