@@ -26,7 +26,7 @@ from fashionbench.data.own.tables.content import SUFFIXES, find_table
 from fashionbench.data.own.tables.table import load_table
 from fashionbench.data.published import NAMED, load_published
 from fashionbench.errors import InputError, visible
-from fashionbench.opening import is_folder
+from fashionbench.opening import is_file, is_folder
 
 __all__ = ["load_dataset"]
 
@@ -127,7 +127,7 @@ def _say_nothing(_: str) -> None:
 
 def _refuse(word: str, path: Path) -> NoReturn:
     """Refuse a name that is not known, or a file of another kind."""
-    if path.is_file():
+    if is_file(path):
         raise InputError(
             f"{path} is not a kind of file that is read",
             expected="a folder of images, an .npz, a .csv or a .parquet file",
