@@ -60,9 +60,10 @@ def main() -> None:
             raise SystemExit(exit_status(interrupt)) from None
 
 
-def _say(line: str, *, err: bool = False) -> None:
-    """Write one line; what a terminal would obey in it, from a file or a model, is written as its escape."""
-    typer.echo(visible(line), err=err)
+def _say(*lines: str, err: bool = False) -> None:
+    """Write lines; what a terminal would obey in them, from a file or a model, is written as its escape."""
+    for line in lines:
+        typer.echo(visible(line), err=err)
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -119,8 +120,7 @@ def run(given: Given) -> None:
     with open_engine(asked.engine, asked.address, plan, command) as cluster:
         if cluster is not None:
             plan = replace(plan, devices=cluster.select(asked.devices))
-            for line in cluster.described():
-                _say(line)
+            _say(*cluster.described())
         plan = plan_budgets(plan, asked, os.environ, _say, cluster)
         with open_run(
             plan,
@@ -189,8 +189,7 @@ def compare(
     broken = failed_conditions(found, gate) if gate else ()
     view = compare_view(found, broken)
     print_tables(view, Console())
-    for line in (view.card.sentence, *(note.text for note in view.notes), *broken):
-        _say(line)
+    _say(view.card.sentence, *(note.text for note in view.notes), *broken)
     if out is not None:
         write_output(out / "compare.html", render_html(view).encode())
         _say(f"Wrote {out / 'compare.html'}")
@@ -263,22 +262,17 @@ def devices(given: Given) -> None:
     require_torch()
 
     from fashionbench.devices.device import list_devices
-    from fashionbench.execution.peak import measure_peak
+    from fashionbench.execution.peak import describe_peak, measure_peak
     from fashionbench.running.process.call import CallFailedError, call_in_process
 
     for device in list_devices():
         _say(f"{device.word:8} {device.name}")
         if PEAK.read(given):
             try:
-                found = call_in_process(measure_peak, device)  # its memory ends with it
+                found = describe_peak(call_in_process(measure_peak, device))  # its memory ends with the process
             except CallFailedError as error:
-                _say(f"{'':8} its peak was not measured: {error.reason}")
-                continue
-            _say(
-                f"{'':8} fp32: products {found.product_flops_per_second / 1e9:,.0f} GFLOP/s, convolutions "
-                f"{found.convolution_flops_per_second / 1e9:,.0f} GFLOP/s, copies "
-                f"{found.copy_bytes_per_second / 1e9:,.0f} GB/s"
-            )
+                found = f"its peak was not measured: {error.reason}"
+            _say(f"{'':8} {found}")
 
 
 @app.command()
@@ -302,6 +296,4 @@ def models(
 
 
 def _show(written: "Report") -> None:
-    _say(written.conclusion)
-    for path in written.paths:
-        _say(f"Wrote {path}")
+    _say(written.conclusion, *(f"Wrote {path}" for path in written.paths))

@@ -14,7 +14,7 @@ from fashionbench.devices.runtime import free_bytes, synchronize
 from fashionbench.execution.onednn import multiply
 from fashionbench.records.record import Peak, Precision
 
-__all__ = ["measure_peak"]
+__all__ = ["describe_peak", "measure_peak"]
 
 SECONDS_EACH: Final = 0.2
 
@@ -91,3 +91,11 @@ def _best(place: torch.device, operation: Callable[[], object]) -> float:
 
     first = min(timeit.repeat(once, number=1, repeat=WARM_UP))
     return min(timeit.repeat(once, number=1, repeat=max(WARM_UP, int(SECONDS_EACH / first))))
+
+
+def describe_peak(found: Peak) -> str:
+    """Return a measured peak for a terminal."""
+    return (
+        f"fp32: products {found.product_flops_per_second / 1e9:,.0f} GFLOP/s, convolutions "
+        f"{found.convolution_flops_per_second / 1e9:,.0f} GFLOP/s, copies {found.copy_bytes_per_second / 1e9:,.0f} GB/s"
+    )

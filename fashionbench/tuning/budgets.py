@@ -108,7 +108,7 @@ def estimate_epochs(
             seconds = call_where(cluster, plan, case.device, estimate_seconds, case, dataset)
         except CallFailedError as error:
             raise InputError(
-                f"model {case.model!r} cannot be timed ({error.reason})",
+                f"model {case.model[:80]!r} cannot be timed ({error.reason})",
                 expected="a model that trains",
                 remedy="correct the model, or choose another with --models",
             ) from None

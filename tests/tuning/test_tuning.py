@@ -200,7 +200,7 @@ def test_a_model_that_fails_before_its_trials_is_refused_in_one_line(
     status = call("tune", *options, "--models", "failing_net:make", "--out", tmp_path)
 
     assert status == 2
-    assert "Model 'failing_net:make' cannot be tried (ValueError: no). Expected" in capsys.readouterr().err
+    assert "Model 'failing_net:make' cannot be timed (ValueError: no). Expected" in capsys.readouterr().err
 
 
 def test_the_default_space_is_the_one_in_the_docs(tmp_path: Path) -> None:
