@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fashionbench.execution.layers import require_size
+from fashionbench.execution.layers import ChannelsLast, require_size
 from fashionbench.models.taps import Taps
 
-__all__ = ["Linear", "Product", "multiply"]
+__all__ = ["Linear", "Pixelwise", "Product", "multiply"]
 
 
 class _Multiply(torch.autograd.Function):
@@ -94,6 +94,16 @@ class Product(nn.Module):
         bias = None if self.bias is None else self.bias.repeat(len(self.blocks))
         output = multiply(seen, matrix, bias)
         return output.view(len(output), *self.output, -1).permute(0, 3, 1, 2)
+
+
+class Pixelwise(ChannelsLast):
+    """A convolution of single pixels, with a kernel of 1 x 1, as the matrix product that it is."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what ``nn.Conv2d`` returns, in channels-last order."""
+        pixels = images.permute(0, 2, 3, 1)  # (N, H, W, in)
+        output = multiply(pixels.flatten(0, 2), self.weight.flatten(1), self.bias)
+        return output.view(*pixels.shape[:3], -1).permute(0, 3, 1, 2)
 
 
 def multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

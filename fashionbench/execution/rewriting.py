@@ -4,12 +4,12 @@ from itertools import pairwise
 from typing import Final, TypeGuard
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fashionbench.execution.layers import ChannelsLast, Dropout, Elementwise, NormedConvolution, SizeCheck
-from fashionbench.execution.onednn import Linear, Product
+from fashionbench.execution.onednn import Linear, Pixelwise, Product
 from fashionbench.models.dataflow import Dataflow
 from fashionbench.models.taps import Crop, Taps, crop_convolutions, is_exactly
 
@@ -22,6 +22,8 @@ __all__ = [
     "rewrite_linear",
 ]
 
+_FEW_PIXELS: Final = 4
+"""Of a map: with so few, a convolution of single pixels takes longer than the product (docs/dev/execution.md)."""
 _FEW_TAPS: Final = 32
 """Of a kernel, over all its channels: a 3 x 3 kernel over three colours has 27."""
 
@@ -159,7 +161,7 @@ def _rewrite(crop: Crop, rows: Taps, columns: Taps) -> nn.Module:
         return elementwise
     even = rows.even and columns.even
     ours = kernel.shape[1] > 1  # with a single channel the two orders are one, and torch asks its strides which it is
-    rewritten = (ChannelsLast if ours else nn.Conv2d)(
+    rewritten = (_kind_for(crop, kernel) if ours else nn.Conv2d)(
         convolution.in_channels,
         convolution.out_channels,
         (kernel.shape[2], kernel.shape[3]),
@@ -182,3 +184,10 @@ def _rewrite(crop: Crop, rows: Taps, columns: Taps) -> nn.Module:
         return rewritten
     pads = [] if even else [nn.ZeroPad2d((columns.before, columns.after, rows.before, rows.after))]
     return nn.Sequential(SizeCheck(crop.size), *pads, rewritten)
+
+
+def _kind_for(crop: Crop, kernel: Tensor) -> type[ChannelsLast]:
+    convolution = crop.convolution
+    moves = kernel.shape[2:] != (1, 1) or convolution.stride != (1, 1) or convolution.padding != (0, 0)
+    few = crop.size[0] * crop.size[1] <= _FEW_PIXELS
+    return ChannelsLast if moves or convolution.groups > 1 or not few else Pixelwise

@@ -9,7 +9,7 @@ from torch import nn
 from fashionbench.data.dataset import Task
 from fashionbench.execution.fast import rewrite
 from fashionbench.execution.layers import ChannelsLast, NormedConvolution, Placeholder
-from fashionbench.execution.onednn import Linear, Product
+from fashionbench.execution.onednn import Linear, Pixelwise, Product
 from fashionbench.execution.rewriting import find_normed_places, fuse_first_batch_norm, pool_before_relu
 from fashionbench.models.dataflow import trace
 from fashionbench.models.registry import build_model
@@ -157,6 +157,18 @@ def test_a_layer_that_is_called_by_name_stays() -> None:
     rewrite(model, (1, 4, 4))
 
     assert [*model.children()] == layers
+
+
+@pytest.mark.parametrize(("size", "kind"), [(2, Pixelwise), (3, ChannelsLast)])
+def test_a_kernel_of_one_tap_over_few_pixels_is_a_product(size: int, kind: type[nn.Module]) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 5, 1))
+    images = torch.rand(2, 3, size, size)
+    expected = model(images)
+
+    fast = rewrite(model, (3, size, size))
+
+    assert type(fast.get_submodule("0")) is kind
+    assert torch.allclose(fast(images), expected, atol=1e-6)
 
 
 def test_resnet18_is_rewritten_throughout() -> None:
