@@ -43,7 +43,7 @@ def check_claims(records: Iterable[TrainingRecord | InferenceRecord], verdict: V
     if not is_study or any(each.data.name != STUDY_DATA or DRESS not in each.data.classes for each in finished):
         return ()
     first = verdict.devices[0]
-    on_first = f" (on {first.device}, n = {len(first.seeds)})"
+    on_first = f" (on {first.device}, {len(first.seeds)} seed{'s' if len(first.seeds) > 1 else ''})"
     return (
         *(_check_slowdown(kind, minutes, verdict) for kind, minutes in STUDY_RESNET_MINUTES.items()),
         *_check_classes(differences_on(records, verdict, first), finished[0].data.classes, verdict, on_first),
@@ -137,22 +137,24 @@ def _check_classes(
     precision = by_metric["precision"]
     claimed = (
         (
-            "ResNet18 has the higher precision in every class except Dress",
+            "ResNet18",
+            "has the higher precision in every class except Dress",
             {name: each for name, each in precision.items() if name != DRESS},
             0.0,
         ),
         (
-            "FashionCNN has the higher precision in the class Dress",
+            "FashionCNN",
+            "has the higher precision in the class Dress",
             {name: _reverse(each) for name, each in precision.items() if name == DRESS},
             0.0,
         ),
-        ("ResNet18 has the higher recall in every class", by_metric["recall"], 0.0),
-        ("ResNet18 has by far the higher F1 score in every class", by_metric["f1"], verdict.thresholds.margin),
+        ("ResNet18", "has the higher recall in every class", by_metric["recall"], 0.0),
+        ("ResNet18", "has by far the higher F1 score in every class", by_metric["f1"], verdict.thresholds.margin),
     )
     return tuple(
-        Claim(statement=statement, outcome=outcome, evidence=evidence + on_first)
-        for statement, by_class, least in claimed
-        for outcome, evidence in (_check_each_class(by_class, least),)
+        Claim(statement=f"{better} {statement}", outcome=outcome, evidence=evidence + on_first)
+        for better, statement, by_class, least in claimed
+        for outcome, evidence in (_check_each_class(by_class, least, better),)
     )
 
 
@@ -163,8 +165,8 @@ def _reverse(difference: ClassDifference) -> ClassDifference:
     )
 
 
-def _check_each_class(differences: dict[str, ClassDifference], least: float) -> tuple[Outcome, str]:
-    """Check that a difference is above ``least`` in each class, and return the outcome with its evidence.
+def _check_each_class(differences: dict[str, ClassDifference], least: float, better: str) -> tuple[Outcome, str]:
+    """Check that ``better`` leads by more than ``least`` in each class, and return the outcome with its evidence.
 
     The claim is reproduced if all intervals are above ``least``, and not reproduced if one is below.
     """
@@ -174,14 +176,18 @@ def _check_each_class(differences: dict[str, ClassDifference], least: float) -> 
     if len(differences) == 1:
         (only,) = differences.values()
         limits = units.bare(units.interval_pp(only.low, only.high))
-        return outcome, f"difference {units.pp(only.estimate)} (95 % CI {limits}, not adjusted)"
+        return outcome, f"lead of {better}: {units.pp(only.estimate)} (unadjusted 95 % CI {limits})"
     higher = sum(each.estimate > least for each in differences.values())
     by_margin = f" by more than {units.pp(least).removeprefix('+')}" if least else ""
+    bound = units.pp(least).removeprefix("+") if least else "zero"
     others = "" if DRESS in differences else f" other than {DRESS}"
-    evidence = f"higher{by_margin} in {higher} of {len(differences)} classes{others}, significantly in {significant}"
+    evidence = (
+        f"higher{by_margin} in {higher} of {len(differences)} classes{others}; unadjusted 95 % CI above {bound} in "
+        f"{significant}"
+    )
     if below:
-        evidence += f"; significantly {'below that' if least else 'lower'} in {', '.join(below)}"
-    return outcome, f"{evidence}; not adjusted"
+        evidence += f", below it in {', '.join(below)}"
+    return outcome, evidence
 
 
 def _check_advice(verdict: Verdict) -> Claim:

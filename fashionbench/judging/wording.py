@@ -183,13 +183,21 @@ def advise_on_cost(
     if slowdowns and all(each is not None and each.high < 1 for each in slowdowns):
         if all(device.gain.high <= -thresholds.margin for device in devices):
             return Recommendation(model=small, sentence="Its gain is at least the margin at 95 % confidence.")
-        sentence = f"It trains in less time, and {model_label(small)} is not shown to gain the margin or more."
+        is_less = all(-device.gain.low < thresholds.margin for device in devices)
+        sentence = f"It trains in less time, and {model_label(small)} {_describe_lack(is_less=is_less)}."
         return Recommendation(model=big, sentence=sentence)
-    at_price = " at the stated price" if any(device.price_limit is not None for device in devices) else ""
-    condition = at_price if slowdowns else " in the same time"
-    return Recommendation(
-        model=small, sentence=f"{model_label(big)} is not shown to gain the margin or more{condition}."
-    )
+    is_less = all(device.gain.high < thresholds.margin for device in devices)
+    has_price = any(device.price_limit is not None for device in devices)
+    condition = "" if slowdowns else " in the same time"
+    if slowdowns and has_price and not is_less:
+        condition = " at the stated price"
+    return Recommendation(model=small, sentence=f"{model_label(big)} {_describe_lack(condition, is_less=is_less)}.")
+
+
+def _describe_lack(condition: str = "", *, is_less: bool) -> str:
+    if is_less:
+        return f"gains less than the margin{condition} at 95 % confidence"
+    return f"is not shown to gain the margin or more{condition}"
 
 
 def advise_on_accuracy(pair: tuple[str, str], devices: Sequence[DeviceVerdict]) -> Recommendation:
@@ -267,5 +275,6 @@ def _describe_margins(small: str, big: str, device: DeviceVerdict) -> str:
     if evidence.slowdown is not None and evidence.slowdown.high < 1:
         return f"{big} takes less time, so a gain with an interval above zero would make it worth it"
     is_open_below = device.state == "NOT WORTH IT" and evidence.gain.high > 0
-    below = f"A margin of {highest} or less would leave the verdict open. " if is_open_below else ""
+    upper = f"A margin up to the upper end of the interval, {highest}, would leave the verdict open. "
+    below = upper if is_open_below else ""
     return f"{below}No margin makes {big} worth it: its gain is not significantly above zero"

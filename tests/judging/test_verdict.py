@@ -90,7 +90,7 @@ def test_a_small_significant_gain_counts_only_if_cost_does_not() -> None:
     assert verdict.where_cost_matters.model == "fashioncnn"
     assert verdict.where_only_accuracy_counts.model == "resnet18"
     assert any("or less would make ResNet18 worth it" in line for line in verdict.would_change)
-    assert verdict.where_cost_matters.sentence == "ResNet18 is not shown to gain the margin or more."
+    assert verdict.where_cost_matters.sentence == "ResNet18 gains less than the margin at 95 % confidence."
 
 
 def test_a_price_that_is_too_high_is_the_reason_of_the_recommendation() -> None:
@@ -263,7 +263,7 @@ def test_a_big_model_that_is_as_good_in_less_time_is_recommended() -> None:
     )
 
     assert verdict.where_cost_matters.model == "resnet18"
-    assert verdict.where_cost_matters.sentence.startswith("It trains in less time, and FashionCNN is not shown to gain")
+    assert verdict.where_cost_matters.sentence.startswith("It trains in less time, and FashionCNN gains less than the")
     assert verdict.would_change[0].startswith("ResNet18 takes less time")
     assert verdict.devices[0].open == ("gain",)  # above or below zero
     assert verdict.devices[0].seeds_needed is None or verdict.devices[0].seeds_needed > 3

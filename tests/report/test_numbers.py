@@ -168,7 +168,7 @@ def test_the_groups_of_images_add_up_to_the_accuracies(view: View) -> None:
 
 
 def test_the_cost_of_the_gain_follows_from_the_results(view: View) -> None:
-    (cost,) = tables(view, "Training cost of the gain")
+    (cost,) = tables(view, "Training cost")
 
     for index, results in enumerate(tables(view, "Results on")):
         accuracies, times = column(results, "accuracy"), column(results, "training")

@@ -372,7 +372,7 @@ def test_the_first_page_gives_reason_scope_and_what_was_not_tested_and_each_numb
         "accelerator."
     )
     assert view.card.tiles[2][1].startswith("time per prediction, ResNet18 to FashionCNN, at batch size 1 (")
-    assert "Longer training might: it was not tested." in view.bullets[-1]
+    assert "What was not tested might: equal batch sizes, longer training and an accelerator." in view.bullets[-1]
     assert [" ".join(said).count(each) for each in once] == [1] * len(once)
 
 

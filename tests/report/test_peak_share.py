@@ -31,6 +31,12 @@ def test_a_training_is_compared_with_the_better_of_products_and_convolutions() -
     assert "The peak is 200 GFLOP/s: the better of matrix products (100) and convolutions (200)" in table.note
 
 
+def test_a_workload_far_below_both_peaks_is_limited_by_neither() -> None:
+    table = table_of([make_training("resnet18", train_seconds=4_500.0)])
+
+    assert [each.text for each in table.rows[0][-3:]] == ["5", "11", "overhead"]
+
+
 def test_trainings_come_first_and_have_the_geometric_mean_of_their_seeds() -> None:
     records = [make_training(seed=seed, train_seconds=seconds) for seed, seconds in ((0, 100.0), (1, 400.0))]
 

@@ -95,7 +95,7 @@ def _scores_caption(context: Context, means: pd.DataFrame, pair: list[str]) -> s
     classes = len(means) // len(METRICS)
     return (
         f"Of {classes} classes, {context.styles[pair[1]].name} has the higher precision in {counts['precision']}, the "
-        f"higher recall in {counts['recall']} and the higher F1 in {counts['f1']}, by any amount."
+        f"higher recall in {counts['recall']} and the higher F1 in {counts['f1']}, significant or not."
     )
 
 
@@ -151,13 +151,21 @@ def _differences_figure(context: Context, device: str) -> tuple[ContentBlock, ..
         CaptionedFigure(
             caption=_differences_caption(frame),
             drawings=(drawing,),
-            explanation=f"{big.name} minus {small.name}, sorted by F1. Lines are unadjusted 95 % confidence "
-            "intervals, each "
-            "for one comparison alone. Colour and marker show what is significant after Holm’s adjustment for all "
-            f"{len(frame)} comparisons (adjusted p below {SIGNIFICANCE_LEVEL:g}); the rest is grey."
+            explanation=f"{big.name} minus {small.name}, sorted by the difference in F1. Lines are unadjusted 95 % "
+            f"confidence intervals, each for one comparison alone. {_explain_colours(frame)}"
             + _selection_note(selected, len(order), "with the largest difference in F1"),
         ),
     )
+
+
+def _explain_colours(frame: pd.DataFrame) -> str:
+    adjusted = (
+        f"significant after Holm’s adjustment for all {len(frame)} comparisons "
+        f"(adjusted p below {SIGNIFICANCE_LEVEL:g})"
+    )
+    if frame[SIGNIFICANT].any():
+        return f"Colour and marker show what is {adjusted}; the rest is grey."
+    return f"All are grey, because none is {adjusted}."
 
 
 def _differences_caption(frame: pd.DataFrame) -> str:
@@ -206,8 +214,9 @@ def _matrices_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
             caption=_mistakes_caption(mistakes, styles),
             drawings=matrices,
             explanation="Test images by true class (row) and predicted class (column), means over seeds. Mistakes are "
-            "shaded by their number; the diagonal counts correct predictions."
-            + _selection_note(selected, len(classes), "with most mistakes"),
+            "shaded by their number; the diagonal counts correct predictions. "
+            "Means are rounded so that each row and the mistakes add up, so a count can differ slightly from the "
+            "recall of its class." + _selection_note(selected, len(classes), "with most mistakes"),
         )
     ]
     if len(pair) > 1:
@@ -251,6 +260,7 @@ def _change_figure(
     (small, before), (big, after) = means.items()
     change = before.assign(**{IMAGES: after[IMAGES] - before[IMAGES]})
     styles = context.styles[small], context.styles[big]
+    seeds = len({each.seed for each in context.trainings_on(device)})
     merged = before.assign(after=after[IMAGES])
     merged = merged[merged[TRUE] != merged[PREDICTED]]
     wrong = [units.count(float(merged[column].sum())) for column in (IMAGES, "after")]
@@ -259,17 +269,17 @@ def _change_figure(
     )
     commonest = by_class.confusion_changes(merged[[TRUE, PREDICTED, IMAGES, "after"]], styles)
     return CaptionedFigure(
-        caption=f"{styles[1].name} misclassifies {wrong[1]} test images, {styles[0].name} {wrong[0]}.",
+        caption=f"{styles[1].name} misclassifies {wrong[1]} test images, {styles[0].name} {wrong[0]} "
+        f"({'means over seeds' if seeds > 1 else 'one seed'}).",
         drawings=(
             _draw_matrix(
                 _among(change, selected), styles, key=f"confusion-{device}-change", title="Difference", differ=True
             ),
             draw(commonest, key=f"changes-{device}", title=f"The most common mistakes of both models on {device}"),
         ),
-        explanation=f"Left: {styles[1].name} minus {styles[0].name}, in the colour of the model that makes the "
-        "mistake more "
-        "often; the diagonal is left blank, because more images there are better. Right: the most common mistakes; "
-        "each label gives the true class first.",
+        explanation=f"First figure: {styles[1].name} minus {styles[0].name}, in the colour of the model that makes "
+        "the mistake more often; the diagonal is left blank, because more images there are better. Second figure: the "
+        "most common mistakes; each label gives the true class first.",
     )
 
 

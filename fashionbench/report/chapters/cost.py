@@ -126,7 +126,7 @@ def _cost_table(context: Context) -> Table | None:
     devices = context.verdict.devices
     has_price = any(each.price_minutes_per_pp for each in devices)
     return Table(
-        caption="Training cost of the gain",
+        caption="Training cost",
         header=(
             "device",
             *(["verdict"] if context.verdict.is_result else []),

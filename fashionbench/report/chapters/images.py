@@ -95,12 +95,10 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
         Gallery(
             title="Most confident mistakes",
             rows=shown,
-            note=f"Test images of seed {seed}{where}, from the {stored} most confident mistakes of each model. In "
-            "each row the "
-            f"most confident mistake of the model that is wrong comes first ({big}, where both are wrong), at most "
-            f"{MAX_THUMBNAILS}. Below an image: its true class, then the class that each model predicts, with its "
-            "confidence "
-            "in %.",
+            note=f"Test images of seed {seed}{where}, from the {stored} most confident mistakes of each model. A "
+            f"row shows at most {MAX_THUMBNAILS} mistakes of the model that is wrong, the most confident first. Where "
+            f"both are wrong, it is sorted by the confidence of {big}. Below an image: its true class, then each "
+            "model’s prediction with its confidence in %.",
         ),
     )
 

@@ -95,8 +95,8 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
     return CaptionedFigure(
         caption=f"The mean training loss of the last epoch is {join_phrases(last_losses)}.",
         drawings=drawings,
-        explanation="Each line is one seed: the mean loss over equal ranges of iterations. The light band shows the "
-        f"range of single iterations, clipped at the axis. {'; '.join(iterations)}."
+        explanation="Each line is one seed; each of its points is the mean loss of as many iterations. The light band "
+        f"is the lowest to highest loss of a single iteration, as far as the axis goes. {'; '.join(iterations)}."
         + (" The losses of the other models are not drawn." if len(selected) < len(present) else "")
         + (
             " Every training has one epoch, so there is no curve of validation accuracy."
@@ -118,8 +118,8 @@ def _validation_figure(context: Context, device: str, validation: pd.DataFrame) 
     return CaptionedFigure(
         caption=_validation_caption(context, device, validation),
         drawings=drawings,
-        explanation="Lines with markers are means over seeds after each epoch; thin lines are single seeds. The left "
-        "figure compares the models after equal training time, the right one after equal numbers of epochs.",
+        explanation="Lines with markers are means over seeds after each epoch; thin lines are single seeds. The first "
+        "figure compares the models after equal training time, the second after equal numbers of epochs.",
     )
 
 
@@ -210,6 +210,7 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
                 number_cell("never" if matched is None else unit.number(matched)),
             )
         )
+    is_missing = any(cell.text == units.MISSING for row in rows for cell in row)
     return (
         Table(
             caption="Validation accuracy after equal training time, % (means over seeds)",
@@ -220,8 +221,9 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
             ),
             rows=tuple(rows),
             note="The two times are the training times of the models. Each cell is the accuracy after the last epoch "
-            "that ended by then. Not run: the recipe ends the training earlier, so a longer training was not measured. "
-            f"{units.MISSING}: no epoch ended by then." + _describe_target(context, device),
+            "that ended by then. Not run: the recipe ends the training earlier, so a longer training was not measured."
+            + (f" {units.MISSING}: no epoch ended by then." if is_missing else "")
+            + _describe_target(context, device),
         ),
     )
 

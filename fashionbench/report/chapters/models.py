@@ -93,6 +93,10 @@ def _megaflops(flops: int | None) -> str:
     return units.fixed(flops / 1e6, 1) if flops else units.MISSING
 
 
+LIMITING_SHARE: Final = 0.3
+"""Of the peak or of the bandwidth: a workload with a smaller share of both is limited by neither."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Workload:
     """One row of the table: a training or a forward pass of a model on a device."""
@@ -132,7 +136,10 @@ class _Workload:
         yield number_cell(gigaflops)
         yield number_cell(units.fixed(100 * share, 0))
         yield number_cell(units.fixed(100 * bandwidth, 0))
-        yield text_cell("arithmetic" if share >= bandwidth else "memory")
+        if float(units.fixed(max(share, bandwidth), 2)) < LIMITING_SHARE:
+            yield text_cell("overhead")
+        else:
+            yield text_cell("arithmetic" if share >= bandwidth else "memory")
 
 
 def _read(shown: str) -> float:
@@ -183,7 +190,8 @@ def _describe_peak(peak: Peak | None) -> str:
         "bandwidth "
         f"{units.fixed(peak.copy_bytes_per_second / 1e9, 0)} GB/s in copies. Memory traffic is a lower bound: each "
         "weight "
-        "and activation once per use. The remaining time goes to layout changes, kernel launches and waiting."
+        f"and activation once per use. Overhead: both shares are under {units.percent(LIMITING_SHARE, 0)}, so neither "
+        "arithmetic nor memory limits; the time goes to layout changes, the start of each operation and waiting."
     )
 
 

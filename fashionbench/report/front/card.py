@@ -78,8 +78,8 @@ def introduce_study(context: Context) -> str:
     times = join_phrases([f"{minutes} min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
     return (
         f"“The study” is “Resnet”, an unpublished student report. It trained {big} on Fashion-MNIST in {times}, and a "
-        f"small CNN ({small} here) in {STUDY_CNN_MINUTES} min."
-        + (" The recipe “study” repeats its training." if has_recipe else "")
+        f"small CNN ({small} here) in {STUDY_CNN_MINUTES} min on a device that it does not name."
+        + (" The recipe “study” repeats its training, as far as it is stated." if has_recipe else "")
     )
 
 

@@ -40,13 +40,15 @@ def show_decision(context: Context) -> tuple[CaptionedFigure, ...]:
         CaptionedFigure(
             caption=_describe_gains(verdict.devices, verdict.thresholds.margin),
             drawings=(gains, draw_accuracy(context, first.device, [verdict.small, verdict.big], is_wide=False)),
-            explanation=f"Left: {pair[1].name} minus {pair[0].name} on the same test images. The square is the mean "
-            "over "
+            explanation=f"First figure: {pair[1].name} minus {pair[0].name} on the same test images. The square is the "
+            "mean over "
             f"{_describe_pairs(verdict.devices)}, the line its paired 95 % confidence interval. A gain within the "
-            "shaded band is smaller than the margin, which is yours to set. Right: each small marker is one training"
+            "shaded band is smaller than the margin, which is yours to set. Second figure: each small marker is one "
+            "training"
             f"{on_first}; the large one is the mean, with the 95 % interval of that model alone "
             f"({'over its seeds and the test images' if many else 'Wilson'}). These intervals are not paired: two "
-            "models whose intervals overlap can still differ. Both axes are truncated; minutes are on a log scale.",
+            "models whose intervals overlap can still differ. The accuracy axis does not start at zero; minutes are on "
+            "a log scale.",
         ),
     )
 

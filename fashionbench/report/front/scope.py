@@ -24,15 +24,15 @@ def describe_scope(context: Context) -> str:
     if verdict is None:
         return ""
     names = {model: context.styles[model].name for model in (verdict.big, verdict.small) if not is_baseline(model)}
-    recipes = {each.recipe.name: each.recipe for each in context.trainings}
-    firsts = {judged.device: context.trainings_on(judged.device)[0] for judged in verdict.devices}
+    recipes = _recipes(context)
+    firsts = _first_trainings(context, verdict)
     seeds = " or ".join(describe_seeds(each) for each in sorted({len(judged.seeds) for judged in verdict.devices}))
     parts = (
         "; ".join(_describe_recipe(each, names) for each in recipes.values()),
         join_phrases([_describe_machine(device, each) for device, each in firsts.items()]),
         seeds,
     )
-    return f"Applies to: {'; '.join(parts)}. Not tested: {_list_untested(verdict, recipes, firsts)}."
+    return f"Applies to: {'; '.join(parts)}. Not tested: {_list_untested(context, verdict)}."
 
 
 def list_changes(context: Context) -> tuple[str, ...]:
@@ -40,12 +40,22 @@ def list_changes(context: Context) -> tuple[str, ...]:
     if context.verdict is None:
         return ()
     budget = context.verdict.devices[0].budget_minutes
+    untested = _list_untested(context, context.verdict)
     longer = (
-        "Longer training might: it was not tested. Try a recipe of your own: --recipe FILE.toml."
+        f"What was not tested might: {untested}. Try a recipe of your own: --recipe FILE.toml."
         if budget is None
         else f"A budget of over {units.budget(budget)} might: it was not tested."
     )
     return (*context.verdict.would_change, longer)
+
+
+def _recipes(context: Context) -> dict[str, Recipe]:
+    return {each.recipe.name: each.recipe for each in context.trainings}
+
+
+def _first_trainings(context: Context, verdict: Verdict) -> dict[str, TrainingRecord]:
+    """Return the first training on each judged device."""
+    return {judged.device: context.trainings_on(judged.device)[0] for judged in verdict.devices}
 
 
 def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
@@ -73,10 +83,11 @@ def _describe_machine(device: str, record: TrainingRecord) -> str:
     return f"{device} ({record.device_name}{threads})"
 
 
-def _list_untested(verdict: Verdict, recipes: Mapping[str, Recipe], firsts: Mapping[str, TrainingRecord]) -> str:
-    words = {each.device for each in firsts.values()}
+def _list_untested(context: Context, verdict: Verdict) -> str:
+    words = {each.device for each in _first_trainings(context, verdict).values()}
     unequal = any(
-        each.for_model(verdict.big).batch_size != each.for_model(verdict.small).batch_size for each in recipes.values()
+        each.for_model(verdict.big).batch_size != each.for_model(verdict.small).batch_size
+        for each in _recipes(context).values()
     )
     found = (
         "equal batch sizes" if unequal else "",
