@@ -111,7 +111,8 @@ def test_the_verdict_is_that_of_the_largest_budget_by_the_gain_alone() -> None:
     assert verdict.devices[0].budget_minutes == 4
     assert verdict.devices[0].price_minutes_per_pp is None
     assert [each.minutes for each in verdict.models] == pytest.approx([30 * 8 / 60, 9 * 25 / 60])
-    assert verdict.where_cost_matters.sentence == ("ResNet18 is not shown to gain the margin or more in the same time.")
+    advice = "ResNet18 gains less than the margin in the same time at 95 % confidence."
+    assert verdict.where_cost_matters.sentence == advice
     assert judged(make_budgets({1.0: 0.02, 4.0: 0.005})).devices[0].open == ("gain",)
 
 

@@ -151,9 +151,9 @@ def _differences_figure(context: Context, device: str) -> tuple[ContentBlock, ..
         CaptionedFigure(
             caption=_differences_caption(frame),
             drawings=(drawing,),
-            explanation=f"{big.name} minus {small.name}, sorted by the difference in F1. Lines are unadjusted 95 % "
-            f"confidence intervals, each for one comparison alone. {_explain_colours(frame)}"
-            + _selection_note(selected, len(order), "with the largest difference in F1"),
+            explanation=f"{big.name} minus {small.name}, sorted by the difference in F1. Arrows point to the better "
+            f"model. Lines are unadjusted 95 % confidence intervals, each for one comparison alone. "
+            f"{_explain_colours(frame)}" + _selection_note(selected, len(order), "with the largest difference in F1"),
         ),
     )
 

@@ -146,7 +146,7 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         found = expected_calibration_error(confidences, correct_predictions(results).ravel())
         seeds = max(seeds, len(results))
         # the seeds classify the same images, so they do not add independent ones
-        images = [max(1, round(count / len(results))) for count in found.counts]
+        images = [max(1, each) for each in units.add_up([count / len(results) for count in found.counts])]
         intervals = [
             wilson_interval(round(accuracy * number), number)
             for accuracy, number in zip(found.accuracies, images, strict=True)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from fashionbench.report.figures.axes import make_axes, points_tick, rows_of
+from fashionbench.report.figures.axes import legend_handles, make_axes, points_tick, rows_of
 from fashionbench.report.figures.style import HALF, INK, LINE, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
 from fashionbench.report.frames import (
     CLASS,
@@ -119,7 +119,8 @@ def class_differences(
             height = classes.index(name)
             axes.plot([low, high], [height, height], color=colour, linewidth=1.6)
             axes.plot(score, height, marker=marker, color=colour, markersize=size, mew=1.6)
-        axes.set_title(title)
+        axes.set_title(f"{title}, pp")
+        axes.set_xlabel(f"← {shorten(pair[0].name, 11)} | {shorten(pair[1].name, 11)} →")
         axes.set_yticks(range(len(classes)), [shorten(name, 18) for name in classes])
         axes.set_ylim(len(classes) - 0.4, -0.6)
         axes.set_xlim(-furthest, furthest)
@@ -127,9 +128,6 @@ def class_differences(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: points_tick(value)))
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-    panels[len(panels) // 2].set_xlabel(
-        f"← favours {shorten(pair[0].name)}   |   difference, pp   |   favours {shorten(pair[1].name)} →"
-    )
     return figure
 
 
@@ -158,6 +156,7 @@ def confusion_changes(mistakes: pd.DataFrame, pair: tuple[ModelStyle, ModelStyle
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("test images")
     axes.set_title("Most common mistakes")
+    figure.legend(handles=legend_handles(axes, pair, 14), loc="outside upper left", ncols=2)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 
 from fashionbench import units
 from fashionbench.report.figures.axes import add_legend, legend_handles, legend_height, make_axes, pad, rows_of
-from fashionbench.report.figures.style import HALF, MODEL_COLOURS, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
+from fashionbench.report.figures.style import HALF, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
 from fashionbench.report.figures.svg import tooltip
 from fashionbench.report.frames import (
     ACCURACY,
@@ -76,7 +76,7 @@ def accuracy_minutes(
     axes.set_xlim(shortest / room, longest * room)
     axes.set_ylim(*pad(min(ends), max(ends), 0.2))
     if margin is not None:
-        axes.axhspan(margin[0], margin[1], color=MODEL_COLOURS[0], alpha=0.09, linewidth=0)
+        axes.axhspan(margin[0], margin[1], color=MUTED, alpha=0.13, linewidth=0)
         axes.annotate(
             margin[2], (1, (margin[0] + margin[1]) / 2), xycoords=("axes fraction", "data"), xytext=(8, 0),
             textcoords="offset points", va="center", color=MUTED,
@@ -213,7 +213,7 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
         axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    axes.set_title(f"{title}, n by bin:", color=style.colour, pad=50)
+    axes.set_title(f"{title}, images per bin", color=style.colour, pad=50)
     axes.set_xlabel("confidence, %")
     axes.set_ylabel("accuracy, %")
     return figure

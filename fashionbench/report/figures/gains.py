@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from fashionbench.report.figures.axes import make_axes, pad, points_tick, rows_of
-from fashionbench.report.figures.style import HALF, INK, MODEL_COLOURS, MUTED, ModelStyle, page_style, shorten
+from fashionbench.report.figures.style import HALF, INK, MUTED, ModelStyle, page_style, shorten
 from fashionbench.report.frames import DEVICE, HIGH, LOW, SCORE
 
 __all__ = ["gain_intervals"]
@@ -36,9 +36,9 @@ def gain_intervals(gains: pd.DataFrame, *, margin: float, pair: tuple[ModelStyle
     figure, (axes,) = make_axes(HALF, HEIGHT + ROW_HEIGHT * max(0, len(gains) - 3))
     left, right = pad(min(gains[LOW].min(), -margin), max(gains[HIGH].max(), margin), 0.08)
     axes.set_xlim(left, right)
-    axes.axvspan(-margin, margin, color=MODEL_COLOURS[0], alpha=0.09, linewidth=0)
+    axes.axvspan(-margin, margin, color=MUTED, alpha=0.13, linewidth=0)
     for end in (-margin, margin):
-        axes.axvline(end, color=MODEL_COLOURS[0], linewidth=1, linestyle=(0, (4, 3)))
+        axes.axvline(end, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.axvline(0, color=MUTED, linewidth=1)
     for height, (estimate, low, high) in enumerate(rows_of(gains, SCORE, LOW, HIGH)):
         axes.plot([low, high], [height] * 2, color=INK, linewidth=2, marker="|", markersize=11, mew=2)
@@ -53,7 +53,7 @@ def gain_intervals(gains: pd.DataFrame, *, margin: float, pair: tuple[ModelStyle
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: points_tick(value)))
-    axes.set_xlabel("accuracy gain, percentage points (pp)")
+    axes.set_xlabel("gain in test accuracy, pp")
     length = 13 if max(map(len, names)) <= SHORT_LABEL else 8
     small, big = (shorten(style.name, length) for style in pair)
     axes.set_title(f"favours {small}", loc="left", color=pair[0].colour)
