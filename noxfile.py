@@ -74,7 +74,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def execution(session: nox.Session) -> None:
-    """Time the fast execution against the plain loop, by turns, and write reports/execution.json (about 8 minutes)."""
+    """Time the fast execution against the plain loop, by turns, and write reports/execution.json (about 4 minutes)."""
     session.run(
         *(_environment(session, "bench"), "-m", "pytest", "bench/bench_execution.py", "-m", "execution"),
         *("--benchmark-json=reports/execution.json", *session.posargs),
