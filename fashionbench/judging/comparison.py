@@ -76,6 +76,11 @@ class Comparison:
     """The verdict of the earlier run, with its two models if the later verdict is on others."""
     new_state: str
 
+    @property
+    def state(self) -> str:
+        """The state of the later verdict alone."""
+        return self.new_state.partition(" (")[0]
+
 
 def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
     """Compare the trainings of two runs, by model and device, over the seeds that both have.

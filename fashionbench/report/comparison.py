@@ -28,7 +28,7 @@ def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
         run_description=("FashionBench", "comparison of two runs"),
         banner="",
         card=VerdictCard(
-            state=comparison.new_state,
+            state=comparison.state,
             tone="no" if broken else "yes",
             sentence=_describe_verdicts(comparison),
         ),

@@ -141,6 +141,7 @@ def test_verdicts_on_other_models_are_told_with_their_models() -> None:
     assert found.old_state.endswith(" (ResNet18 against FashionCNN)")
     assert {"mynets:Net", "FashionCNN"} <= {*found.new_state.replace("(", " ").replace(")", " ").split()}
     assert f"The verdict was {found.old_state} and is now {found.new_state}." == compare_view(found, ()).card.sentence
+    assert "mynets:Net" in render_html(compare_view(found, ()))
 
 
 def test_the_page_shows_every_change_and_every_broken_condition() -> None:

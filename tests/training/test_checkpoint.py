@@ -297,6 +297,9 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
         lambda content: changed_schedule(content, last_epoch=1),
         lambda content: changed_schedule(content, gamma=0.5),
         lambda content: changed_moments(content, lambda moments: {**moments, "exp_avg": torch.zeros(3)}),
+        lambda content: changed_moments(
+            content, lambda moments: {**moments, "exp_avg": moments["exp_avg"].to_sparse()}
+        ),
         lambda content: changed_moments(content, lambda moments: {"step": moments["step"]}),
         lambda content: changed_moments(content, lambda moments: {**moments, "step": torch.tensor(float("nan"))}),
         lambda content: content | {"other_generators": beyond(content["other_generators"])},
@@ -304,7 +307,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
     ids=[
         *("no archive", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
         *("seconds", "resumed", "steps", "kind of losses", "device", "place", "gamma"),
-        *("shape of moments", "missing moments", "not a number", "place of numpy's generator"),
+        *("shape of moments", "sparse moments", "missing moments", "not a number", "place of numpy's generator"),
     ],
 )
 @pytest.mark.parametrize("has_before", [True, False])

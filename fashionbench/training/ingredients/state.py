@@ -185,8 +185,10 @@ def _is_like(found: object, expected: object, *, moves: bool = False) -> bool:
             _is_like(one, other, moves=moves) for one, other in zip(found, expected, strict=True)
         )
     if isinstance(found, Tensor) and isinstance(expected, Tensor):  # a rate that an accelerator reads
-        return found.shape == expected.shape and (
-            bool(found.isfinite().all()) if moves else found.equal(expected.cpu())
+        return (
+            found.layout == expected.layout
+            and found.shape == expected.shape
+            and (bool(found.isfinite().all()) if moves else found.equal(expected.cpu()))
         )
     if moves and isinstance(found, int | float):
         return math.isfinite(found)
@@ -200,6 +202,9 @@ def _fits(moments: Mapping[int, Mapping[str, Tensor]], optimizer: Optimizer) -> 
     return all(
         kept.keys() == wanted
         and all(each.is_floating_point() for each in kept.values())
-        and all(each.shape == (() if name == "step" else weights[place].shape) for name, each in kept.items())
+        and all(
+            each.layout == torch.strided and each.shape == (() if name == "step" else weights[place].shape)
+            for name, each in kept.items()
+        )
         for place, kept in moments.items()
     )
