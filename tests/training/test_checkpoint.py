@@ -310,6 +310,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
         *("shape of moments", "sparse moments", "missing moments", "not a number", "place of numpy's generator"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")  # torch's own, while it reads one
 @pytest.mark.parametrize("has_before", [True, False])
 def test_a_sealed_checkpoint_that_cannot_be_used_is_passed_over_and_leaves_nothing_behind(
     tmp_path: Path, spoil: Callable[[dict[str, Any]], dict[str, Any] | bytes], *, has_before: bool
