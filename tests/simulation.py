@@ -31,6 +31,12 @@ MINUTES: Final = (19.0, 4.0)
 """Of the big and the small model."""
 
 
+def correct(accuracies: list[float], images: int = 2_000, seed: int = 0) -> Correct:
+    """Return which predictions of independent trainings are right, (seeds, images)."""
+    generator = np.random.default_rng(seed)
+    return np.stack([generator.random(images) < accuracy for accuracy in accuracies])
+
+
 def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[Correct, Correct]:
     """Simulate which predictions of two models are right, (seeds, images), with a true gain of ``gain``."""
     ((big, small),) = simulate_budgets(generator, [gain], seeds)

@@ -58,5 +58,5 @@ def test_no_step_of_a_models_own_layers_moves_data_to_the_host(method: StepMetho
 
 @pytest.mark.parametrize("move", [float, Tensor.cpu, lambda value: torch.zeros(()).copy_(value)])
 def test_any_move_to_the_host_is_an_error(move: Callable[[Tensor], object]) -> None:
-    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+    with pytest.raises(RuntimeError, match="meta"):
         move(torch.zeros((), device=META))

@@ -8,21 +8,15 @@ import numpy as np
 import pytest
 from simulation import BUDGETS, CURVES, cover_crossover, simulate_budgets
 from synthetic import make_budgets, make_study, make_training
+from verdicts import judged
 
 from fashionbench.judging.comparison import compare
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
 from fashionbench.judging.statistics.crossover import find_crossover, last_rise
-from fashionbench.judging.verdict import Verdict, decide, decide_by
+from fashionbench.judging.verdict import decide_by
 from fashionbench.records.grouping import at_largest_budget
-from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 RISING = {1.0: -0.02, 2.0: -0.005, 4.0: 0.012, 8.0: 0.02}
-
-
-def judged(records: list[TrainingRecord] | list[TrainingRecord | InferenceRecord]) -> Verdict:
-    verdict = decide(records)
-    assert verdict is not None
-    return verdict
 
 
 def plain(text: str) -> str:

@@ -4,24 +4,16 @@ import json
 
 import pytest
 from synthetic import make_study, make_training
+from verdicts import judged
 
 from fashionbench.judging.rule import Evidence, Thresholds, deciding_half_width, find_open_parts
 from fashionbench.judging.statistics.intervals import Interval
-from fashionbench.judging.verdict import Verdict, decide
 from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 
 def interval(low: float, high: float) -> Interval:
     return Interval(estimate=(low + high) / 2, low=low, high=high, method="given")
-
-
-def judged(
-    records: list[TrainingRecord | InferenceRecord], margin_pp: float = 0.5, price_minutes_per_pp: float | None = None
-) -> Verdict:
-    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
-    assert verdict is not None
-    return verdict
 
 
 def evidence_of(gain: tuple[float, float], slowdown: tuple[float, float] | None) -> Evidence:

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
-from simulation import simulate
+from simulation import correct, simulate
 
 from fashionbench.judging.statistics.intervals import (
     ASSUMED_SEED_SPREAD,
@@ -15,11 +14,6 @@ from fashionbench.judging.statistics.intervals import (
 )
 
 MARGIN = 0.005
-
-
-def correct(accuracies: list[float], images: int = 2_000, seed: int = 0) -> NDArray[np.bool_]:
-    generator = np.random.default_rng(seed)
-    return np.stack([generator.random(images) < accuracy for accuracy in accuracies])
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

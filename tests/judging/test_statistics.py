@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
-from simulation import cover_classes, simulate, weigh_price
+from simulation import correct, cover_classes, simulate, weigh_price
 from sklearn.metrics import precision_recall_fscore_support
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
@@ -34,11 +34,6 @@ from fashionbench.judging.statistics.intervals import (
 )
 
 MARGIN = 0.005
-
-
-def correct(accuracies: list[float], images: int = 2_000, seed: int = 0) -> NDArray[np.bool_]:
-    generator = np.random.default_rng(seed)
-    return np.stack([generator.random(images) < accuracy for accuracy in accuracies])
 
 
 @pytest.mark.parametrize(("right", "images"), [(0, 10), (10, 10), (9_155, 10_000), (1, 3)])

@@ -5,11 +5,12 @@ import math
 
 import pytest
 from synthetic import make_inference, make_study, make_training
+from verdicts import judged
 
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import Evidence, Thresholds, judge, weigh
 from fashionbench.judging.statistics.intervals import Interval
-from fashionbench.judging.verdict import Verdict, decide
+from fashionbench.judging.verdict import decide
 from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
@@ -62,14 +63,6 @@ def test_a_single_seed_needs_a_larger_gain_to_be_worth_it() -> None:
 
     assert judge(several, thresholds) == "WORTH IT"
     assert judge(one, thresholds) == "CANNOT TELL"
-
-
-def judged(
-    records: list[TrainingRecord | InferenceRecord], margin_pp: float = 0.5, price_minutes_per_pp: float | None = None
-) -> Verdict:
-    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
-    assert verdict is not None
-    return verdict
 
 
 def test_a_large_significant_gain_is_worth_it_and_both_recommendations_follow() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,28 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from synthetic import make_environment, make_inference, make_study, make_training
+from verdicts import Records, smoke, view_of
 
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide
 from fashionbench.recipe.fields import RECIPES, Augmentation
 from fashionbench.records.record import InferenceRecord, ModelInfo, TrainingRecord
-from fashionbench.report.page import CHAPTERS, Report, make_view, write_report
+from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import render_html, render_markdown
-from fashionbench.report.view import Table, View
-
-Records = Sequence[TrainingRecord | InferenceRecord]
-
-
-def view_of(records: Records, *keys: str) -> View:
-    """Return the page of some records; with keys, only these chapters, because figures take seconds to draw."""
-    chapters = [each for each in CHAPTERS if each.key in keys] if keys else CHAPTERS
-    return make_view(records, decide(records), chapters=chapters)
-
-
-def smoke() -> list[TrainingRecord]:
-    recipe = RECIPES["smoke"]
-    return [make_training(model, recipe=recipe, images=1_000) for model in ("fashioncnn", "resnet18")]
+from fashionbench.report.view import Table
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """The report as a PDF: its tags, sheets, fonts and bookmarks."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -10,28 +9,13 @@ from typing import Literal
 import pytest
 from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
-from synthetic import make_inference, make_training
+from synthetic import make_inference
+from verdicts import smoke, view_of
 
 from fashionbench import read_records
-from fashionbench.judging.verdict import decide
-from fashionbench.recipe.fields import RECIPES
-from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.report.page import CHAPTERS, Report, make_view, write_report
+from fashionbench.report.page import Report, write_report
 from fashionbench.report.render import render_html, render_pdf
 from fashionbench.report.view import Gallery, Section, Thumbnail, View
-
-Records = Sequence[TrainingRecord | InferenceRecord]
-
-
-def view_of(records: Records, *keys: str) -> View:
-    """Return the page of some records; with keys, only these chapters, because figures take seconds to draw."""
-    chapters = [each for each in CHAPTERS if each.key in keys] if keys else CHAPTERS
-    return make_view(records, decide(records), chapters=chapters)
-
-
-def smoke() -> list[TrainingRecord]:
-    recipe = RECIPES["smoke"]
-    return [make_training(model, recipe=recipe, images=1_000) for model in ("fashioncnn", "resnet18")]
 
 
 def test_the_pdf_is_tagged_titled_and_numbered(study_report: Report) -> None:
