@@ -7,11 +7,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from fashionbench.report.figures.style import ModelStyle, shorten
 from fashionbench.units import signed
 
-__all__ = ["add_legend", "legend_handles", "legend_height", "make_axes", "pad", "points_tick", "rows_of"]
+__all__ = [
+    "add_legend",
+    "format_accuracy_by_minutes",
+    "legend_handles",
+    "legend_height",
+    "make_axes",
+    "pad",
+    "points_tick",
+    "rows_of",
+]
 
 
 def make_axes(width: int, height: int, *, columns: int = 1) -> tuple[Figure, list[Axes]]:
@@ -48,6 +58,16 @@ def legend_handles(axes: Axes, styles: Sequence[ModelStyle], length: int = 26) -
         axes.plot([], [], color=style.colour, marker=style.marker, markersize=7, label=shorten(style.name, length))[0]
         for style in styles
     ]
+
+
+def format_accuracy_by_minutes(axes: Axes, label: str) -> None:
+    """Format axes of test accuracy, a fraction, over minutes on a log scale; ``label`` is that of the minutes."""
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1, symbol=""))
+    axes.set_xlabel(label)
+    axes.set_ylabel("test accuracy, %\n(truncated axis)")
 
 
 def points_tick(fraction: float) -> str:

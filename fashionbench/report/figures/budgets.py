@@ -6,9 +6,17 @@ from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, LogLocator
 
-from fashionbench.report.figures.axes import add_legend, legend_handles, legend_height, make_axes, pad, rows_of
+from fashionbench.report.figures.axes import (
+    add_legend,
+    format_accuracy_by_minutes,
+    legend_handles,
+    legend_height,
+    make_axes,
+    pad,
+    rows_of,
+)
 from fashionbench.report.figures.style import INK, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
 from fashionbench.report.figures.svg import tooltip
 from fashionbench.report.frames import ACCURACY, HIGH, LABEL, LOW, MINUTES, MODEL
@@ -66,10 +74,5 @@ def accuracy_budgets(
         add_legend(axes, legend_handles(axes, [styles[model] for model in models]), columns=3)
     axes.xaxis.set_major_locator(FixedLocator(budgets) if len(budgets) <= MOST_TICKS else LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(FixedLocator([]))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1, symbol=""))
-    axes.set_xlabel("training budget, minutes, log scale")
-    axes.set_ylabel("test accuracy, %\n(truncated axis)")
+    format_accuracy_by_minutes(axes, "training budget, minutes, log scale")
     return figure

@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from fashionbench import units
-from fashionbench.report.figures.axes import add_legend, legend_handles, legend_height, make_axes, pad, rows_of
+from fashionbench.report.figures.axes import (
+    add_legend,
+    format_accuracy_by_minutes,
+    legend_handles,
+    legend_height,
+    make_axes,
+    pad,
+    rows_of,
+)
 from fashionbench.report.figures.style import HALF, MUTED, PAPER, WIDE, ModelStyle, page_style, shorten
 from fashionbench.report.figures.svg import tooltip
 from fashionbench.report.frames import (
@@ -121,12 +129,7 @@ def accuracy_minutes(
         )
     is_dense = (longest / shortest) * room**2 > (MANY_DECADES if is_wide else MANY_DECADES / 4)
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if is_dense else (1, 2, 5), numticks=6 if is_dense else None))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1, symbol=""))
-    axes.set_xlabel("training minutes, log scale")
-    axes.set_ylabel("test accuracy, %\n(truncated axis)")
+    format_accuracy_by_minutes(axes, "training minutes, log scale")
     return figure
 
 
