@@ -112,7 +112,7 @@ def raising_lost_signals(received: list[int]) -> Iterator[None]:
     def raise_again(lost: "sys.UnraisableHookArgs") -> None:
         if isinstance(lost.exc_value, Interrupted):
             received.clear()
-            threading.Timer(SECONDS_TO_RAISE_AGAIN, signal.raise_signal, [lost.exc_value.number]).start()
+            threading.Timer(SECONDS_TO_RAISE_AGAIN, _signal_main_thread, [lost.exc_value.number]).start()
         else:
             before(lost)
 
@@ -121,6 +121,14 @@ def raising_lost_signals(received: list[int]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+def _signal_main_thread(number: int) -> None:
+    """Send a signal where it ends a call that waits, too: ``raise_signal`` sends it to the thread that calls it."""
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 @contextmanager
