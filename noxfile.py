@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -164,7 +165,7 @@ def _call(session: nox.Session, *command: str) -> int:
     nox itself would kill a run half a second after Ctrl-C, and leave it behind after SIGTERM or SIGHUP; a run that gets
     the signal saves its state and says how to resume.
     """
-    session.log(shlex.join(command))
+    session.log(_line(command))
     typed = sys.orig_argv if Path(sys.argv[0]).stem == "__main__" else ["nox", *sys.argv[1:]]
     came: list[int] = []
     running: list[subprocess.Popen[bytes]] = []
@@ -180,7 +181,7 @@ def _call(session: nox.Session, *command: str) -> int:
         if handler != signal.SIG_IGN:  # as under nohup
             signal.signal(each, pass_on)
     try:
-        environ = {**os.environ, "FASHIONBENCH_COMMAND": shlex.join(typed)}
+        environ = {**os.environ, "FASHIONBENCH_COMMAND": _line(typed)}
         running.append(subprocess.Popen(command, env=environ))
         for number in came[:1]:  # while it started
             running[0].send_signal(number)
@@ -191,6 +192,11 @@ def _call(session: nox.Session, *command: str) -> int:
     if came and status:
         raise SystemExit(128 + came[0])
     return status
+
+
+def _line(words: Sequence[str]) -> str:
+    """Return words as a line that the shell of this system reads as those words."""
+    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
 
 def _python() -> Path:

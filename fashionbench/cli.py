@@ -1,7 +1,6 @@
 """The command line: commands, messages, exit status. Everything heavy is imported where it is needed."""
 
 import os
-import shlex
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -28,7 +27,7 @@ from fashionbench.options.commands import (
 )
 from fashionbench.options.option import Given
 from fashionbench.options.run import CLUSTER_OPTIONS, DATA, DATASET, ENGINE, FORMAT, OUT, RECIPE, RUN_OPTIONS
-from fashionbench.running.program import exit_status, interruptible, reliable_output, typed_command
+from fashionbench.running.program import exit_status, interruptible, own_command, reliable_output, typed_command
 
 if TYPE_CHECKING:
     from fashionbench.report.page import Report
@@ -161,7 +160,7 @@ def tune(given: Given) -> None:
             report_interruption(opened.run)
             raise typer.Exit(exit_status(interrupt)) from None
     _say(f"Wrote {path}")
-    _say(f"Use it with: fashionbench run --recipe {shlex.quote(str(path))}")
+    _say(f"Use it with: {own_command('run', '--recipe', str(path))}")
 
 
 @app.command()
@@ -289,7 +288,7 @@ def models(
     All models take two minutes or more.
     """
     from fashionbench.models.description import list_fits
-    from fashionbench.running.preflight import find_fit_in_process
+    from fashionbench.running.process.own import find_fit_in_process
 
     for line in list_fits(names or [], SHAPE.read(given), find_fit_in_process):
         _say(line)

@@ -1,7 +1,6 @@
 """Fashion-MNIST: found or fetched, verified by SHA-256, and decoded once."""
 
 import hashlib
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from fashionbench.catalogue import CURRENT_RELEASE, OLDER_RELEASE
 from fashionbench.data.dataset import Dataset
-from fashionbench.data.fetch import PACKAGE, SOURCES, Source
+from fashionbench.data.fetch import SOURCES, Source
 from fashionbench.data.readers import (
     CSV_NAMES,
     IDX_NAMES,
@@ -167,7 +166,7 @@ def fetch_dataset(
     raise SetupError(
         f"no Fashion-MNIST found ({'; '.join(failures)})",
         expected="one of these sources to have it, or a folder given with --data PATH",
-        remedy=f"run: sudo apt-get install {PACKAGE}" if shutil.which("apt-get") else "check the network",
+        remedy="check the network connection, then repeat the command",
     )
 
 

@@ -23,7 +23,9 @@ from fashionbench.report.figures.style import MARKER_PATHS, TONE_COLOURS, templa
 from fashionbench.report.figures.svg import with_variables
 from fashionbench.report.view import Drawing, View
 
-__all__ = ["check_pango", "possible_formats", "render_html", "render_markdown", "render_pdf"]
+__all__ = ["check_pango", "find_remedy", "possible_formats", "render_html", "render_markdown", "render_pdf"]
+
+PANGO_ON_WINDOWS: Final = "https://doc.courtbouillon.org/weasyprint/stable/first_steps.html#windows"
 
 STATE_ICONS: Final = MappingProxyType(
     {
@@ -158,23 +160,24 @@ def check_pango() -> None:
     """Require that WeasyPrint finds Pango, which the PDF needs and pip cannot install.
 
     Raises:
-        SetupError: It does not; the message contains the command that installs it.
+        SetupError: It does not; the message says how to install it.
 
     """
     try:
         with redirect_stdout(io.StringIO()):  # it prints a banner where Pango is missing
             import weasyprint  # noqa: F401, PLC0415 - its import is the check
     except OSError as error:
-        command = (
-            "brew install pango"
-            if sys.platform == "darwin"
-            else "sudo apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
-        )
         raise SetupError(
             f"the library Pango is missing ({str(error).partition(chr(10))[0][:120]})",
             expected="Pango, for the PDF report",
-            remedy=f"run: {command}",
+            remedy=find_remedy(sys.platform),
         ) from error
+
+
+def find_remedy(system: str) -> str:
+    """Return how Pango is installed on a system, named as in ``sys.platform``."""
+    remedies = {"darwin": "run: brew install pango", "win32": f"install Pango as {PANGO_ON_WINDOWS} says"}
+    return remedies.get(system, "run: sudo apt-get install -y libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0")
 
 
 def possible_formats(formats: Collection[str], announce: Callable[[str], None], again: str) -> tuple[str, ...]:
@@ -197,9 +200,11 @@ def possible_formats(formats: Collection[str], announce: Callable[[str], None], 
         others = tuple(each for each in formats if each != "pdf")
         if not others:
             raise
+        by_browser = " Where you may not install it, print report.html from a browser." if "html" in others else ""
+        then = " && " if error.remedy.startswith("run: ") else ", then run: "
         announce(
-            f"No PDF will be written: {error.found}. Everything else works without it. "
-            f"For the PDF later, {error.remedy} && {again}"
+            f"No PDF will be written: {error.found}. Everything else works without it.{by_browser} "
+            f"For the PDF later, {error.remedy}{then}{again}"
         )
         return others
     return tuple(formats)

@@ -1,6 +1,6 @@
 """A node of a Ray cluster: what it is, and what it runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.process.call import SECONDS_TO_ANSWER as CALL_SECONDS
 from fashionbench.running.process.call import call_within
 from fashionbench.running.process.case import Job, Message, messages_of_process
+from fashionbench.running.process.own import digest_in_process
 from fashionbench.running.process.server import start_fork_server_on_node
 from fashionbench.training.identity import code_digest, model_digest
 
@@ -83,12 +84,13 @@ def find_nodes(models: Sequence[str], command: str) -> tuple[list[Node], tuple[s
     Left out is a node that does not answer, or where the code, torch or a model differs from here.
 
     Raises:
+        InputError: A model cannot be loaded here.
         SetupError: No node can measure.
 
     """
     import ray
 
-    _, _, own = describe_node(models, command)
+    own = _describe_software({name: digest_in_process(name, None) for name in models})
     asked = []
     for each in ray.nodes():  # type: ignore[no-untyped-call] # Ray gives it no types
         cpus, gpus = (int(each["Resources"].get(name, 0)) for name in ("CPU", "GPU"))
@@ -132,10 +134,16 @@ def describe_node(
         InputError: A model cannot be loaded here.
 
     """
-    digests = {f"model {name}": model_digest(name) for name in models}
+    software = _describe_software({name: model_digest(name) for name in models})
     devices = list_devices()
     environments = tuple(describe_environment(device, command) for device in devices)
-    return devices, environments, {"torch": torch.__version__, "fashionbench": code_digest(), **digests}
+    return devices, environments, software
+
+
+def _describe_software(digests: Mapping[str, str]) -> dict[str, str]:
+    """Return what must be the same on every node of a run, with the digest of each model's source."""
+    named = {f"model {name}": digest for name, digest in digests.items()}
+    return {"torch": torch.__version__, "fashionbench": code_digest(), **named}
 
 
 def call_on_node(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -12,7 +12,6 @@ from fashionbench.data.dataset import AS_STORED, Reading
 from fashionbench.devices.device import Device, select_devices
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS, Thresholds
-from fashionbench.models.registry import find_builder, is_own
 from fashionbench.options.option import Engine, Execution, Given, Precision
 from fashionbench.options.parsing import MOST_SEEDS
 from fashionbench.options.run import (
@@ -39,7 +38,7 @@ from fashionbench.recipe.fields import Recipe
 from fashionbench.recipe.file import load_recipe
 from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.record import TrainingRecord, Trial
-from fashionbench.running.process.call import CallFailedError, call_within, seconds_to_answer
+from fashionbench.running.process.own import require_model
 from fashionbench.training.case import Case
 from fashionbench.training.inference import BATCH_SIZES
 
@@ -205,7 +204,7 @@ def make_plan(asked: RunOptions) -> Plan:
 
     """
     for model in asked.models:
-        _require_model(model, seconds_to_answer(asked.limit_minutes))
+        require_model(model, asked.limit_minutes)
     devices = select_devices(asked.devices)
     others = [device.word for device in devices if not device.word.startswith("cuda")]
     if asked.precision == "tf32" and others:
@@ -244,25 +243,6 @@ def make_plan(asked: RunOptions) -> Plan:
         fresh=asked.fresh,
         formats=asked.formats,
     )
-
-
-def _require_model(name: str, seconds: float) -> None:
-    """Require that a model is there; the user's is imported in a process of its own, which it may crash or block."""
-    if not is_own(name):
-        find_builder(name)
-        return
-    try:
-        call_within(seconds, _import, name)
-    except CallFailedError as error:
-        raise InputError(
-            f"model {name[:80]!r} cannot be loaded ({error.reason})",
-            expected="a module whose import ends, and raises no error",
-            remedy="correct the module, or choose another model with --models",
-        ) from None
-
-
-def _import(name: str) -> None:
-    find_builder(name)
 
 
 def _plan_looks(first: int, most: int) -> tuple[int, ...]:

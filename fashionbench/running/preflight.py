@@ -19,14 +19,12 @@ from fashionbench.errors import InputError, describe_error
 from fashionbench.execution.fast import find_objection
 from fashionbench.execution.step import time_steps
 from fashionbench.models.baselines import Baseline, evenly_spaced
-from fashionbench.models.description import Fit, find_fit
 from fashionbench.models.inspection import count_trained, find_unsaved_state, gives_probabilities, random_images
-from fashionbench.models.registry import build_model, describe_building, find_builder, is_own
+from fashionbench.models.registry import build_model, describe_building, find_builder
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan
-from fashionbench.running.process.call import CallFailedError, call_in_process, call_within, seconds_to_answer
+from fashionbench.running.process.call import CallFailedError, call_within, seconds_to_answer
 from fashionbench.training.case import Case
-from fashionbench.training.identity import model_digest
 
 __all__ = [
     "call_where",
@@ -34,9 +32,7 @@ __all__ = [
     "check_in_process",
     "decide_rewriting",
     "decide_self_check",
-    "digest_in_process",
     "estimate_seconds",
-    "find_fit_in_process",
     "load_images",
     "tell_load",
 ]
@@ -212,30 +208,6 @@ def check_in_process(case: Case, dataset: Dataset, seconds: float) -> tuple[str,
             f"model {case.model!r} cannot be tried ({error.reason})",
             expected="a model that takes the images",
             remedy="correct the model, or choose another with --models",
-        ) from None
-
-
-def find_fit_in_process(name: str, task: Task) -> Fit:
-    """Return whether a network fits a task, as ``find_fit`` does; a user's is tried in a process of its own."""
-    if not is_own(name):
-        return find_fit(name, task)
-    try:
-        return call_in_process(find_fit, name, task)
-    except CallFailedError as error:
-        return Fit(misfit=error.reason)
-
-
-def digest_in_process(model: str, limit_minutes: float | None) -> str:
-    """Return the digest of a model's source; a user's module is imported in a process of its own only."""
-    if not is_own(model):
-        return model_digest(model)
-    try:
-        return call_within(seconds_to_answer(limit_minutes), model_digest, model)
-    except CallFailedError as error:
-        raise InputError(
-            f"the source of model {model[:80]!r} cannot be read ({error.reason})",
-            expected="a module that can be imported again and again",
-            remedy="correct the module, or choose another model with --models",
         ) from None
 
 

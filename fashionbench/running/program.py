@@ -26,10 +26,12 @@ __all__ = [
     "ENDING",
     "SIGNALLED",
     "Interrupted",
+    "command_line",
     "exit_status",
     "hold_signals",
     "ignore_signals",
     "interruptible",
+    "own_command",
     "raising_lost_signals",
     "reliable_output",
     "typed_command",
@@ -250,5 +252,18 @@ def typed_command(environ: Mapping[str, str], argv: Sequence[str], typed: Sequen
         name = Path(program).stem
         found = shutil.which(name)
         before = [name if found is not None and Path(found) == Path(program).absolute() else program]
-    words = [*before, *options]
-    return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+    return command_line(*before, *options)
+
+
+def own_command(*arguments: str) -> str:
+    """Return a command of this program that works here: with the program's path, where it is not on PATH."""
+    installed = Path(sys.executable).with_name("fashionbench")
+    if shutil.which("fashionbench") is not None or shutil.which(str(installed)) is None:
+        return command_line("fashionbench", *arguments)
+    here = Path.cwd()
+    return command_line(str(installed.relative_to(here) if installed.is_relative_to(here) else installed), *arguments)
+
+
+def command_line(*words: str, system: str = sys.platform) -> str:
+    """Return words as a line that the shell of a system, named as in ``sys.platform``, reads as those words."""
+    return subprocess.list2cmdline(words) if system == "win32" else shlex.join(words)

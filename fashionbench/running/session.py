@@ -1,7 +1,6 @@
 """One run from its options to its report, the same under pytest, on the command line and over a cluster."""
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,13 +30,14 @@ from fashionbench.running.preflight import (
     check_in_process,
     decide_rewriting,
     decide_self_check,
-    digest_in_process,
     estimate_seconds,
     load_images,
     tell_load,
 )
 from fashionbench.running.process.call import CallFailedError, seconds_to_answer
+from fashionbench.running.process.own import digest_in_process
 from fashionbench.running.process.trial import choose_methods
+from fashionbench.running.program import own_command
 from fashionbench.running.progress import Display, format_duration
 from fashionbench.training.case import Case, InferenceCase
 from fashionbench.training.clock import TrainingClock
@@ -147,7 +147,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
     load = None if cluster is not None else CpuLoad([psutil.Process(), *psutil.Process().children()])
-    later = f"fashionbench report {shlex.quote(str(out))} --out {shlex.quote(str(out))} --format pdf"
+    later = own_command("report", str(out), "--out", str(out), "--format", "pdf")
     formats = possible_formats(plan.formats, say, later)
     for device in plan.devices:
         plan.thresholds.money.minutes_per_pp(device.word)

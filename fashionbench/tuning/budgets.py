@@ -15,8 +15,9 @@ from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.reading import read_manifest
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Arm, Plan, RunOptions
-from fashionbench.running.preflight import call_where, digest_in_process, estimate_seconds, load_images
+from fashionbench.running.preflight import call_where, estimate_seconds, load_images
 from fashionbench.running.process.call import CallFailedError
+from fashionbench.running.process.own import digest_in_process
 from fashionbench.training.identity import identify
 
 __all__ = ["estimate_epochs", "plan_budgets"]

@@ -1,13 +1,14 @@
 """Missing Pango is found before the work, costs the PDF only, and is told with the command that installs it."""
 
 import builtins
+import re
 import sys
 from typing import Any
 
 import pytest
 
 from fashionbench.errors import SetupError
-from fashionbench.report.render import check_pango, possible_formats
+from fashionbench.report.render import check_pango, find_remedy, possible_formats
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def without_pango(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_pango")
 def test_missing_pango_is_told_with_the_command_that_brings_it(capsys: pytest.CaptureFixture[str]) -> None:
-    remedy = "brew install p" if sys.platform == "darwin" else "apt-get install -y libpango"
+    remedy = re.escape(find_remedy(sys.platform).removeprefix("run: "))
 
     with pytest.raises(SetupError, match=rf"Pango is missing \(cannot load library 'libpango-1.0-0'\).*{remedy}"):
         check_pango()
@@ -41,7 +42,20 @@ def test_without_pango_all_formats_but_the_pdf_are_written_and_the_way_to_it_is_
     assert formats == ("html", "md")
     (line,) = told
     assert line.startswith("No PDF will be written: the library Pango is missing (")
-    assert line.endswith(" && fashionbench report x")
+    assert "print report.html from a browser" in line
+    assert line.endswith("fashionbench report x")
+
+
+@pytest.mark.parametrize(
+    ("system", "remedy"),
+    [
+        ("linux", "run: sudo apt-get install -y libpango"),
+        ("darwin", "run: brew install pango"),
+        ("win32", "install Pango as https://"),
+    ],
+)
+def test_the_remedy_is_for_the_system(system: str, remedy: str) -> None:
+    assert find_remedy(system).startswith(remedy)
 
 
 @pytest.mark.usefixtures("without_pango")

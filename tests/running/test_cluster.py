@@ -109,6 +109,20 @@ def test_nodes_with_other_code_or_without_the_models_are_left_out(ray: StandIn) 
     assert ("b", {"max_retries": 0, "num_cpus": 4, "num_gpus": 1}) in ray.asked
 
 
+def test_a_users_module_is_not_imported_here(ray: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ray.nodes()
+    (tmp_path / "own_of_a_cluster.py").write_text("def make(shape, classes): ...\n")
+    (tmp_path / "leaves_a_cluster.py").write_text("import os\nos._exit(7)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with open_cluster(None, ("own_of_a_cluster:make",), "pytest") as opened:
+        assert len(opened.nodes) == 1
+    with pytest.raises(InputError, match=r"source of model .leaves_a_cluster:make. cannot be read \(.* status 7\)"):
+        open_cluster(None, ("leaves_a_cluster:make",), "pytest").__enter__()
+
+    assert not {"own_of_a_cluster", "leaves_a_cluster"} & {*sys.modules}
+
+
 def test_without_a_node_that_can_measure_nothing_begins(ray: StandIn) -> None:
     ray.described = [("a", 1, 0), ("b", 1, 0)]
     ray.answers = {"a": with_other_code}

@@ -16,10 +16,12 @@ import pytest
 from fashionbench.running.program import (
     ENDING,
     Interrupted,
+    command_line,
     exit_status,
     hold_signals,
     ignore_signals,
     interruptible,
+    own_command,
     reliable_output,
     typed_command,
 )
@@ -28,7 +30,7 @@ on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no si
 
 
 @on_posix
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(("sent", "status"), [*zip(ENDING, (130, 143, 129), strict=False)])  # Windows has two
 def test_each_signal_is_an_interrupt_with_its_exit_status(sent: signal.Signals, status: int) -> None:
     before = [signal.getsignal(each) for each in ENDING]
     with interruptible() as received:
@@ -200,3 +202,33 @@ def test_a_command_is_told_as_it_was_typed(
 
     assert typed_command({}, argv, typed) == command
     assert typed_command({"FASHIONBENCH_COMMAND": "nox -s bench"}, argv, typed) == "nox -s bench"
+
+
+@pytest.mark.parametrize(
+    ("system", "line"),
+    [
+        ("linux", "fashionbench report 'my reports' --out 'C:\\x'"),
+        ("win32", 'fashionbench report "my reports" --out C:\\x'),
+    ],
+)
+def test_a_command_line_is_quoted_as_the_systems_shell_reads_it(system: str, line: str) -> None:
+    assert command_line("fashionbench", "report", "my reports", "--out", "C:\\x", system=system) == line
+
+
+def test_a_command_has_the_programs_path_where_it_is_not_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "bin" / "fashionbench"
+    installed.parent.mkdir()
+    installed.touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(installed.with_name("python")))
+    monkeypatch.setenv("PATH", "")
+
+    elsewhere = own_command("report", "a b")
+    monkeypatch.chdir(tmp_path)
+    here = own_command("report", "a b")
+    monkeypatch.setenv("PATH", str(installed.parent))
+
+    assert elsewhere == command_line(str(installed), "report", "a b")
+    assert here == command_line(str(Path("bin", "fashionbench")), "report", "a b")
+    assert own_command("report", "a b") == command_line("fashionbench", "report", "a b")

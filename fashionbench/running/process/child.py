@@ -190,7 +190,8 @@ def _end(process: BaseProcess, others: AbstractSet[psutil.Process], seconds: flo
     process.kill()
     process.join()
     _kill(family)
-    _signal_group(process, signal.SIGKILL)
+    if sys.platform != "win32":  # which has neither groups nor SIGKILL
+        _signal_group(process, signal.SIGKILL)
     for _ in range(MOST_ROUNDS):  # what lost its parent comes to this process, on Linux
         adopted = {*psutil.Process().children()} - others
         _kill({*adopted}.union(*map(_descendants, adopted)))
