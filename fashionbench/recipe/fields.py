@@ -33,6 +33,9 @@ MOST_MODELS: Final = 1_000
 
 MOST_MINUTES: Final = 1_000_000
 
+SECONDS_PER_TIMING: Final = 1.0
+SECONDS_PER_ROUGH_TIMING: Final = 0.1
+
 PRINTABLE: Final = r"^[^\p{Cc}\u202a-\u202e\u2066-\u2069]*$"
 """A text without control characters and bidirectional overrides."""
 
@@ -143,6 +146,11 @@ class Recipe(Hyperparameters):
     def label(self) -> str:
         """Its name, and its budget if it has one: ``swift, 2 min``."""
         return self.name if self.budget_minutes is None else f"{self.name}, {self.budget_minutes:g} min"
+
+    @property
+    def seconds_per_timing(self) -> float:
+        """How long single steps and forward passes are timed: a check of an installation needs rough figures only."""
+        return SECONDS_PER_TIMING if self.is_result else SECONDS_PER_ROUGH_TIMING
 
     def for_model(self, model: str) -> Hyperparameters:
         """Return how a model is trained: the recipe's fields, and in their place those of the model's own table."""

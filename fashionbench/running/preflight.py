@@ -40,8 +40,6 @@ __all__ = [
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SECONDS_PER_ESTIMATE: Final = 1.0
-
 BASELINE_IMAGES: Final = 1_000
 
 MODES: Final = ("training", "evaluation")
@@ -84,7 +82,7 @@ def load_images(plan: Plan, data: Path | None, environ: Mapping[str, str], say: 
 
 
 def estimate_seconds(case: Case, dataset: Dataset) -> float:
-    """Return about how many seconds a case will train, from a second of throw-away steps on its device.
+    """Return about how many seconds a case will train, from throw-away steps on its device.
 
     Raises:
         RuntimeError: The model does not run on this device with these images (torch's own words).
@@ -101,7 +99,7 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     images, labels = (each[: 64 * how.batch_size] for each in (dataset.train_images, dataset.train_labels))
     step = case.prepare(model, dataset.task)
     with single_precision(case.torch_device, case.precision):
-        seconds = time_steps(step, images, labels, batch_size=how.batch_size, seconds=SECONDS_PER_ESTIMATE)
+        seconds = time_steps(step, images, labels, batch_size=how.batch_size, seconds=case.recipe.seconds_per_timing)
     return seconds * train_images / min(how.batch_size, len(images)) * how.epochs
 
 

@@ -93,9 +93,13 @@ class Run:
 
     def inference(self, model: str, device: Device, batch_size: int) -> tuple[InferenceCase, Provenance]:
         """Return a forward pass to be timed, and what is known of it before it is measured."""
-        execution, precision = self.plan.execution, self.plan.precision
         case = InferenceCase(
-            model=model, device=device, batch_size=batch_size, execution=execution, precision=precision
+            model=model,
+            device=device,
+            batch_size=batch_size,
+            execution=self.plan.execution,
+            precision=self.plan.precision,
+            seconds=self.plan.recipe.seconds_per_timing,
         )
         identity = identify_inference(case, self.model_digests[model], self.dataset)
         return case, self._provenance(identity, model, device)

@@ -120,6 +120,8 @@ class InferenceCase:
     batch_size: int
     execution: Execution
     precision: Precision
+    seconds: float
+    """How long it is timed, if that is more than ten rounds."""
 
     @property
     def torch_device(self) -> torch.device:

@@ -24,7 +24,6 @@ __all__ = ["BATCH_SIZES", "measure_inference", "record_inference_failure"]
 
 BATCH_SIZES: Final = (1, 256)
 """Inference is timed for latency at the first and for throughput at the second."""
-SECONDS_PER_INFERENCE: Final = 1.0
 FEWEST_ROUNDS: Final = 10
 MOST_ROUNDS: Final = 10_000
 BASELINE_IMAGES: Final = 6_000
@@ -65,7 +64,7 @@ def _time_forward(case: InferenceCase, dataset: Dataset, provenance: Provenance)
         synchronize(target)
 
     slowest = max(timeit.repeat(forward, number=1, repeat=FEWEST_ROUNDS))  # these warm up, too
-    rounds = min(max(FEWEST_ROUNDS, int(SECONDS_PER_INFERENCE / slowest)), MOST_ROUNDS)
+    rounds = min(max(FEWEST_ROUNDS, int(case.seconds / slowest)), MOST_ROUNDS)
     seconds = timeit.repeat(forward, number=1, repeat=rounds)
     result = InferenceResult(seconds=tuple(seconds))
     return _record(case, provenance, {"status": "finished", "result": result, "model_info": info})

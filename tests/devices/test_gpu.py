@@ -164,7 +164,9 @@ def test_a_resumed_training_has_the_same_bits(gpu: Device, tmp_path: Path, way: 
 
 @pytest.mark.parametrize("batch_size", [1, 256])
 def test_inference_is_timed(gpu: Device, sample: Dataset, batch_size: int) -> None:
-    case = InferenceCase(model="resnet18", device=gpu, batch_size=batch_size, execution="fast", precision="fp32")
+    case = InferenceCase(
+        model="resnet18", device=gpu, batch_size=batch_size, execution="fast", precision="fp32", seconds=1.0
+    )
 
     record = measure_inference(case, sample, provenance_of(case_on(gpu), sample))
 

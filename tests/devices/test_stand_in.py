@@ -19,7 +19,6 @@ from fashionbench.execution.peak import measure_peak
 from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step, time_steps
 from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import Execution, TrainingRecord
-from fashionbench.training import inference as inference_module
 from fashionbench.training import loop
 from fashionbench.training import measure as measure_module
 from fashionbench.training.case import Case, InferenceCase
@@ -248,7 +247,7 @@ def test_images_that_do_not_fit_when_they_are_scored_fail_in_the_same_words(devi
 
 def inference_here(sample: Dataset, batch_size: int = 1) -> object:
     case = InferenceCase(
-        model="fashioncnn", device=IN_RECORDS, batch_size=batch_size, execution="fast", precision="fp32"
+        model="fashioncnn", device=IN_RECORDS, batch_size=batch_size, execution="fast", precision="fp32", seconds=0.01
     )
     provenance = Provenance(
         identity="1" * 64, environment=make_environment(), code_sha256="2" * 64, model_sha256="3" * 64
@@ -256,10 +255,7 @@ def inference_here(sample: Dataset, batch_size: int = 1) -> object:
     return measure_inference(case, sample, provenance)
 
 
-def test_a_round_of_inference_ends_when_the_device_is_done(
-    device: StandIn, sample: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inference_module, "SECONDS_PER_INFERENCE", 0.01)
+def test_a_round_of_inference_ends_when_the_device_is_done(device: StandIn, sample: Dataset) -> None:
     device.seconds_per_call = 0.004
 
     result = inference_here(sample).result  # type: ignore[attr-defined]  # an InferenceRecord

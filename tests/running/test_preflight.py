@@ -165,7 +165,7 @@ def test_an_estimate_grows_with_the_epochs(sample: Dataset, execution: str) -> N
         Case(
             model="fashioncnn",
             device=CPU,
-            recipe=Recipe(name="x", epochs=epochs),
+            recipe=Recipe(name="x", epochs=epochs, is_result=False),
             seed=0,
             execution="fast" if execution == "fast" else "plain",
         )

@@ -20,6 +20,7 @@ def case_of(batch_size: int = 1, device: Device = CPU, model: str = "fashioncnn"
         batch_size=batch_size,
         execution="fast",
         precision="fp32",
+        seconds=0.1,
     )
 
 
