@@ -12,7 +12,8 @@ from scipy import stats
 from fashionbench.judging.rule import Evidence, Thresholds, judge
 from fashionbench.judging.statistics.crossover import find_crossover, last_rise
 from fashionbench.judging.statistics.differences import METRICS, class_differences
-from fashionbench.judging.statistics.intervals import Interval, gain_interval
+from fashionbench.judging.statistics.gains import gain_interval
+from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.statistics.times import extra_interval, price_interval, slowdown_interval
 
 Correct = NDArray[np.bool_]
@@ -26,6 +27,10 @@ CENTRES: Final = np.repeat([0.8, 1.4, 2.0, 2.5, 3.0], 2)
 """How easy the images of each class are; two neighbouring classes are confused with each other."""
 DIFFICULTY, PREFERENCE, BIAS, NOISE = 1.2, 0.3, 0.05, 0.3
 """Standard deviations: of images, of a model on an image, of a seed on a class, of a seed on an image."""
+
+UNLIKE_SIZES: Final = [4_000, 2_000, 800, 400, 160]
+UNLIKE_CENTRES: Final = np.array([3.0, 2.5, 2.0, 1.5, 1.0])
+"""Classes of unlike sizes, and how easy their images are."""
 
 MINUTES: Final = (19.0, 4.0)
 """Of the big and the small model."""
@@ -141,6 +146,62 @@ def cover_classes(
     return {key: count / studies for key, count in covered.items()}, false / studies
 
 
+def simulate_unlike(
+    generator: np.random.Generator, seeds: int, sizes: Sequence[int], shift: float = 0.0
+) -> tuple[Correct, Correct, NDArray[np.int64]]:
+    """Simulate which predictions of two models are right, (seeds, images), and the classes of the images.
+
+    As in ``simulate_classes``, with classes of unlike sizes, large ones easier. The images of the smallest class, the
+    last, are easier for the big model by ``shift``.
+    """
+    classes = np.repeat(np.arange(len(sizes)), sizes)
+    ease = UNLIKE_CENTRES[classes] + generator.normal(0, DIFFICULTY, len(classes))
+    models = []
+    for own in (shift, 0.0):
+        bias = generator.normal(0, BIAS, (seeds, len(sizes)))[:, classes]
+        lead = ease + own * (classes == len(sizes) - 1) + generator.normal(0, PREFERENCE, len(classes))
+        models.append(lead + bias + generator.normal(0, NOISE, (seeds, len(classes))) > 0)
+    return models[0], models[1], classes
+
+
+def true_balanced_gain(shift: float) -> float:
+    """Return the true gain of ``simulate_unlike`` in balanced accuracy."""
+    width = np.sqrt(DIFFICULTY**2 + PREFERENCE**2 + BIAS**2 + NOISE**2)
+    rare = UNLIKE_CENTRES[-1]
+    return float(stats.norm.cdf((rare + shift) / width) - stats.norm.cdf(rare / width)) / len(UNLIKE_CENTRES)
+
+
+def cover_balanced(
+    generator: np.random.Generator, seeds: int, sizes: Sequence[int], shift: float, studies: int
+) -> tuple[float, float, float]:
+    """Return how often the interval covers the true balanced gain, how often it is above 0, and half its width."""
+    truth, found = true_balanced_gain(shift), []
+    for _ in range(studies):
+        big, small, classes = simulate_unlike(generator, seeds, sizes, shift)
+        found.append(gain_interval(big, small, classes=classes))
+    covered = np.mean([each.low <= truth <= each.high for each in found])
+    return (
+        float(covered),
+        float(np.mean([each.low > 0 for each in found])),
+        float(np.mean([each.high - each.estimate for each in found])),
+    )
+
+
+def tabulate_balanced(studies: int) -> Iterator[str]:
+    """Yield the table of gains in balanced accuracy."""
+    yield "| seeds | images of each class | true gain, pp | covered, % | above zero, % | mean half-width, pp |"
+    yield "| --: | :-- | --: | --: | --: | --: |"
+    for seeds in (1, 3, 5):
+        for sizes in (UNLIKE_SIZES, [each // 20 for each in UNLIKE_SIZES]):
+            for shift in (0.0, 0.5):
+                generator = np.random.default_rng([19, seeds, sizes[0]])
+                covered, above, half = cover_balanced(generator, seeds, sizes, shift, studies)
+                yield (
+                    f"| {seeds} | {', '.join(map(str, sizes))} | {100 * true_balanced_gain(shift):.2f} | "
+                    f"{100 * covered:.1f} | {100 * above:.1f} | {100 * half:.2f} |"
+                )
+
+
 def tabulate_prices(studies: int) -> Iterator[str]:
     """Yield the table of prices."""
     yield "| seeds | spread of times, % | price's interval covers it, % | worth it, % | not worth it, % |"
@@ -224,5 +285,5 @@ def tabulate_classes(studies: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    for table in (tabulate_prices(2_000), tabulate_classes(2_000), tabulate_crossovers(500)):
+    for table in (tabulate_prices(2_000), tabulate_classes(2_000), tabulate_crossovers(500), tabulate_balanced(1_000)):
         sys.stdout.write("\n".join([*table, "", ""]))

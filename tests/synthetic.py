@@ -111,12 +111,15 @@ def make_training(
     status: Status = "finished",
     reason: str = "",
     classes: tuple[str, ...] = CLASSES,
+    is_unlike: bool = False,
 ) -> TrainingRecord:
-    """Return a training record whose test accuracy is ``accuracy`` to rounding."""
+    """Return a training record whose test accuracy is ``accuracy`` to rounding; of unlike classes, the last is rare."""
     generator = np.random.default_rng([seed, sum(model.encode())])
     # the hard images are the same for every model and seed, as they are in truth
     difficulty = np.random.default_rng(7).random(images)
     labels = np.arange(images) % len(classes)
+    if is_unlike:
+        labels[(labels == len(classes) - 1) & (np.arange(images) % 100 > len(classes))] = 0
     noise = generator.normal(0, 0.04, images)
     wrong = np.argsort(-(difficulty + noise))[: round(images * (1 - accuracy))]
     predictions = labels.copy()
@@ -231,7 +234,11 @@ def make_study(
 
 
 def make_budgets(
-    gains: Mapping[float, float | None], seeds: int = 3, *, devices: tuple[str, ...] = ("cpu",)
+    gains: Mapping[float, float | None],
+    seeds: int = 3,
+    *,
+    devices: tuple[str, ...] = ("cpu",),
+    is_unlike: bool = False,
 ) -> list[TrainingRecord]:
     """Return both models trained with each budget, in minutes, and its gain; None: no epoch of the big one fits."""
     generator = np.random.default_rng(0)
@@ -249,6 +256,7 @@ def make_budgets(
                     recipe=recipe,
                     accuracy=0.91 + (0.0 if model == "fashioncnn" else gain or 0) + generator.normal(0, 0.0005),
                     train_seconds=seconds[model] * recipe.for_model(model).epochs,
+                    is_unlike=is_unlike,
                     **(dict[str, Any]() if gain is not None or model == "fashioncnn" else UNFIT),
                 ).model_copy(update={"device_name": f"Synthetic {'CPU' if device == 'cpu' else 'GPU'}"})
                 for seed in range(seeds)

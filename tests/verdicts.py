@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from synthetic import make_training
 
 from fashionbench.judging.verdict import Verdict, decide
+from fashionbench.options.option import Score
 from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.report.page import CHAPTERS, make_view
@@ -13,9 +14,11 @@ from fashionbench.report.view import View
 Records = Sequence[TrainingRecord | InferenceRecord]
 
 
-def judged(records: Records, margin_pp: float = 0.5, price_minutes_per_pp: float | None = None) -> Verdict:
+def judged(
+    records: Records, margin_pp: float = 0.5, price_minutes_per_pp: float | None = None, *, score: Score = "accuracy"
+) -> Verdict:
     """Return the verdict on records that have one."""
-    verdict = decide(records, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
+    verdict = decide(records, score=score, margin_pp=margin_pp, price_minutes_per_pp=price_minutes_per_pp)
     assert verdict is not None
     return verdict
 

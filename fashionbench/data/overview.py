@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.errors import SetupError
+from fashionbench.options.run import UNLIKE_CLASSES
 from fashionbench.records.files import write_atomically
 
 __all__ = ["EqualImages", "describe", "find_equal", "find_peculiarities", "write_preview"]
@@ -33,9 +34,6 @@ NAME_CHARACTERS: Final = 20
 
 FONT_SIZE: Final = 14
 
-
-UNLIKE: Final = 3
-"""Classes are unlike where the largest has over so many times the images of the smallest."""
 
 DARK: Final = 127
 """Images without a brighter pixel fill less than half of the range."""
@@ -81,11 +79,11 @@ def find_peculiarities(dataset: Dataset) -> list[str]:
         )
     counts = dataset.train_labels.bincount()
     least, most = int(counts.argmin()), int(counts.argmax())
-    if counts[most] > UNLIKE * counts[least]:
+    if counts[most] > UNLIKE_CLASSES * counts[least]:
         found.append(
             f"Classes are unlike: {dataset.classes[most]} has {counts[most]:,} training images, "
-            f"{dataset.classes[least]} has {counts[least]:,}. Accuracy is mostly that of large classes; the macro "
-            "recall in the report counts all classes alike"
+            f"{dataset.classes[least]} has {counts[least]:,}. Accuracy is mostly that of large classes; --score "
+            "balanced compares balanced accuracy, which counts all classes alike"
         )
     highest = int(max(dataset.train_images.max(), dataset.test_images.max()))
     if highest <= DARK:

@@ -11,13 +11,10 @@ from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.rule import State, Thresholds, judge, weigh_at_budget
 from fashionbench.judging.statistics.crossover import Crossover, find_crossover
-from fashionbench.judging.statistics.intervals import (
-    Interval,
-    accuracy_interval,
-    correct_predictions,
-    gain_interval,
-)
+from fashionbench.judging.statistics.gains import accuracy_interval, gain_interval, true_classes
+from fashionbench.judging.statistics.intervals import Interval, correct_predictions
 from fashionbench.judging.statistics.times import mean_minutes
+from fashionbench.options.option import Score
 from fashionbench.records.grouping import at_largest_budget, device_labels, machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
 
@@ -49,7 +46,7 @@ class Rung(_Frozen):
     """None if no training of it finished."""
     big: Reached | None
     gain: Interval | None
-    """Big minus small accuracy, a fraction; None if only one of the models finished."""
+    """Big minus small score, a fraction; None if only one of the models finished."""
     state: State | None
     """By the rule, where time does not count: both have the same."""
     missing: tuple[str, ...] = ()
@@ -120,7 +117,7 @@ def _judge_place(
         return BudgetVerdict(device=label, rungs=rungs, crossover=None, sentence="")
     pairs = [_paired(*found[minutes]) for minutes in compared]
     correct = [(correct_predictions(big), correct_predictions(small)) for small, big in pairs]
-    crossover = find_crossover(correct, compared, thresholds.margin)
+    crossover = find_crossover(correct, compared, thresholds.margin, true_classes(pairs[0][0], thresholds.score))
     return BudgetVerdict(device=label, rungs=rungs, crossover=crossover, sentence=_conclude(pair, rungs, crossover))
 
 
@@ -144,7 +141,8 @@ def _judge_rung(minutes: float, sides: tuple[Side, Side], thresholds: Thresholds
     ones, others = _paired(small, big)
     gain = state = None
     if ones:
-        gain = gain_interval(correct_predictions(others), correct_predictions(ones))
+        classes = true_classes(ones, thresholds.score)
+        gain = gain_interval(correct_predictions(others), correct_predictions(ones), classes=classes)
         state = judge(weigh_at_budget(gain, len(ones)), thresholds)
     reasons = [
         f"{model_label(each.model)}, {units.budget(minutes)}: {each.reason}"
@@ -155,21 +153,23 @@ def _judge_rung(minutes: float, sides: tuple[Side, Side], thresholds: Thresholds
     return Rung(
         minutes=minutes,
         seeds=tuple(sorted(_results(small).keys() & _results(big).keys())),
-        small=_reach(small, ones),
-        big=_reach(big, others),
+        small=_reach(small, ones, thresholds.score),
+        big=_reach(big, others, thresholds.score),
         gain=gain,
         state=state,
         missing=tuple(dict.fromkeys(reasons)),
     )
 
 
-def _reach(side: Side, paired: Sequence[TrainingResult]) -> Reached | None:
+def _reach(side: Side, paired: Sequence[TrainingResult], score: Score) -> Reached | None:
     """Return what a model reached: with the seeds of both, or with all of its own if the other did not finish."""
     results = paired or list(_results(side).values())
     if not results:
         return None
     return Reached(
-        epochs=len(results[0].epoch_seconds), minutes=mean_minutes(results), accuracy=accuracy_interval(results)
+        epochs=len(results[0].epoch_seconds),
+        minutes=mean_minutes(results),
+        accuracy=accuracy_interval(results, score),
     )
 
 

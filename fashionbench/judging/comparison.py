@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.errors import InputError
 from fashionbench.judging.findings import Verdict
 from fashionbench.judging.rule import Thresholds
-from fashionbench.judging.statistics.intervals import Estimate, Interval, correct_predictions, gain_interval
+from fashionbench.judging.statistics.gains import gain_interval, mean_score, true_classes
+from fashionbench.judging.statistics.intervals import Estimate, Interval, correct_predictions
 from fashionbench.judging.statistics.times import mean_minutes, others_share, training_slowdown
 from fashionbench.judging.verdict import decide_by
 from fashionbench.judging.wording import describe_others
 from fashionbench.options.gate import Gate
+from fashionbench.options.option import Score
 from fashionbench.records.grouping import at_largest_budget, finished_trainings, machine, select
 from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord
 
@@ -72,6 +72,8 @@ class Comparison:
     """A sentence for each model on a device that cannot be compared, because only one of the runs has it."""
     left_out: tuple[str, ...]
     """A sentence for each reason for which records of one of the runs do not count."""
+    score_name: str
+    """What readers call the score that is compared."""
     old_state: str
     """The verdict of the earlier run, with its two models if the later verdict is on others."""
     new_state: str
@@ -104,7 +106,8 @@ def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
     for key in (each for each in before if each in after):
         seeds = tuple(sorted(before[key].keys() & after[key].keys()))
         if seeds:
-            changes.append(_compare_trainings(key, *([side[key][seed] for seed in seeds] for side in (before, after))))
+            pair = [[side[key][seed] for seed in seeds] for side in (before, after)]
+            changes.append(_compare_trainings(key, thresholds.score, *pair))
         else:
             missing.append(f"The runs have no common seed of {model_label(key[0])} on {key[1]}.")
     verdicts = [decide_by(each.records, thresholds) for each in selections]
@@ -116,7 +119,12 @@ def compare(old: Records, new: Records, thresholds: Thresholds) -> Comparison:
         for sentence in each.left_out
     )
     return Comparison(
-        changes=tuple(changes), missing=tuple(missing), left_out=left_out, old_state=old_state, new_state=new_state
+        changes=tuple(changes),
+        missing=tuple(missing),
+        left_out=left_out,
+        score_name=thresholds.score_name,
+        old_state=old_state,
+        new_state=new_state,
     )
 
 
@@ -144,7 +152,9 @@ def _finished(records: Records) -> dict[Key, dict[int, TrainingRecord]]:
     return found
 
 
-def _compare_trainings(key: Key, before: Sequence[TrainingRecord], after: Sequence[TrainingRecord]) -> Change:
+def _compare_trainings(
+    key: Key, score: Score, before: Sequence[TrainingRecord], after: Sequence[TrainingRecord]
+) -> Change:
     """Compare one model's trainings on one device, paired by seed."""
     old, new = ([each.result for each in side if each.result is not None] for side in (before, after))
     old_settings, new_settings = (_settings(side[0]) for side in (before, after))
@@ -152,6 +162,8 @@ def _compare_trainings(key: Key, before: Sequence[TrainingRecord], after: Sequen
         (name, value, new_settings[name]) for name, value in old_settings.items() if value != new_settings[name]
     )
     comparable = not any(name in ACCURACY_SETTINGS for name, _, _ in unlike)
+    old_correct, new_correct = map(correct_predictions, (old, new))
+    classes = true_classes(new, score)
     return Change(
         model=key[0],
         device=key[1],
@@ -160,9 +172,9 @@ def _compare_trainings(key: Key, before: Sequence[TrainingRecord], after: Sequen
         new_minutes=mean_minutes(new),
         time=training_slowdown(new, old),
         others_cpu_share=others_share([*old, *new]),
-        old_accuracy=float(np.mean([each.scores.accuracy for each in old])),
-        new_accuracy=float(np.mean([each.scores.accuracy for each in new])),
-        accuracy=gain_interval(correct_predictions(new), correct_predictions(old)) if comparable else None,
+        old_accuracy=mean_score(old_correct, true_classes(old, score)),
+        new_accuracy=mean_score(new_correct, classes),
+        accuracy=gain_interval(new_correct, old_correct, classes=classes) if comparable else None,
         unlike=unlike,
     )
 
@@ -190,6 +202,7 @@ def _checksum(text: str) -> str:
 def failed_conditions(comparison: Comparison, gate: Gate) -> tuple[str, ...]:
     """Return a sentence for each change beyond its limit at 95 % confidence, or that is not comparable."""
     failed: list[str] = []
+    of = "" if comparison.score_name == "accuracy" else f" of {comparison.score_name}"
     for each in comparison.changes:
         name = f"{model_label(each.model)} on {each.device}"
         if gate.slower is not None:
@@ -199,7 +212,7 @@ def failed_conditions(comparison: Comparison, gate: Gate) -> tuple[str, ...]:
         elif gate.worse is not None and each.accuracy is not None and each.accuracy.high < -gate.worse:
             limit = units.pp(gate.worse).removeprefix("+")
             failed.append(
-                f"{name} is less accurate by more than {limit}, at 95 % confidence: {gain_text(each.accuracy)}"
+                f"{name} is less accurate by more than {limit}{of}, at 95 % confidence: {gain_text(each.accuracy)}"
             )
     if gate.verdict and comparison.old_state != comparison.new_state:
         failed.append(f"The verdict changed from {comparison.old_state} to {comparison.new_state}")

@@ -70,7 +70,7 @@ class DeviceVerdict(_Frozen):
     probabilities: GainProbabilities
     """Of the true gain, by the margin, from the distribution of the gain's interval."""
     probability_of_winning: float
-    """That one more training of the big model is right on more of these test images than one of the small."""
+    """That one more training of the big model scores higher on these test images than one of the small."""
     detectable_gain: float
     """The true gain that such a run finds to be above zero in four of five cases, a fraction."""
     outcomes: PairedOutcomes

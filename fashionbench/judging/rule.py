@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from fashionbench.judging.prices import Money
 from fashionbench.judging.statistics.intervals import CONFIDENCE, Estimate, Interval, seed_allowance
-from fashionbench.options.option import Given
-from fashionbench.options.run import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR, TARGET
+from fashionbench.options.option import Given, Score
+from fashionbench.options.run import MARGIN, PRICE, PRICE_MONEY, PRICE_PER_HOUR, SCORE, TARGET
 
 __all__ = [
     "DEFAULT_MARGIN_PP",
@@ -51,6 +51,8 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
+    score: Score = "accuracy"
+    """What the gain is a difference of."""
     margin: float
     """The smallest gain that matters, a fraction."""
     price_minutes_per_pp: float | None
@@ -71,11 +73,17 @@ class Thresholds(BaseModel):
 
         """
         return cls(
+            score=SCORE.read(given),
             margin=MARGIN.read(given) / 100,
             price_minutes_per_pp=PRICE.read(given),
             target=TARGET.read(given),
             money=Money(per_hour=PRICE_PER_HOUR.read(given), per_pp=PRICE_MONEY.read(given)),
         )
+
+    @property
+    def score_name(self) -> str:
+        """Return what readers call the score."""
+        return "balanced accuracy" if self.score == "balanced" else "accuracy"
 
     def on(self, device: str) -> Self:
         """Return the thresholds on a device, where a price in money is one in minutes.
@@ -96,7 +104,7 @@ class Evidence:
     """What the rule judges on one device."""
 
     gain: Interval
-    """Big minus small accuracy, fractions."""
+    """Big minus small score, fractions."""
     slowdown: Interval | None
     """Big over small training time; None if the times are not reliable, or too few for an interval."""
     extra_minutes: Interval | None
@@ -116,7 +124,7 @@ def weigh(gain: Interval, slowdown: Estimate, extra_minutes: Estimate, seeds: in
     """Return what the rule may rely on: times only if they are reliable and have an interval.
 
     Args:
-        gain: Big minus small accuracy.
+        gain: Big minus small accuracy, or balanced accuracy.
         slowdown: Big over small training time, with or without an interval.
         extra_minutes: Big minus small training time, the same.
         seeds: The number of seeds.

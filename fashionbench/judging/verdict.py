@@ -23,16 +23,20 @@ from fashionbench.judging.rule import (
     weigh_at_budget,
 )
 from fashionbench.judging.statistics.differences import mcnemar_exact, paired_outcomes
-from fashionbench.judging.statistics.intervals import (
-    Interval,
+from fashionbench.judging.statistics.gains import (
     accuracy_interval,
-    correct_predictions,
     detectable_gain,
     gain_interval,
     gain_probabilities,
-    look_confidence,
+    mean_score,
     probability_of_winning,
     seeds_needed,
+    true_classes,
+)
+from fashionbench.judging.statistics.intervals import (
+    Interval,
+    correct_predictions,
+    look_confidence,
 )
 from fashionbench.judging.statistics.targets import list_targets
 from fashionbench.judging.statistics.times import (
@@ -50,6 +54,7 @@ from fashionbench.judging.wording import (
     describe_doubts,
     describe_finding,
 )
+from fashionbench.options.option import Score
 from fashionbench.records.grouping import at_largest_budget, device_labels, finished_trainings, machine, select
 from fashionbench.records.record import DISTURBING_SHARE, InferenceRecord, TrainingRecord, TrainingResult
 
@@ -59,6 +64,7 @@ __all__ = ["DeviceVerdict", "Verdict", "decide", "decide_by", "list_results"]
 def decide(
     records: Iterable[TrainingRecord | InferenceRecord],
     *,
+    score: Score = "accuracy",
     margin_pp: float = DEFAULT_MARGIN_PP,
     price_minutes_per_pp: float | None = None,
     money: Money = NO_MONEY,
@@ -70,7 +76,8 @@ def decide(
     Args:
         records: Any mix of records. Only finished trainings count; of a repeated case, the newest record of the newest
             code.
-        margin_pp: The smallest gain in accuracy that matters, in percentage points.
+        score: What is compared: accuracy, or balanced accuracy, the mean recall of the classes.
+        margin_pp: The smallest gain in it that matters, in percentage points.
         price_minutes_per_pp: The acceptable price of a percentage point, in minutes of training; None: no limit.
         money: The price of an hour on each device, and the acceptable price of a percentage point in money.
 
@@ -82,7 +89,8 @@ def decide(
 
     """
     return decide_by(
-        records, Thresholds(margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp, money=money)
+        records,
+        Thresholds(score=score, margin=margin_pp / 100, price_minutes_per_pp=price_minutes_per_pp, money=money),
     )
 
 
@@ -105,7 +113,7 @@ def decide_by(records: Iterable[TrainingRecord | InferenceRecord], thresholds: T
     verdict = _over_devices(pair, thresholds, devices, is_result=all(each.recipe.is_result for each in finished))
     budgets = judge_budgets(everything, pair, thresholds)
     found = {
-        "models": list_results(records),
+        "models": list_results(records, thresholds.score),
         "targets": list_targets(finished, pair, thresholds.target),
         "budgets": budgets,
         "claims": check_claims(records, verdict),
@@ -167,7 +175,8 @@ def _judge_device(
     small_correct, big_correct = (correct_predictions(results) for results in (small, big))
     looks = tuple(sorted({look for each in trainings for look in each.looks}))
     confidence = look_confidence(len(seeds), looks)
-    gain = gain_interval(big_correct, small_correct, confidence)
+    classes = true_classes(small, thresholds.score)
+    gain = gain_interval(big_correct, small_correct, confidence, classes)
     slowdown = training_slowdown(big, small, confidence)
     extra = training_extra(big, small, confidence)
     others = others_share([*small, *big])
@@ -184,7 +193,8 @@ def _judge_device(
     open_parts = find_open_parts(evidence, thresholds, slowdown=slowdown.estimate, extra_minutes=extra.estimate)
     needed = None
     if open_parts == ("gain",):
-        needed = seeds_needed(big_correct, small_correct, deciding_half_width(evidence, thresholds), confidence)
+        required = deciding_half_width(evidence, thresholds)
+        needed = seeds_needed(big_correct, small_correct, required, confidence, classes)
     return DeviceVerdict(
         device=label,
         device_word=trainings[0].device,
@@ -196,16 +206,16 @@ def _judge_device(
         confidence=confidence,
         small_minutes=mean_minutes(small),
         big_minutes=mean_minutes(big),
-        small_accuracy=float(small_correct.mean()),
-        big_accuracy=float(big_correct.mean()),
+        small_accuracy=mean_score(small_correct, classes),
+        big_accuracy=mean_score(big_correct, classes),
         gain=gain,
         slowdown=slowdown,
         extra_minutes=extra,
         others_cpu_share=others,
         times_are_reliable=is_reliable,
-        probabilities=gain_probabilities(big_correct, small_correct, thresholds.margin),
-        probability_of_winning=probability_of_winning(big_correct, small_correct),
-        detectable_gain=detectable_gain(big_correct, small_correct, confidence),
+        probabilities=gain_probabilities(big_correct, small_correct, thresholds.margin, classes),
+        probability_of_winning=probability_of_winning(big_correct, small_correct, classes),
+        detectable_gain=detectable_gain(big_correct, small_correct, confidence, classes),
         outcomes=paired_outcomes(big_correct, small_correct),
         mcnemar_p=tuple(
             mcnemar_exact(int((one & ~other).sum()), int((~one & other).sum()))
@@ -250,24 +260,26 @@ def _over_devices(
         agreement=agreement,
         sentence=devices[0].sentence if len(states) == 1 else f"The verdict {agreement}.",
         where_cost_matters=advise_on_cost(pair, thresholds, state, devices),
-        where_only_accuracy_counts=advise_on_accuracy(pair, devices),
+        where_only_accuracy_counts=advise_on_accuracy(pair, thresholds, devices),
         would_change=describe_changes(pair, thresholds, devices),
     )
 
 
-def list_results(records: Iterable[TrainingRecord | InferenceRecord]) -> tuple[ModelResult, ...]:
+def list_results(
+    records: Iterable[TrainingRecord | InferenceRecord], score: Score = "accuracy"
+) -> tuple[ModelResult, ...]:
     """Return what each model reached on each device, the model with fewest parameters first, of selected records."""
     records = tuple(records)
     labels = device_labels(records)
     groups: dict[tuple[str, str], list[TrainingRecord]] = {}
     for each in finished_trainings(records):
         groups.setdefault((labels[machine(each)], each.model), []).append(each)
-    found = [_summarise(label, trainings) for (label, _), trainings in groups.items()]
+    found = [_summarise(label, trainings, score) for (label, _), trainings in groups.items()]
     order = list(dict.fromkeys(each.device for each in found))
     return tuple(sorted(found, key=lambda each: (order.index(each.device), each.parameters or 0, each.model)))
 
 
-def _summarise(label: str, trainings: Sequence[TrainingRecord]) -> ModelResult:
+def _summarise(label: str, trainings: Sequence[TrainingRecord], score: Score) -> ModelResult:
     results = [each.result for each in trainings if each.result is not None]
     info = trainings[0].model_info
     return ModelResult(
@@ -275,7 +287,7 @@ def _summarise(label: str, trainings: Sequence[TrainingRecord]) -> ModelResult:
         model=trainings[0].model,
         seeds=tuple(each.seed for each in trainings),
         minutes=mean_minutes(results),
-        accuracy=accuracy_interval(results),
+        accuracy=accuracy_interval(results, score),
         macro_f1=float(np.mean([each.scores.macro_f1 for each in results])),
         parameters=info.parameters if info else None,
         reachable_parameters=info.reachable_parameters if info else None,

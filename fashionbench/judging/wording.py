@@ -50,14 +50,15 @@ def describe_finding(
     size = f"({units.bare(units.pp(gain.estimate))}, 95 % CI {units.bare(units.interval_pp(gain.low, gain.high))})"
     if slowdown is None:
         return (
-            f"The accuracy gain of {big} {_describe_position(gain, thresholds)} {size}; the training time does not "
-            f"count ({doubt})."
+            f"The {thresholds.score_name} gain of {big} {_describe_position(gain, thresholds)} {size}; the training "
+            f"time does not count ({doubt})."
         )
     if state == "CANNOT TELL" and gain.high < thresholds.margin and slowdown.low <= 1 <= slowdown.high:
         limits = units.bare(units.interval_ratio(slowdown.low, slowdown.high))
+        time = f"{units.ratio(slowdown.estimate)} as long, 95 % CI {limits}"
         return (
-            f"The accuracy gain of {big} lies below the {_describe_margin(thresholds)} {size}; whether it takes longer "
-            f"to train than {small} is open ({units.ratio(slowdown.estimate)} as long, 95 % CI {limits})."
+            f"The {thresholds.score_name} gain of {big} lies below the {_describe_margin(thresholds)} {size}; whether "
+            f"it takes longer to train than {small} is open ({time})."
         )
     time = f"{big} {_describe_time(small, slowdown)}"
     if gain.low >= thresholds.margin:
@@ -95,7 +96,7 @@ def describe_doubts(slowdown: Interval | Estimate, others: float | None) -> str:
 
 def _describe_large_gain(state: State, thresholds: Thresholds, size: str) -> str:
     """Return what a gain above the margin decides, after what the training time does."""
-    above = f", and its accuracy gain lies above the {_describe_margin(thresholds)} {size}"
+    above = f", and its {thresholds.score_name} gain lies above the {_describe_margin(thresholds)} {size}"
     price = thresholds.price_minutes_per_pp
     if state == "WORTH IT":
         return above
@@ -108,25 +109,30 @@ def _describe_open_gain(state: State, thresholds: Thresholds, size: str) -> str:
     """Return what a gain decides whose interval contains the margin."""
     price = thresholds.price_minutes_per_pp
     if state == "WORTH IT":
-        return f", and is no less accurate {_add_unit(size)}"
+        return f", and is no less accurate{_by(thresholds)} {_add_unit(size)}"
     if state == "NOT WORTH IT" and price is not None:
         return f", and {_describe_price(state, price)}, even at the upper limit of its gain {size}"
-    return f"; whether its accuracy gain reaches the {_describe_margin(thresholds)} is open {size}"
+    return f"; whether its {thresholds.score_name} gain reaches the {_describe_margin(thresholds)} is open {size}"
 
 
 def _describe_small_gain(state: State, gain: Interval, thresholds: Thresholds, size: str) -> str:
     """Return what a gain below the margin decides."""
     margin = _describe_margin(thresholds)
     if state == "TIE":
-        return f", and its accuracy differs by no more than the {margin} {size}"
+        return f", and its {thresholds.score_name} differs by no more than the {margin} {size}"
     if state == "WORTH IT":
-        return f", and is no less accurate {_add_unit(size)}"
+        return f", and is no less accurate{_by(thresholds)} {_add_unit(size)}"
     if gain.high < 0:
-        return f", and is significantly less accurate {_add_unit(size)}"
+        return f", and is significantly less accurate{_by(thresholds)} {_add_unit(size)}"
     if state == "CANNOT TELL":
-        return f"; whether it is as accurate is open {_add_unit(size)}"
+        return f"; whether it is as accurate{_by(thresholds)} is open {_add_unit(size)}"
     small = "is significant but small: it " if gain.low > 0 else ""
-    return f", and its accuracy gain {small}lies below the {margin} {size}"
+    return f", and its {thresholds.score_name} gain {small}lies below the {margin} {size}"
+
+
+def _by(thresholds: Thresholds) -> str:
+    """Return an addition to "more accurate" that says by which score, if it is not accuracy."""
+    return "" if thresholds.score == "accuracy" else f" by {thresholds.score_name}"
 
 
 def _add_unit(size: str) -> str:
@@ -176,7 +182,8 @@ def advise_on_cost(
     if state == "WORTH IT" and all(device.gain.low >= thresholds.margin for device in devices):
         return Recommendation(model=big, sentence="Its gain is at least the margin at 95 % confidence.")
     if state == "WORTH IT":
-        return Recommendation(model=big, sentence=f"It is no slower and no less accurate than {model_label(small)}.")
+        sentence = f"It is no slower and no less accurate than {model_label(small)}{_by(thresholds)}."
+        return Recommendation(model=big, sentence=sentence)
     slowdowns = [device.evidence().slowdown for device in devices if device.budget_minutes is None]
     if None in slowdowns:
         return Recommendation(model=None, sentence="The training times are not reliable enough to choose by them.")
@@ -200,7 +207,9 @@ def _describe_lack(condition: str = "", *, is_less: bool) -> str:
     return f"is not shown to gain the margin or more{condition}"
 
 
-def advise_on_accuracy(pair: tuple[str, str], devices: Sequence[DeviceVerdict]) -> Recommendation:
+def advise_on_accuracy(
+    pair: tuple[str, str], thresholds: Thresholds, devices: Sequence[DeviceVerdict]
+) -> Recommendation:
     """Return which model to choose if only accuracy counts."""
     small, big = pair
     for model, other, is_better in (
@@ -208,7 +217,7 @@ def advise_on_accuracy(pair: tuple[str, str], devices: Sequence[DeviceVerdict]) 
         (small, big, all(device.gain.high < 0 for device in devices)),
     ):
         if is_better:
-            sentence = f"It is significantly more accurate than {model_label(other)}."
+            sentence = f"It is significantly more accurate than {model_label(other)}{_by(thresholds)}."
             return Recommendation(model=model, sentence=sentence)
     if len(devices) > 1:
         return Recommendation(model=None, sentence="No difference is statistically significant on all devices.")
@@ -224,7 +233,7 @@ def describe_changes(
         f"{line} (on {device.device})." if len(devices) > 1 else f"{line}."
         for device in devices
         for line in (
-            _describe_margins(small, big, device),
+            _describe_margins(small, big, thresholds, device),
             *_describe_sufficient_price(device),
             *_describe_open_parts(big, thresholds, device),
         )
@@ -257,15 +266,16 @@ def _describe_open_parts(big: str, thresholds: Thresholds, device: DeviceVerdict
         yield f"The training time is open: {measure}"
     if device.state == "CANNOT TELL" and not device.open:
         loss = units.pp(device.gain.estimate)
-        yield f"{big} takes less time at a gain of {loss}: the rule does not weigh lost accuracy against time"
+        lost = f"lost {thresholds.score_name}"
+        yield f"{big} takes less time at a gain of {loss}: the rule does not weigh {lost} against time"
 
 
-def _describe_margins(small: str, big: str, device: DeviceVerdict) -> str:
+def _describe_margins(small: str, big: str, thresholds: Thresholds, device: DeviceVerdict) -> str:
     """Return which other margins would change the verdict on a device."""
     evidence = device.evidence()
     lowest, highest = (units.pp(each, 2).removeprefix("+") for each in (evidence.lowest_gain, evidence.gain.high))
     if device.state == "WORTH IT" and dominates(evidence):
-        return f"No margin changes this: {big} is no slower and no less accurate than {small}"
+        return f"No margin changes this: {big} is no slower and no less accurate than {small}{_by(thresholds)}"
     if device.state == "WORTH IT":
         return f"A margin above {lowest} would leave the verdict open"
     if judge(evidence, Thresholds(margin=0.0, price_minutes_per_pp=device.price_limit)) == "WORTH IT":

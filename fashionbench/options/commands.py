@@ -26,6 +26,7 @@ from fashionbench.options.run import (
     PRICE_PER_HOUR,
     READING_OPTIONS,
     RECIPE,
+    SCORE,
     TARGET,
 )
 
@@ -121,7 +122,10 @@ SHAPE: Final = Option(
     parse=parsing.shapes,
 )
 
-REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, TARGET, ALL, FORMAT, OUT)
+REPORT_OPTIONS: Final[tuple[Option[Any], ...]] = (
+    *(SCORE, MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, TARGET),
+    *(ALL, FORMAT, OUT),
+)
 
 TUNE_DEVICES: Final = replace(
     DEVICES, help="the device to tune on: cpu, cuda, cuda:N, mps, xpu or xpu:N; all is refused if there are several"
@@ -133,7 +137,7 @@ TUNE_OPTIONS: Final[tuple[Option[Any], ...]] = (
     *(LIMIT, FRESH, DATA, OUT, ENGINE, ADDRESS),
 )
 
-COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, MARGIN, PRICE, ALL, COMPARE_OUT)
+COMPARE_OPTIONS: Final[tuple[Option[Any], ...]] = (FAIL_IF, SCORE, MARGIN, PRICE, ALL, COMPARE_OUT)
 
 DATA_OPTIONS: Final[tuple[Option[Any], ...]] = (replace(DATASET, group="Data"), *READING_OPTIONS, DATA, PREVIEW)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-__all__ = ["Engine", "Execution", "Fit", "Given", "Option", "Precision"]
+__all__ = ["Engine", "Execution", "Fit", "Given", "Option", "Precision", "Score"]
 
 Execution = Literal["fast", "plain"]
 """How steps are computed: rewritten for speed, or by PyTorch's own loop; the same mathematics."""
@@ -16,6 +16,9 @@ Engine = Literal["local", "ray"]
 
 Fit = Literal["crop", "pad", "stretch"]
 """How an image of another shape is brought to a size."""
+
+Score = Literal["accuracy", "balanced"]
+"""What the verdict compares: accuracy, or balanced accuracy, the mean recall of the classes."""
 
 Given = Mapping[str, Any]
 """What was given for each option, by its name: a text, or True or False for a flag."""

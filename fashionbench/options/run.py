@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 from fashionbench.catalogue import CATALOGUE, DATASETS, STUDY_MODELS
 from fashionbench.options import parsing
-from fashionbench.options.option import Engine, Execution, Fit, Option, Precision
+from fashionbench.options.option import Engine, Execution, Fit, Option, Precision, Score
 
 __all__ = [
     "ADDRESS",
@@ -38,10 +38,12 @@ __all__ = [
     "READING_OPTIONS",
     "RECIPE",
     "RUN_OPTIONS",
+    "SCORE",
     "SEEDS",
     "SELF_CHECK",
     "TARGET",
     "TEST",
+    "UNLIKE_CLASSES",
     "UNTIL_DECIDED",
 ]
 
@@ -143,6 +145,15 @@ PRECISION: Final[Option[Precision]] = Option(
     default="fp32",
     parse=parsing.one_of("precision", get_args(Precision)),
 )
+SCORE: Final[Option[Score]] = Option(
+    name="score",
+    group="Verdict",
+    help="what the verdict compares: accuracy, or balanced: balanced accuracy, the mean recall of the classes",
+    default="accuracy",
+    parse=parsing.one_of("score", get_args(Score)),
+)
+UNLIKE_CLASSES: Final = 3
+"""Where the largest class has over so many times the images of the smallest, the two scores may differ much."""
 MARGIN: Final = Option(
     name="margin",
     group="Verdict",
@@ -244,7 +255,7 @@ READING_OPTIONS: Final[tuple[Option[Any], ...]] = (IMAGE_SIZE, FIT, LABEL_COLUMN
 RUN_OPTIONS: Final[tuple[Option[Any], ...]] = (
     *(RECIPE, MODELS, DATASET, DEVICES, SEEDS, BUDGETS, UNTIL_DECIDED, EXECUTION, PRECISION),
     *READING_OPTIONS,
-    *(MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, TARGET),
+    *(SCORE, MARGIN, PRICE, PRICE_PER_HOUR, PRICE_MONEY, TARGET),
     *(SELF_CHECK, LIMIT, FRESH, DATA, OUT, FORMAT),
 )
 """Of ``fashionbench run``, and of the benchmark under pytest."""

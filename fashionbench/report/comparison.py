@@ -69,7 +69,7 @@ def _time_table(comparison: Comparison) -> Table:
 
 def _accuracy_table(comparison: Comparison) -> Table:
     return Table(
-        caption="Test accuracy",
+        caption=f"Test {comparison.score_name}",
         header=("model", "device", "seeds", "before, %", "now, %", "now − before, pp (95 % CI)"),
         rows=tuple(
             (

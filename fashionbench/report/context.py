@@ -11,6 +11,7 @@ from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict, Verdict
+from fashionbench.options.option import Score
 from fashionbench.records.grouping import (
     Machine,
     at_largest_budget,
@@ -72,6 +73,16 @@ class Context:
     devices: tuple[str, ...]
     """Labels of the devices on which a training finished."""
     verdict: Verdict | None
+
+    @property
+    def score(self) -> Score:
+        """Return what the verdict compares; without a verdict, accuracy."""
+        return self.verdict.thresholds.score if self.verdict else "accuracy"
+
+    @property
+    def score_name(self) -> str:
+        """Return what readers call this score."""
+        return self.verdict.thresholds.score_name if self.verdict else "accuracy"
 
     def trainings_on(self, device: str) -> list[TrainingRecord]:
         """Return the finished trainings on a device, smallest model first, then by seed."""

@@ -200,6 +200,8 @@ class Explorer:
 
     data: Mapping[str, object]
     """For the script, as JSON: the rule's inputs for each device, and the names of the classes."""
+    margin_label: str
+    """What the margin is a number of."""
     margin: str
     """In percentage points, to its last digit."""
     price: str

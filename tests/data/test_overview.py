@@ -145,8 +145,8 @@ def test_what_makes_the_accuracy_mean_less_is_told() -> None:
         make_dataset("pets", "a test", ("cat", "dog"), few, (plain([9, 8]), np.array([0, 1])))
     ) == [
         (
-            "Classes are unlike: cat has 4 training images, dog has 1. Accuracy is mostly that of large classes; the "
-            "macro recall in the report counts all classes alike"
+            "Classes are unlike: cat has 4 training images, dog has 1. Accuracy is mostly that of large classes; "
+            "--score balanced compares balanced accuracy, which counts all classes alike"
         ),
         "The brightest pixel is 9 of 255: check the range of the pixels",
     ]

@@ -187,6 +187,34 @@ def test_the_same_predictions_give_the_same_interval_and_more_seeds_are_named(se
     assert ("an assumed variation over seeds" in first.method) == (seeds == 1)
 
 
+def test_budgets_are_compared_by_the_score_of_the_verdict() -> None:
+    records = make_budgets(RISING, is_unlike=True)
+
+    plain, balanced = (judged(records, score=score).budgets[0] for score in ("accuracy", "balanced"))
+
+    for rung, other in zip(balanced.rungs, plain.rungs, strict=True):
+        assert rung.gain is not None
+        assert rung.small is not None
+        assert rung.big is not None
+        assert rung.gain.estimate == pytest.approx(rung.big.accuracy.estimate - rung.small.accuracy.estimate)
+        assert "stratified by class" in rung.gain.method
+        assert rung.gain != other.gain
+    assert balanced.crossover != plain.crossover
+
+
+def test_a_crossover_in_balanced_accuracy_of_a_single_class_is_that_in_accuracy() -> None:
+    pairs = simulate_budgets(np.random.default_rng(0), (-0.02, 0.02), 3)
+    classes = np.zeros(pairs[0][0].shape[1], dtype=int)
+
+    one = find_crossover(pairs, (1.0, 8.0), 0.005, classes)
+    classes[:1] = 1  # a class with one image, whose images do not vary
+    wide = find_crossover(pairs, (1.0, 8.0), 0.005, classes)
+
+    of_accuracy = find_crossover(pairs, (1.0, 8.0), 0.005)
+    assert (one.low, one.minutes, one.high) == pytest.approx((of_accuracy.low, of_accuracy.minutes, of_accuracy.high))
+    assert (wide.low, wide.high) == (1, None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("gains", CURVES[:3])
 def test_the_interval_of_the_crossover_covers_the_truth(gains: tuple[float, ...]) -> None:

@@ -5,13 +5,8 @@ import pytest
 from scipy import stats
 from simulation import correct, simulate
 
-from fashionbench.judging.statistics.intervals import (
-    ASSUMED_SEED_SPREAD,
-    gain_interval,
-    gain_probabilities,
-    probability_of_winning,
-    seed_allowance,
-)
+from fashionbench.judging.statistics.gains import gain_interval, gain_probabilities, probability_of_winning
+from fashionbench.judging.statistics.intervals import ASSUMED_SEED_SPREAD, seed_allowance
 
 MARGIN = 0.005
 

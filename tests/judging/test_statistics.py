@@ -21,15 +21,12 @@ from fashionbench.judging.statistics.differences import (
     mcnemar_exact,
     paired_outcomes,
 )
+from fashionbench.judging.statistics.gains import accuracy_interval, detectable_gain, gain_interval, seeds_needed
 from fashionbench.judging.statistics.intervals import (
     CONFIDENCE,
     Interval,
-    accuracy_interval,
-    detectable_gain,
-    gain_interval,
     look_confidence,
     seed_allowance,
-    seeds_needed,
     wilson_interval,
 )
 

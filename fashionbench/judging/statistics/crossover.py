@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from fashionbench.judging.statistics.intervals import ASSUMED_SEED_SPREAD, CONFIDENCE, Correct, gain_error
+from fashionbench.judging.statistics.gains import Classes, gain_error, list_strata, mean_score
+from fashionbench.judging.statistics.intervals import ASSUMED_SEED_SPREAD, CONFIDENCE, Correct
 
 __all__ = ["Crossover", "find_crossover", "last_rise"]
 
@@ -33,7 +34,7 @@ class Crossover(BaseModel):
     """How it was computed, and what its interval includes, for readers of the report."""
 
 
-def find_crossover(pairs: Pairs, minutes: Sequence[float], margin: float) -> Crossover:
+def find_crossover(pairs: Pairs, minutes: Sequence[float], margin: float, classes: Classes = None) -> Crossover:
     """Return the crossover of measured gains with its 95 % interval.
 
     The gains of all budgets are drawn from the distributions of their intervals: t distributions, of which two are
@@ -45,12 +46,14 @@ def find_crossover(pairs: Pairs, minutes: Sequence[float], margin: float) -> Cro
         pairs: The predictions at each budget, all on the same test images.
         minutes: The budgets, ascending.
         margin: The smallest gain that matters, a fraction.
+        classes: The true class of each image, for gains in balanced accuracy; None: in accuracy.
 
     """
-    gains = np.array([float(big.mean() - small.mean()) for big, small in pairs])
-    errors, freedoms = map(np.array, zip(*(_error(*pair) for pair in pairs), strict=True))
+    gains = np.array([mean_score(big, classes) - mean_score(small, classes) for big, small in pairs])
+    errors, freedoms = map(np.array, zip(*(_error(*pair, classes) for pair in pairs), strict=True))
     generator = np.random.default_rng(0)  # the same records give the same interval
-    draws = generator.multivariate_normal(np.zeros(len(gains)), _correlation(pairs, errors), DRAWS, method="eigh")
+    factor = _factor(_correlation(pairs, errors, classes))
+    draws = generator.standard_normal((DRAWS, len(gains))) @ factor.T
     freedoms = np.minimum(freedoms, MANY)
     drawn = gains + errors * draws / np.sqrt(generator.chisquare(freedoms, draws.shape) / freedoms)  # (draws, budgets)
     limits = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
@@ -69,22 +72,35 @@ def find_crossover(pairs: Pairs, minutes: Sequence[float], margin: float) -> Cro
     )
 
 
-def _error(big: Correct, small: Correct) -> tuple[float, float]:
+def _error(big: Correct, small: Correct, classes: Classes) -> tuple[float, float]:
     """Return the standard error of a gain and its degrees of freedom; a single seed has the assumed spread."""
-    error, freedom = gain_error(big, small)
+    error, freedom = gain_error(big, small, classes)
     return math.hypot(error, math.sqrt(2) * ASSUMED_SEED_SPREAD) if len(big) == 1 else error, freedom
 
 
-def _correlation(pairs: Pairs, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+def _correlation(pairs: Pairs, errors: NDArray[np.float64], classes: Classes) -> NDArray[np.float64]:
     """Return how the gains of the budgets are correlated by their common test images, (budgets, budgets).
 
     Trainings of different budgets have nothing else in common.
     """
     per_image = np.stack([big.mean(axis=0) - small.mean(axis=0) for big, small in pairs])  # (budgets, images)
-    shared = np.cov(per_image) / per_image.shape[1] / np.outer(errors, errors)
+    strata = list_strata(per_image, classes)
+    variances = [np.cov(per_image[:, each]) / each.sum() for each in strata if each.sum() > 1]
+    shared = np.asarray(sum(variances)) / len(strata) ** 2 / np.outer(errors, errors)
     found: NDArray[np.float64] = np.clip(shared, -1, 1)
     np.fill_diagonal(found, 1)
     return found
+
+
+def _factor(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a matrix whose product with its transpose is a correlation, or the nearest one if this is none.
+
+    An estimate may be none, because the spread over seeds is estimated apart: its negative eigenvalues become zero
+    (Rebonato and Jaeckel, 1999).
+    """
+    values, vectors = np.linalg.eigh(correlation)
+    found = vectors * np.sqrt(values.clip(min=0))
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))
 
 
 def last_rise(gains: NDArray[np.float64], minutes: Sequence[float]) -> NDArray[np.float64]:

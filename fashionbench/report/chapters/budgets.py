@@ -7,6 +7,7 @@ from fashionbench.catalogue import model_label
 from fashionbench.judging.budgets import BudgetVerdict, Reached, Rung
 from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.report.context import Context, draw, number_cell, per_device, text_cell
+from fashionbench.report.figures.axes import name_score
 from fashionbench.report.figures.budgets import accuracy_budgets
 from fashionbench.report.frames import ACCURACY, HIGH, LABEL, LOW, MINUTES, MODEL
 from fashionbench.report.view import Block, CaptionedFigure, Cell, ContentBlock, Table
@@ -62,7 +63,11 @@ def _draw(context: Context, found: BudgetVerdict, pair: tuple[str, str]) -> tupl
         CaptionedFigure(
             caption=found.sentence,
             drawings=(
-                draw(figure, key=f"budgets-{found.device}", title=f"Test accuracy against budget on {found.device}"),
+                draw(
+                    name_score(figure, context.score_name),
+                    key=f"budgets-{found.device}",
+                    title=f"Test {context.score_name} against budget on {found.device}",
+                ),
             ),
             explanation="At each budget, a model was trained for as many epochs as fit in these minutes, as estimated "
             "before the run. The lines are 95 % confidence intervals of one model alone. The verdict at a budget rests "
@@ -86,10 +91,10 @@ def _tabulate(context: Context, found: BudgetVerdict, pair: tuple[str, str]) -> 
     seeds = {len(rung.seeds) for rung in found.rungs if rung.seeds}
     where = f" on {found.device}" if len(context.devices) > 1 else ""
     return Table(
-        caption=f"Accuracy against training budget{where}",
+        caption=f"{context.score_name.capitalize()} against training budget{where}",
         header=(
             "budget, min",
-            *(label for name in names for label in (f"{name}: epochs", "minutes", "accuracy, %")),
+            *(label for name in names for label in (f"{name}: epochs", "minutes", f"{context.score_name}, %")),
             *("gain, pp (95 % CI)", "verdict", "seeds"),
         ),
         rows=tuple(

@@ -10,7 +10,8 @@ from fashionbench.catalogue import model_label
 from fashionbench.judging.findings import DeviceVerdict
 from fashionbench.judging.prices import predictions_cost
 from fashionbench.judging.rule import NO_MONEY
-from fashionbench.judging.statistics.intervals import POWER, Estimate, Interval, accuracy_interval
+from fashionbench.judging.statistics.gains import POWER, accuracy_interval
+from fashionbench.judging.statistics.intervals import Estimate, Interval
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.records.record import InferenceRecord
 from fashionbench.report.context import (
@@ -43,7 +44,8 @@ def _figure_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         return ()  # the first page has this figure
     explanation = (
         "Each small marker is one training. The large marker is the mean of a model: its vertical line is the 95 % "
-        "confidence interval of that model's accuracy alone, its horizontal line the range of training minutes."
+        f"confidence interval of that model's {context.score_name} alone, its horizontal line the range of training "
+        "minutes."
     )
     if judged is not None and verdict is not None:
         caption = judged.sentence
@@ -78,7 +80,7 @@ def _summary_on(context: Context, device: str) -> Table:
     for model in context.models_on(device):
         results = results_of(trainings, model)
         info = next(each.model_info for each in trainings if each.model == model)
-        accuracy = accuracy_interval(results)
+        accuracy = accuracy_interval(results, context.score)
         half = (accuracy.high - accuracy.low) / 2
         peaks = [each.peak_device_bytes or each.peak_host_bytes for each in results]
         macro_f1 = float(np.mean([each.scores.macro_f1 for each in results]))
@@ -101,13 +103,13 @@ def _summary_on(context: Context, device: str) -> Table:
     return Table(
         caption=f"Results on {device}" if name in device else f"Results on {device} ({name})",
         header=(
-            *("model", f"training, {unit.name}", "accuracy, %", "macro F1, %", "parameters"),
+            *("model", f"training, {unit.name}", f"{context.score_name}, %", "macro F1, %", "parameters"),
             "peak device memory, MiB" if on_accelerator else "peak memory of the process, MiB",
             "seeds",
         ),
         rows=tuple(rows),
-        note="Training times are geometric means over seeds. Accuracy is the mean over seeds on the test images, ± "
-        "half "
+        note=f"Training times are geometric means over seeds. {context.score_name.capitalize()} is the mean over seeds "
+        "on the test images, ± half "
         "the width of this model's own 95 % confidence interval, which is not paired. "
         + (
             "Device memory is what the process of a training allocated on the accelerator, from building the model to "

@@ -115,6 +115,7 @@ def method(context: Context) -> tuple[Block, ...]:
             "seed_spread": units.pp(ASSUMED_SEED_SPREAD, 2).removeprefix("+"),
             "one_seed": "one" if context.verdict.provisional else "",
             "tie": units.fixed(thresholds.tie_slowdown, 2),
+            "score": thresholds.score_name,
             "gain_method": first.gain.method,
             "slowdown_method": first.slowdown.method,
             "interim_analyses": join_phrases([units.count(each) for each in first.looks]) if first.looks else "",

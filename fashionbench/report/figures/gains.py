@@ -24,13 +24,16 @@ ROW_HEIGHT: Final = 26
 
 
 @page_style()
-def gain_intervals(gains: pd.DataFrame, *, margin: float, pair: tuple[ModelStyle, ModelStyle]) -> Figure:
+def gain_intervals(
+    gains: pd.DataFrame, *, margin: float, pair: tuple[ModelStyle, ModelStyle], score: str = "accuracy"
+) -> Figure:
     """Draw the gain of each device with its interval, the zero line, and the band in which it does not matter.
 
     Args:
         gains: Rows of DEVICE, SCORE, LOW, HIGH (fractions); the first is at the top.
         margin: The smallest gain that matters, a fraction.
         pair: The styles of the small and the big model.
+        score: What readers call the score.
 
     """
     figure, (axes,) = make_axes(HALF, HEIGHT + ROW_HEIGHT * max(0, len(gains) - 3))
@@ -53,7 +56,7 @@ def gain_intervals(gains: pd.DataFrame, *, margin: float, pair: tuple[ModelStyle
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: points_tick(value)))
-    axes.set_xlabel("gain in test accuracy, pp")
+    axes.set_xlabel(f"gain in test {score}, pp")
     length = 13 if max(map(len, names)) <= SHORT_LABEL else 8
     small, big = (shorten(style.name, length) for style in pair)
     axes.set_title(f"favours {small}", loc="left", color=pair[0].colour)

@@ -100,7 +100,7 @@ def make_card(context: Context) -> VerdictCard:
     first, names = verdict.devices[0], (model_label(verdict.small), model_label(verdict.big))
     where = f" on {first.device}" if len(verdict.devices) > 1 else ""
     tiles = (
-        _accuracy_tile(names, first, where),
+        _accuracy_tile(context, names, first, where),
         _time_tile(context, first, where),
         _crossover_tile(verdict, names) or _price_tile(context, names, first, where),
     )
@@ -164,15 +164,15 @@ def _describe_prices(thresholds: Thresholds) -> str:
     return f"stated price{'s' * (len(hours + limit) > 1)}: {', '.join(limit + hours)}" if hours or limit else ""
 
 
-def _accuracy_tile(names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:
+def _accuracy_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:
     small, big = names
     digits = accuracy_digits(judged)
     seeds = len(judged.seeds)
     return (
         f"{units.bare(units.percent(judged.big_accuracy, digits))} vs {units.percent(judged.small_accuracy, digits)}",
         (
-            f"test accuracy of {big} and {small}{where}, {'means over ' if seeds > 1 else ''}{describe_seeds(seeds)}, "
-            f"{units.count(judged.test_images)} images"
+            f"test {context.score_name} of {big} and {small}{where}, {'means over ' if seeds > 1 else ''}"
+            f"{describe_seeds(seeds)}, {units.count(judged.test_images)} images"
         ),
     )
 
@@ -246,7 +246,7 @@ def list_advice(context: Context) -> tuple[Advice, ...]:
         )
         for situation, each in (
             ("If time or cost matters", verdict.where_cost_matters),
-            ("If only accuracy counts", verdict.where_only_accuracy_counts),
+            (f"If only {context.score_name} counts", verdict.where_only_accuracy_counts),
         )
     )
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 
 from fashionbench import units
-from fashionbench.judging.statistics.intervals import accuracy_interval
+from fashionbench.judging.statistics.gains import accuracy_interval
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict
 from fashionbench.report.context import Context, draw, join_phrases, results_of
+from fashionbench.report.figures.axes import name_score
 from fashionbench.report.figures.curves import accuracy_minutes
 from fashionbench.report.figures.gains import gain_intervals
 from fashionbench.report.frames import ACCURACY, DEVICE, HIGH, LABEL, LOW, MINUTES, MODEL, SCORE, runs
@@ -29,7 +30,7 @@ def show_decision(context: Context) -> tuple[CaptionedFigure, ...]:
     )
     first = verdict.devices[0]
     gains = draw(
-        gain_intervals(frame, margin=verdict.thresholds.margin, pair=pair),
+        gain_intervals(frame, margin=verdict.thresholds.margin, pair=pair, score=context.score_name),
         key="gain",
         title=f"Gain of {pair[1].name} over {pair[0].name} with its 95 % confidence interval, against zero and the "
         "margin",
@@ -82,7 +83,7 @@ def _describe_pairs(devices: Sequence[DeviceVerdict]) -> str:
 
 def draw_accuracy(context: Context, device: str, models: Sequence[str], *, is_wide: bool) -> Drawing:
     """Draw accuracy against training minutes of some models on a device."""
-    frame = runs(context.records)
+    frame = runs(context.records, context.score)
     frame = frame[(frame[DEVICE] == device) & frame[MINUTES].notna() & frame[MODEL].isin(models)]
     judged, verdict = context.verdict_on(device), context.verdict
     margin = None
@@ -90,10 +91,11 @@ def draw_accuracy(context: Context, device: str, models: Sequence[str], *, is_wi
         width = units.pp(verdict.thresholds.margin).removeprefix("+")
         margin = judged.small_accuracy, judged.small_accuracy + verdict.thresholds.margin, f"margin\n{width}"
     means = mean_accuracies(context, device, models)
+    figure = accuracy_minutes(frame, means, context.styles, margin=margin, is_wide=is_wide)
     return draw(
-        accuracy_minutes(frame, means, context.styles, margin=margin, is_wide=is_wide),
+        name_score(figure, context.score_name),
         key=f"accuracy-{device}",
-        title=f"Test accuracy against training minutes on {device}",
+        title=f"Test {context.score_name} against training minutes on {device}",
     )
 
 
@@ -103,7 +105,7 @@ def mean_accuracies(context: Context, device: str, models: Sequence[str]) -> pd.
     rows = []
     for model in models:
         results = results_of(trainings, model)
-        accuracy, minutes = accuracy_interval(results), mean_minutes(results)
+        accuracy, minutes = accuracy_interval(results, context.score), mean_minutes(results)
         label = f"{units.percent(accuracy.estimate)} in {unit.show(minutes)}"
         rows.append((model, minutes, accuracy.estimate, accuracy.low, accuracy.high, label))
     return pd.DataFrame(rows, columns=[MODEL, MINUTES, ACCURACY, LOW, HIGH, LABEL])

@@ -31,6 +31,7 @@ def make_explorer(context: Context) -> Explorer | None:
             "tie_slowdown": thresholds.tie_slowdown,
             "classes": list(classes),
         },
+        margin_label=f"percentage points of {context.score_name}",
         margin=_exact(float(f"{100 * thresholds.margin:.15g}")),
         price="" if price is None or math.isinf(price) else _exact(price),
         price_unit="money" if in_money else "minutes",

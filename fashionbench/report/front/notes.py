@@ -7,6 +7,7 @@ from typing import Final
 from fashionbench import units
 from fashionbench.catalogue import OLDER_RELEASE, model_label
 from fashionbench.judging.claims import check_accuracies
+from fashionbench.options.run import UNLIKE_CLASSES
 from fashionbench.report.context import Context, join_phrases
 from fashionbench.report.figures.letters import find_missing_letters
 from fashionbench.report.view import Note
@@ -66,6 +67,7 @@ def list_notes(context: Context) -> tuple[Note, ...]:
         )
         for model in sorted(odd)
     )
+    found.extend(_describe_unlike_classes(context))
     missing = find_missing_letters(name for each in context.trainings for name in each.data.classes)
     if missing:
         found.append(
@@ -81,6 +83,21 @@ def list_notes(context: Context) -> tuple[Note, ...]:
             Note(text=f"{failed} of {len(context.records)} cases failed. “Cases without a result” lists the reasons.")
         )
     return tuple(found)
+
+
+def _describe_unlike_classes(context: Context) -> Iterator[Note]:
+    """Yield a note where accuracy is compared and large classes decide it."""
+    first = next((each.result for each in context.trainings if each.result is not None), None)
+    if first is None or context.verdict is None or context.score != "accuracy":
+        return
+    counts = sorted((each.support, each.name) for each in first.scores.classes)
+    (least, small), *_, (most, large) = counts
+    if most > UNLIKE_CLASSES * least:
+        yield Note(
+            text=f"Classes are unlike: {large} has {units.count(most)} test images, {small} has {units.count(least)}. "
+            "Accuracy is mostly that of large classes. Compare balanced accuracy, which counts all classes alike:",
+            command="fashionbench report reports --score balanced",
+        )
 
 
 def _describe_disturbances(context: Context) -> Iterator[Note]:
