@@ -56,26 +56,34 @@ def capture(device: torch.device, work: Callable[[], Tensor]) -> Callable[[], Te
     return replay
 
 
-def record_step(take: TakeStep, images: Tensor, labels: Tensor, *, model: nn.Module, optimizer: Optimizer) -> TakeStep:
+def record_step(
+    take: TakeStep,
+    batch: tuple[Tensor, Tensor],
+    *,
+    model: nn.Module,
+    optimizer: Optimizer,
+    gradients: TakeStep | None = None,
+) -> TakeStep:
     """Record a step; return what does it again for batches of the same shape, and as usual for others.
 
     Model and optimizer are afterwards as they were before. A recording reads from fixed places, so each batch is copied
-    there, and so is a learning rate that has changed. All other numbers, such as Adam's betas, stay as recorded.
+    there, and so is a learning rate that has changed. The other numbers of an update, such as Adam's betas, stay as
+    recorded. Where they change, only the gradients are recorded, and the optimizer updates the weights as usual.
 
     Args:
         take: The step.
-        images: A batch (B, C, H, W) on the device, which later ones replace.
-        labels: The same of its labels, (B,).
+        batch: Images (B, C, H, W) and labels (B,) on the device, which later ones replace.
         model: What the step trains.
-        optimizer: What updates it; fused, as others keep numbers on the host.
+        optimizer: What updates it.
+        gradients: The part of the step that ends with the gradients, if only that is recorded. An update that is not
+            fused keeps numbers on the host, so that it cannot be. None: the step is recorded with its update.
 
     Raises:
         RuntimeError: The step cannot be recorded.
 
     """
-    groups = optimizer.param_groups
-    if not all(group["fused"] for group in groups):
-        raise RuntimeError("its optimizer is not fused, so that it keeps numbers on the host")
+    images, labels = batch
+    groups = optimizer.param_groups if gradients is None else []
     rates = [float(group["lr"]) for group in groups]
     places = [images.new_full((), rate) for rate in rates]
     before = {id(each): each.detach().clone() for each in _changing(model, optimizer)}
@@ -84,13 +92,14 @@ def record_step(take: TakeStep, images: Tensor, labels: Tensor, *, model: nn.Mod
             group.update(_as_recorded(group, place, capturable=True))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of the calls before: this optimizer is meant to be recorded
-            replay = capture(images.device, partial(take, images, labels))
+            replay = capture(images.device, partial(gradients or take, images, labels))
     finally:
         for group, rate in zip(groups, rates, strict=True):
             group.update(_as_recorded(group, rate, capturable=False))
     with torch.no_grad():
         for each in _changing(model, optimizer):  # what is new is the optimizer's, which begins with zeros
             each.copy_(before[id(each)]) if id(each) in before else each.zero_()
+    found = [] if gradients is None else [(weight, weight.grad) for weight in model.parameters()]
 
     def take_recorded(given: Tensor, answers: Tensor) -> Tensor:
         if given.shape != images.shape:
@@ -101,7 +110,12 @@ def record_step(take: TakeStep, images: Tensor, labels: Tensor, *, model: nn.Mod
             if group["lr"] != rates[number]:
                 rates[number] = group["lr"]
                 place.fill_(group["lr"])
-        return replay().clone()
+        loss = replay().clone()
+        if gradients is not None:
+            for weight, gradient in found:  # a smaller batch leaves others
+                weight.grad = gradient
+            optimizer.step()
+        return loss
 
     return take_recorded
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count, islice
 from typing import Final
 
@@ -48,6 +49,8 @@ class Update:
     momentum: float = 0.0
     """Of SGD."""
     weight_decay: float = 0.0
+    cycles: bool = False
+    """Whether the schedule changes Adam's betas in each step, so that a recorded update would be a wrong one."""
 
 
 ADAM: Final = Update()
@@ -69,7 +72,7 @@ class StepOptions:
 
     @property
     def captured(self) -> bool:
-        """Whether a step is recorded once and then done again."""
+        """Whether a step, or the part of it that finds gradients, is recorded once and then done again."""
         return self.method is not None and self.method.startswith("captured")
 
     @property
@@ -126,8 +129,10 @@ class TrainingStep:
         if not self.options.captured:
             return self
         batch = scale_pixels(images[:batch_size]), labels[:batch_size].clone()
+        whole = not self.options.update.cycles and all(group["fused"] for group in self.optimizer.param_groups)
+        part = None if whole else partial(find_gradients, self.model, self.optimizer, options=self.options)
         with seeded_generators(0, self.device):  # which are restored
-            recorded = record_step(self, *batch, model=self.model, optimizer=self.optimizer)
+            recorded = record_step(self, batch, model=self.model, optimizer=self.optimizer, gradients=part)
         synchronize(self.device)
         return recorded
 
@@ -226,12 +231,20 @@ def train_step(
     model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, options: StepOptions = DEFAULT
 ) -> Tensor:
     """Train on one batch and return its loss, a detached scalar on the device."""
+    loss = find_gradients(model, optimizer, images, labels, options)
+    optimizer.step()
+    return loss
+
+
+def find_gradients(
+    model: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor, options: StepOptions = DEFAULT
+) -> Tensor:
+    """Give the weights the gradients of one batch and return its loss, a detached scalar on the device."""
     with arithmetic(images.device, options.precision):
         logits = model(images)
     loss = functional.cross_entropy(logits.float(), labels, label_smoothing=options.label_smoothing)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    optimizer.step()
     return loss.detach()
 
 

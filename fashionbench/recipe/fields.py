@@ -116,6 +116,11 @@ class Hyperparameters(BaseModel):
     normalize: Annotated[Normalization | None, BeforeValidator(_read_normalization)] = None
     """What the network subtracts from the channels of its images, and divides them by; None: nothing."""
 
+    @property
+    def cycles_betas(self) -> bool:
+        """Whether the schedule changes Adam's betas in each step, too. SGD keeps its momentum."""
+        return self.schedule == "one-cycle" and self.optimizer != "sgd"
+
 
 def _given(fields: Hyperparameters) -> dict[str, Any]:
     return fields.model_dump(mode="json", exclude_unset=True)

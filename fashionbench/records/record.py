@@ -58,7 +58,8 @@ StepMethod = Literal["contiguous", "channels-last", "captured contiguous", "capt
 """How the fast execution computes a step on an accelerator.
 
 Contiguous: the model's own layers, as they are. Channels-last: rewritten layers where they suit, or its own, in that
-order of axes. Captured: the device records a whole step once and then does it again; else it is told each operation.
+order of axes. Captured: the device records a step once and then does it again, without the update where a schedule
+changes more than the learning rate; else it is told each operation.
 """
 
 Identity = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -100,7 +100,12 @@ class Case:
             execution=self.execution,
             precision=self.precision,
             label_smoothing=how.label_smoothing,
-            update=Update(optimizer=how.optimizer, momentum=how.momentum, weight_decay=how.weight_decay),
+            update=Update(
+                optimizer=how.optimizer,
+                momentum=how.momentum,
+                weight_decay=how.weight_decay,
+                cycles=how.cycles_betas,
+            ),
             rewritten=self.rewritten,
             method=None if self.trial is None else self.trial.chosen,
         )

@@ -95,8 +95,14 @@ def test_both_executions_have_the_losses_of_the_cpu(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_recorded_steps_are_used_where_the_device_records_them(gpu: Device, sample: Dataset, model: str) -> None:
-    trial = try_methods(case_on(gpu, model, rewritten=True), sample, lambda _, *given: call_in_process(*given))
+@pytest.mark.parametrize("schedule", ["step", "one-cycle"])
+def test_recorded_steps_are_used_where_the_device_records_them(
+    gpu: Device, sample: Dataset, model: str, schedule: str
+) -> None:
+    case = case_on(gpu, model, rewritten=True)
+    case = replace(case, recipe=case.recipe.model_copy(update={"schedule": schedule}))
+
+    trial = try_methods(case, sample, lambda _, *given: call_in_process(*given))
 
     assert trial is not None
     usable = step_methods(torch.device(gpu.word))

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from stand_in_device import NAME, StandIn
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Adam
 
-from fashionbench.devices.recording import capture, record_step, records_work
+from fashionbench.devices.recording import TakeStep, capture, record_step, records_work
 
 
 def test_recorded_work_is_done_again_on_what_is_then_there(device: StandIn) -> None:
@@ -36,9 +36,33 @@ def test_nvidias_and_intels_devices_record_work_and_the_others_do_not() -> None:
     assert [records_work(torch.device(kind)) for kind in ("cuda", "xpu", "mps", "cpu")] == [True, True, False, False]
 
 
-@pytest.mark.usefixtures("device")
-def test_an_optimizer_that_keeps_numbers_on_the_host_is_not_recorded() -> None:
-    network, batch = nn.Linear(2, 2).to(NAME), torch.ones(1, 2, device=NAME)
+def weights_after(*, is_recorded: bool) -> Tensor:
+    """Train by an optimizer that keeps numbers on the host, with a smaller batch on the way; return the weights."""
+    batch, answers = torch.rand(4, 2, generator=torch.Generator().manual_seed(0)).to(NAME), torch.zeros(4)
+    network = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(network.weight)
+    network.to(NAME)
+    optimizer = Adam(network.parameters(), lr=0.1)
 
-    with pytest.raises(RuntimeError, match="is not fused"):
-        record_step(lambda images, _: images, batch, batch, model=network, optimizer=Adam(network.parameters()))
+    def find_gradients(images: Tensor, _: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss: Tensor = network(images).square().mean()
+        loss.backward()
+        return loss.detach()
+
+    def take(images: Tensor, labels: Tensor) -> Tensor:
+        loss = find_gradients(images, labels)
+        optimizer.step()
+        return loss
+
+    step: TakeStep = take
+    if is_recorded:
+        step = record_step(take, (batch.clone(), answers), model=network, optimizer=optimizer, gradients=find_gradients)
+    for size in (4, 4, 3, 4):
+        step(batch[:size], answers[:size])
+    return network.weight.detach().cpu()
+
+
+@pytest.mark.usefixtures("device")
+def test_gradients_are_recorded_without_an_update_that_keeps_numbers_on_the_host() -> None:
+    assert torch.equal(weights_after(is_recorded=True), weights_after(is_recorded=False))

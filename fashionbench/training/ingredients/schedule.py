@@ -28,8 +28,9 @@ def make_schedule(optimizer: Optimizer, how: Hyperparameters, steps: int) -> LRS
     total = how.epochs * steps
     if how.schedule == "one-cycle":
         rising = 0.3 if how.warmup_fraction is None else how.warmup_fraction
-        cycles = how.optimizer != "sgd"
-        return OneCycleLR(optimizer, how.learning_rate, total_steps=total, pct_start=rising, cycle_momentum=cycles)
+        return OneCycleLR(
+            optimizer, how.learning_rate, total_steps=total, pct_start=rising, cycle_momentum=how.cycles_betas
+        )
     warmup = round((how.warmup_fraction or 0) * total)
     first = [LinearLR(optimizer, 1 / warmup, total_iters=warmup)] if warmup else []
     match how.schedule:
