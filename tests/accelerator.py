@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from fashionbench.devices.environment import describe_environment
 from fashionbench.execution.comparison import take_turn
 from fashionbench.execution.step import StepOptions
 from fashionbench.recipe.fields import RECIPES
+from fashionbench.records.record import Trial
 from fashionbench.running.process.call import call_in_process
 from fashionbench.running.process.trial import try_methods
 from fashionbench.training.case import Case
@@ -55,19 +56,30 @@ def run_small(device: Device) -> str:
     )
 
 
-def time_model(model: str, device: Device, dataset: Dataset) -> Iterator[str]:
-    """Yield a row for each way to compute a model's steps, in turns, each turn in a process of its own."""
+def try_and_time(model: str, device: Device, dataset: Dataset) -> Iterator[str]:
+    """Yield a row for each way to compute a model's steps, after their trial."""
     case = Case(model=model, device=device, recipe=RECIPES["study"], seed=0, rewritten=True)
     trial = try_methods(case, dataset, lambda _, function, *given: call_in_process(function, *given))
+    return time_ways(case, trial, dataset)
+
+
+def time_ways(
+    case: Case,
+    trial: Trial | None,
+    dataset: Dataset,
+    call: Callable[..., tuple[float, int]] = call_in_process,
+    turns: int = TURNS,
+) -> Iterator[str]:
+    """Yield a row for each way to compute a case's steps, in turns, each turn in a process of its own."""
     ways: dict[str, StepOptions] = {"plain": replace(case.options, execution="plain")}
     for method in () if trial is None else trial.step_seconds:
         ways[method] = replace(case.options, method=method)
     found: dict[str, list[float]] = {way: [] for way in ways}
-    what = f"{model}, batch {case.hyperparameters.batch_size}"
-    for turn in range(TURNS):
+    what = f"{case.model}, batch {case.hyperparameters.batch_size}"
+    for turn in range(turns):
         for way, options in list(ways.items())[:: 1 if turn % 2 == 0 else -1]:
-            given = model, dataset, device.word, options, case.hyperparameters.batch_size
-            found[way].append(call_in_process(take_turn, *given)[0])
+            given = case.model, dataset, case.device.word, options, case.hyperparameters.batch_size
+            found[way].append(call(take_turn, *given)[0])
     for way, seconds in found.items():
         ratios = np.divide(seconds, found["plain"])
         least, most = np.asarray(quantile_test(ratios).confidence_interval(0.95), dtype=float)
@@ -75,7 +87,7 @@ def time_model(model: str, device: Device, dataset: Dataset) -> Iterator[str]:
         chosen = ", chosen" if trial is not None and way == trial.chosen else ""
         yield (
             f"| {what} | {way}{chosen} | {middle:.2f} ({low:.2f} to {high:.2f}) | "
-            f"{np.median(ratios):.2f} ({least:.2f} to {most:.2f}) | {TURNS} |"
+            f"{np.median(ratios):.2f} ({least:.2f} to {most:.2f}) | {turns} |"
         )
     for name, reason in {} if trial is None else trial.rejected.items():
         yield f"| {what} | {name} | not used: {reason} | – | – |"
@@ -93,7 +105,7 @@ def main() -> int:
     )
     for device in accelerators:
         about = describe_environment(device, "nox -s gpu")
-        rows = [row for model in STUDY_MODELS for row in time_model(model, device, dataset)]
+        rows = [row for model in STUDY_MODELS for row in try_and_time(model, device, dataset)]
         print("\nPlease send this table:\n")
         print(f"{device.word}: {device.name}, {about.driver}, torch {torch.__version__}, {about.system}, {about.cpu}, ")
         print(

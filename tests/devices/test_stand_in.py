@@ -279,24 +279,20 @@ def test_the_time_of_a_step_includes_what_the_device_does(device: StandIn) -> No
     assert seconds >= 20 * device.seconds_per_call  # a step is more than twenty calls
 
 
-def test_a_rate_of_the_peak_counts_until_the_device_is_done(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peak_module, "SECONDS_EACH", 0.01)
+def test_a_rate_of_the_peak_counts_until_the_device_is_done(device: StandIn) -> None:
     device.seconds_per_call = 0.01
 
-    peak = measure_peak(HERE, size=64)
+    peak = measure_peak(HERE, size=64, seconds=0.01)
 
     assert peak.product_flops_per_second <= 2 * 64**3 / device.seconds_per_call
     assert peak.convolution_flops_per_second <= 2 * 64 * 56 * 56 * 64 * 9 / device.seconds_per_call
     assert peak.copy_bytes_per_second <= 2 * 4 * 16 * 64**2 / device.seconds_per_call
 
 
-def test_the_peak_takes_a_tenth_of_the_free_memory_and_gives_it_back(
-    device: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(peak_module, "SECONDS_EACH", 0.0)
+def test_the_peak_takes_a_tenth_of_the_free_memory_and_gives_it_back(device: StandIn) -> None:
     device.capacity = 64 * 10**6
 
-    measure_peak(HERE)
+    measure_peak(HERE, seconds=0.0)
 
     assert device.max_memory_allocated(None) <= device.capacity // 10 + 2 * 10**5  # the kernel comes on top
     assert device.mem_get_info(None)[0] == device.capacity
@@ -304,7 +300,6 @@ def test_the_peak_takes_a_tenth_of_the_free_memory_and_gives_it_back(
 
 @pytest.mark.usefixtures("device")
 def test_the_peak_multiplies_numbers_of_the_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peak_module, "SECONDS_EACH", 0.0)
     multiplied = []
 
     def noting(rows: Tensor, weight: Tensor, bias: None) -> Tensor:
@@ -312,6 +307,6 @@ def test_the_peak_multiplies_numbers_of_the_precision(monkeypatch: pytest.Monkey
         return nn.functional.linear(rows, weight, bias)
 
     monkeypatch.setattr(peak_module, "multiply", noting)
-    measure_peak(HERE, "bf16", size=64)
+    measure_peak(HERE, "bf16", size=64, seconds=0.0)
 
     assert {*multiplied} == {torch.bfloat16}

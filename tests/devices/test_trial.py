@@ -18,7 +18,6 @@ from fashionbench.devices.device import Device
 from fashionbench.devices.recording import TakeStep, record_step
 from fashionbench.execution import comparison
 from fashionbench.execution import step as step_module
-from fashionbench.execution.step import TrainingStep
 from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import StepMethod, Trial
 from fashionbench.running.process.call import CallFailedError
@@ -68,9 +67,12 @@ class Counting(Toy):
 
 
 @pytest.fixture
-def network(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module]], None]:
+def network(
+    device: StandIn, seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[type[nn.Module]], None]:
     """Let cases train a network of a class, on the stand-in device."""
     assert device.attached
+    assert seconds
 
     def use(kind: type[nn.Module]) -> None:
         def build(case: Case, _: Task) -> nn.Module:
@@ -81,18 +83,15 @@ def network(device: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[
         monkeypatch.setattr(Case, "build", build)
 
     use(Toy)
-    monkeypatch.setattr(comparison, "time_steps", seconds_of({}))
     return use
 
 
-def seconds_of(seconds: dict[str, float]) -> Callable[..., float]:
-    """Return a timing of steps as an accelerator would have it, where recorded ones are the fastest."""
-
-    def time_steps(step: TrainingStep, *_: object, **__: object) -> float:
-        method = str(step.options.method)
-        return seconds.get(method, 1.0 - METHODS.index(method) / 10)
-
-    return time_steps
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Let steps take what they would on an accelerator, where recorded ones are the fastest, or what a test sets."""
+    taken: dict[str, float] = {method: 1.0 - index / 10 for index, method in enumerate(METHODS)}
+    monkeypatch.setattr(comparison, "time_steps", lambda step, *_, **__: taken[step.options.method])
+    return taken
 
 
 def case_of(recipe: Recipe = ADAM, **others: Any) -> Case:
@@ -135,10 +134,8 @@ def test_recorded_steps_follow_the_recipe_and_are_chosen_where_they_are_the_fast
 
 
 @pytest.mark.usefixtures("network")
-def test_others_are_chosen_where_they_are_faster(
-    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(comparison, "time_steps", seconds_of({"contiguous": 0.1}))
+def test_others_are_chosen_where_they_are_faster(sample: Dataset, tmp_path: Path, seconds: dict[str, float]) -> None:
+    seconds["contiguous"] = 0.1
 
     trial = choose(case_of(), sample, tmp_path)
 
@@ -317,12 +314,12 @@ def test_the_table_to_send_has_a_row_for_each_way_to_compute_steps(
         step_seconds={"contiguous": 0.02, "captured contiguous": 0.01},
         rejected={"captured channels-last": reason},
     )
-    monkeypatch.setattr(accelerator, "call_in_process", lambda function, *given: function(*given))
-    monkeypatch.setattr(accelerator, "try_methods", lambda *_: trial)
-    monkeypatch.setattr(accelerator, "TURNS", 1)
-    monkeypatch.setattr(comparison, "SECONDS_PER_TURN", 1e-9)
 
-    rows = [row.split(" | ") for row in accelerator.time_model("fashioncnn", replace(PLACE, word=NAME), sample)]
+    monkeypatch.setattr(comparison, "SECONDS_PER_TURN", 1e-9)
+    case = case_of(Recipe(name="study"), device=replace(PLACE, word=NAME))
+
+    timed = accelerator.time_ways(case, trial, sample, lambda function, *given: function(*given), turns=1)
+    rows = [row.split(" | ") for row in timed]
 
     assert [row[1] for row in rows] == ["plain", "contiguous", "captured contiguous, chosen", "captured channels-last"]
     assert {row[0] for row in rows} == {"| fashioncnn, batch 100"}

@@ -2,12 +2,11 @@
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from numpy.typing import NDArray
 
@@ -226,7 +225,7 @@ def test_an_archive_without_arrays_and_a_damaged_one_are_refused(tmp_path: Path)
     assert "not a regular file" in refusal(tmp_path / "pipe.npz")
 
 
-def test_a_header_is_not_believed_and_memory_not_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_is_not_believed_and_memory_not_spent(tmp_path: Path, memory: Callable[[int], None]) -> None:
     path = write(tmp_path / "own.npz", **keras())
     with zipfile.ZipFile(path) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
@@ -236,7 +235,7 @@ def test_a_header_is_not_believed_and_memory_not_spent(tmp_path: Path, monkeypat
             archive.writestr(name, content)
 
     assert "bytes. Expected 240,000, as its header says" in refusal(tmp_path / "lie.npz")
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=1000))
+    memory(1000)
     assert "own.npz needs 0.0 GB of memory. Expected at most half" in refusal(path)
 
 

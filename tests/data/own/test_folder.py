@@ -1,12 +1,11 @@
 """A folder of images becomes a data set of what a viewer shows, or all its unusable files are named in one line."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -252,8 +251,14 @@ def test_validation_images_of_their_own_stay_so(pets: Path) -> None:
     assert said == ["pets: test has the test images, train has the training images, val has the validation images"]
 
 
-def test_a_large_folder_is_decoded_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep decoded copies of small folders, too."""
     monkeypatch.setattr(folder, "FEWEST_KEPT", 20)
+
+
+@pytest.mark.usefixtures("_kept")
+def test_a_large_folder_is_decoded_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, said = read(photos, cache=tmp_path / "cache")
     monkeypatch.setattr(folder, "read_pixels", None)
 
@@ -267,10 +272,8 @@ def test_a_large_folder_is_decoded_once(photos: Path, tmp_path: Path, monkeypatc
         read(photos, cache=tmp_path / "cache")
 
 
-def test_a_damaged_copy_is_decoded_again_and_old_copies_are_deleted(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folder, "FEWEST_KEPT", 20)
+@pytest.mark.usefixtures("_kept")
+def test_a_damaged_copy_is_decoded_again_and_old_copies_are_deleted(photos: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first, _ = read(photos, cache=cache)
     (copy,) = (cache / "decoded").iterdir()
@@ -291,9 +294,9 @@ def test_images_that_all_come_out_equal_are_refused(pets: Path) -> None:
 
 
 def test_images_that_need_too_much_memory_are_refused_before_they_are_decoded(
-    pets: Path, monkeypatch: pytest.MonkeyPatch
+    pets: Path, memory: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=1000))
+    memory(1000)
 
     assert "with 12 images needs 0.0 GB of memory. Expected at most half" in refusal(pets)
 

@@ -3,12 +3,11 @@
 import gzip
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from numpy.typing import NDArray
 from tables import LABELS, NAMES, PIXELS, expected, read, refusal, write
@@ -168,12 +167,12 @@ def test_a_pipe_and_a_missing_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_more_text_than_memory_allows_and_countless_columns_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, memory: Callable[[int], None]
 ) -> None:
     (tmp_path / "wide.csv").write_bytes(b"label" + b",p" * 1_000_001)
     assert "has 1,000,002 columns. Expected 2 to 1,000,000" in refusal(tmp_path / "wide.csv")
 
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=16_000))
+    memory(16_000)
     assert "at most 1,000 are read). Expected a CSV file" in refusal(tmp_path / "wide.csv")
 
 
