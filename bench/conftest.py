@@ -220,6 +220,16 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
         machine_info[EXTRA_INFO_KEY] = config.stash[RUN].records[0].environment.model_dump(mode="json")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_benchmark_compare_machine_info(compared_benchmark: dict[str, Any]) -> Generator[None, object, object]:
+    """Compare the machines without our environment, which this run has only later, wherever the other run is stored."""
+    compared_benchmark["machine_info"].pop(EXTRA_INFO_KEY, None)
+    try:
+        return (yield)
+    except ValueError:  # pytest-benchmark has no words for a storage outside the current folder
+        return None
+
+
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, object]) -> None:
     """Add the schema number and the cases that pytest-benchmark drops: failed and absent ones."""
     output_json[EXTRA_INFO_KEY] = benchmark_section(config.stash[RUN].records)

@@ -55,6 +55,9 @@ def main() -> None:
         except FashionBenchError as error:
             _say(f"fashionbench: {error}", err=True)
             raise SystemExit(EXIT_BAD_INPUT) from None
+        except MemoryError:
+            _say("fashionbench: The memory is exhausted. Close other programs, or allow this one more.", err=True)
+            raise SystemExit(EXIT_BAD_INPUT) from None
         except KeyboardInterrupt as interrupt:
             raise SystemExit(exit_status(interrupt)) from None
 

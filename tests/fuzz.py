@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hostile import Reader
 
-MODULES: Final = ("readers", "torch_readers")
-"""Those without torch and those with it, in a process each: its import alone takes a third of the memory."""
+MODULES: Final = ("readers", "data_readers", "torch_readers")
+"""Those without torch, with it, and with torchvision too, in a process each: their imports take most of the memory."""
 
 MOST_BOMBS: Final = 100
 """Of a reader; files made to fill the memory are numbered from here to zero."""
@@ -64,7 +64,7 @@ def try_reader(name: str, reader: "Reader", inputs: int, seed: int) -> int:
 
 
 def main() -> None:
-    """Try the readers of both modules, or of one in this process."""
+    """Try the readers of all modules, or of one in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="readers (default: all)")
     parser.add_argument("--inputs", type=int, help="damaged files of each reader")

@@ -1,7 +1,9 @@
 """What somebody does to a right file who means harm: places overwritten, and records and checkpoints sealed again."""
 
 import copy
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +119,15 @@ def seal_whatever(document: dict[str, Any]) -> bytes:
     except ValidationError:
         digest = "0" * 64
     return json.dumps({"sha256": digest, "record": document}).encode()
+
+
+def zipped(names: Iterable[str]) -> bytes:
+    """Return a small archive of large parts, which begin as an array does whose header never ends."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name in names:
+            archive.writestr(name, b"\x93NUMPY\x02\x00\x00\x00\x00\x04" + bytes(2**26))
+    return stream.getvalue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Readers of files of unknown origin, each with right files and with some that would fill the memory.
 
-None of these needs torch; ``tests/torch_readers.py`` has those that do.
+None of these needs torch; ``tests/data_readers.py`` and ``tests/torch_readers.py`` have those that do.
 """
 
 import gzip

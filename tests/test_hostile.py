@@ -9,13 +9,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import data_readers
 import pytest
 import readers
 import torch_readers
 from fuzz import damage
 from hostile import Reader
 
-ALL: Mapping[str, Reader] = {**readers.READERS, **torch_readers.READERS}
+ALL: Mapping[str, Reader] = {**readers.READERS, **data_readers.READERS, **torch_readers.READERS}
 FILES, SEED = 40, -1
 
 

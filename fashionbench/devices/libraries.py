@@ -2,17 +2,21 @@
 
 import warnings
 from importlib import import_module, metadata
+from typing import Final
 
 from fashionbench.errors import SetupError
 
 __all__ = ["require_torch"]
+
+OUT_OF_MEMORY: Final = "failed to map segment"
+"""What the dynamic loader of Linux says where there is not enough memory for a library."""
 
 
 def require_torch() -> None:
     """Import torch and torchvision.
 
     Raises:
-        SetupError: One is missing, or the two are not made for each other.
+        SetupError: One is missing or cannot be read, or the two are not made for each other.
 
     """
     try:
@@ -23,6 +27,12 @@ def require_torch() -> None:
     except (AttributeError, ImportError, OSError, RuntimeError) as error:
         # what torchvision raises where its compiled operators do not fit depends on its version
         reason = str(error).strip().partition("\n")[0]
+        if (isinstance(error, OSError) and error.errno is not None) or OUT_OF_MEMORY in reason:
+            raise SetupError(
+                f"{_version('torch')} cannot be imported ({reason[:160]})",
+                expected="enough memory, files that can be read, and a folder with free space for temporary ones",
+                remedy="close other programs, free some space, or set TMPDIR to such a folder",
+            ) from error
         raise SetupError(
             f"{_version('torch')} and {_version('torchvision')} do not work together "
             f"({type(error).__name__}: {reason[:160]})",

@@ -168,7 +168,7 @@ def check_pango() -> None:
             import weasyprint  # noqa: F401, PLC0415 - its import is the check
     except OSError as error:
         raise SetupError(
-            f"the library Pango is missing ({str(error).partition(chr(10))[0][:120]})",
+            f"the library Pango is missing ({str(error).partition(chr(10))[0].partition('.  ')[0][:120]})",
             expected="Pango, for the PDF report",
             remedy=find_remedy(sys.platform),
         ) from error

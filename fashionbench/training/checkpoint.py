@@ -111,9 +111,10 @@ def keep_checkpoint(path: Path, content: bytes, warn: Callable[[str], None]) -> 
 
 
 def remove_checkpoints(path: Path) -> None:
-    """Remove a case's checkpoints, and their folder with the last of them."""
+    """Remove a case's checkpoints, and their folder with the last of them; what cannot be removed only takes space."""
     for each in _generations(path):
-        each.unlink(missing_ok=True)
+        with suppress(OSError):
+            each.unlink(missing_ok=True)
     with suppress(OSError):  # others are in it, or it is not there
         path.parent.rmdir()
 

@@ -195,6 +195,18 @@ def test_a_wrong_option_ends_the_session_with_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_is_compared_with_one_that_is_stored_anywhere(
+    bench: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "0001_before.json").write_text('{"machine_info": {"fashionbench": {}}, "benchmarks": []}')
+    options = ("--models", "dummy", "--benchmark-compare", f"--benchmark-storage={tmp_path}", "--collect-only", "-q")
+
+    status, said = bench(*arguments_of(tmp_path / "out", *options))
+
+    assert status == 0, said
+    assert "Comparing against benchmarks from: 0001_before.json" in said
+
+
 def test_each_budget_is_a_case_of_its_own(bench: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     options = ("--models", "dummy", "--budgets", "0.01,0.02", "--collect-only", "-q")
 

@@ -16,7 +16,7 @@ import pytest
 
 from fashionbench.errors import InputError
 from fashionbench.running.process.call import CallFailedError, call_in_process, call_within
-from fashionbench.running.process.child import open_child, prepare_child
+from fashionbench.running.process.child import open_child, prepare_child, run_target
 from fashionbench.running.process.server import clean_context, start_fork_server
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
@@ -212,6 +212,15 @@ def test_messages_come_in_order_and_then_how_the_child_ended() -> None:
             child.receive(None)
 
     assert received == 5
+
+
+def test_a_child_ends_without_a_word_where_nobody_receives_what_it_sends() -> None:
+    receiver, sender = clean_context().Pipe(duplex=False)
+    receiver.close()
+
+    run_target(lambda connection: connection.send(5), sender)
+    with pytest.raises(BrokenPipeError):
+        sender.send(5)
 
 
 @on_posix

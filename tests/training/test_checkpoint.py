@@ -15,6 +15,7 @@ import pytest
 import torch
 from cases import CPU
 from torch import Tensor, nn
+from torch_readers import half_trained, new_state, saved
 
 from fashionbench.data.dataset import Split, Task
 from fashionbench.execution import step as step_module
@@ -294,6 +295,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
         lambda content: content | {"step_losses": torch.zeros(9)},
         lambda content: content | {"step_losses": content["step_losses"].double()},
         lambda content: content | {"device_generator": torch.arange(3)},
+        lambda content: content | {"model": {name: each * float("inf") for name, each in content["model"].items()}},
         lambda content: changed_schedule(content, last_epoch=1),
         lambda content: changed_schedule(content, gamma=0.5),
         lambda content: changed_moments(content, lambda moments: {**moments, "exp_avg": torch.zeros(3)}),
@@ -306,7 +308,8 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=[
         *("no archive", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
-        *("seconds", "resumed", "steps", "kind of losses", "device", "place", "gamma"),
+        *("seconds", "resumed", "steps", "kind of losses", "device"),
+        *("weights", "place", "gamma"),
         *("shape of moments", "sparse moments", "missing moments", "not a number", "place of numpy's generator"),
     ],
 )
@@ -396,3 +399,20 @@ def test_removing_takes_both_generations_and_the_empty_folder(tmp_path: Path) ->
 
     assert left == ["two.pt", "two.pt.before"]
     assert not folder.exists()
+
+
+def test_checkpoints_that_cannot_be_removed_are_left(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("no folder any more")
+
+    remove_checkpoints(tmp_path / "out" / "checkpoints" / "case.pt")
+
+    assert (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", [{"losses": [torch.full((4,), torch.inf)]}, {"validations": [(float("nan"), 0.5)]}])
+def test_losses_of_finished_epochs_must_be_finite(change: dict[str, Any]) -> None:
+    content = torch.load(io.BytesIO(half_trained()[32:]), weights_only=True)
+
+    new_state().load(saved(content))
+    with pytest.raises(ValueError, match="its losses are not finite"):
+        new_state().load(saved(content | change))

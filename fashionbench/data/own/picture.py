@@ -54,8 +54,8 @@ COLOUR_MODES: Final = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK
 
 MODES_IN_WORDS: Final = {"F": "floating-point pixels", "I": "32-bit or signed pixels"}
 
-BYTES_PER_PIXEL: Final = 4
-"""As Pillow decodes colours."""
+BYTES_PER_PIXEL: Final = 8
+"""As Pillow decodes colours, twice: what is transparent is put on a second image, and a WebP has two canvases."""
 
 MAX_PIXELS: Final = 89_478_485
 """Of one image; Pillow's own bound, beyond which it warns of a file made to exhaust the memory."""
@@ -292,4 +292,7 @@ def _scale(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
             levels = top - levels
     if "transparency" in image.info:
         levels[levels == image.info["transparency"]] = top
-    return ((levels * 255 + top // 2) // top).astype(np.uint8)
+    levels *= 255  # in place, as a copy would take eight bytes a pixel
+    levels += top // 2
+    levels //= top
+    return levels.astype(np.uint8)

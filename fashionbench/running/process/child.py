@@ -29,7 +29,7 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
-__all__ = ["Child", "ChildEndedError", "Failure", "open_child", "prepare_child"]
+__all__ = ["Child", "ChildEndedError", "Failure", "open_child", "prepare_child", "run_target"]
 
 SECONDS_TO_STOP: Final = 10.0
 """How long a process may take to save its state before it is killed."""
@@ -116,7 +116,7 @@ def open_child(
 
     """
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=target, args=(sender, *args), name=name)
+    process = context.Process(target=run_target, args=(target, sender, *args), name=name)
     others = set[psutil.Process]()
     if sys.platform != "win32":
         resource_tracker.ensure_running()  # started below, it would let SIGINT and SIGTERM through again
@@ -132,6 +132,12 @@ def open_child(
             if process.pid is not None:
                 _end(process, others, seconds)
             receiver.close()
+
+
+def run_target(target: Callable[..., None], sender: "Connection[object, object]", *args: object) -> None:
+    """Call ``target(sender, *args)``, in the process; end it without a word where the run was killed that listens."""
+    with suppress(BrokenPipeError):
+        target(sender, *args)
 
 
 def prepare_child() -> None:

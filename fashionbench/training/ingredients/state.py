@@ -134,11 +134,14 @@ class State:
 def _faults(saved: Mapping[str, Any], state: State) -> Iterator[str]:
     """Yield what shows that a saved state is not one of this training, some steps on; PyTorch compares the weights."""
     epoch, step_losses, losses = saved["epoch"], saved["step_losses"], saved["losses"]
+    validated = [loss for loss, _ in saved["validations"]]
     each_epoch = {len(saved[name]) for name in ("losses", "epoch_seconds", "validations", "others_cpu_share")}
     if not (type(epoch) is int and 0 <= epoch < state.epochs and each_epoch == {epoch}):
         yield "its epochs do not fit together"
     if any(each.dtype != torch.float32 or each.ndim != 1 for each in (step_losses, *losses)):
         yield "its losses are of another kind"
+    if not all(bool(each.isfinite().all()) for each in losses) or not all(map(math.isfinite, validated)):
+        yield "its losses are not finite"
     if len(step_losses) > state.steps or {*map(len, losses)} - {state.steps}:
         yield "its epochs have another number of steps"
     if saved["schedule"]["last_epoch"] != epoch * state.steps + len(step_losses):
@@ -150,7 +153,7 @@ def _faults(saved: Mapping[str, Any], state: State) -> Iterator[str]:
     ]
     if not all(type(each) is float and 0 <= each < math.inf for each in numbers):
         yield "its numbers are out of range"
-    if type(saved["resumed"]) is not int or any(type(loss) is not float for loss, _ in saved["validations"]):
+    if type(saved["resumed"]) is not int or any(type(loss) is not float for loss in validated):
         yield "its numbers are of another kind"
 
 
@@ -168,8 +171,10 @@ def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], state: State)
         yield "its optimizer is another"
     if not _fits(moments, state.optimizer):
         yield "its optimizer has other weights"
-    if any(bool(each.isnan().any()) for each in chain(weights, *(kept.values() for kept in moments.values()))):
-        yield "its weights are not numbers"
+    if not all(bool(each.isfinite().all()) for each in weights):
+        yield "its weights are not finite"
+    if any(bool(each.isnan().any()) for kept in moments.values() for each in kept.values()):
+        yield "its moments are not numbers"
 
 
 def _is_like(found: object, expected: object, *, moves: bool = False) -> bool:
