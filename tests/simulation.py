@@ -1,9 +1,9 @@
-"""Simulated studies with a known truth; as a script, it prints the tables of docs/statistics.md (about 5 minutes)."""
+"""Simulated studies with a known truth; as a script, it prints the tables of docs/statistics.md (about 15 minutes)."""
 
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ Correct = NDArray[np.bool_]
 
 IMAGES: Final = 10_000
 SEED_SPREAD: Final = 0.002
+NOISY_SPREAD: Final = 0.005
+SEEDS: Final = (1, 3, 5)
 HARD: Final = 0.2
 
 CLASSES: Final = 10
@@ -49,21 +51,21 @@ def simulate(generator: np.random.Generator, gain: float, seeds: int) -> tuple[C
 
 
 def simulate_budgets(
-    generator: np.random.Generator, gains: Sequence[float], seeds: int
+    generator: np.random.Generator, gains: Sequence[float], seeds: int, spread: float = SEED_SPREAD
 ) -> list[tuple[Correct, Correct]]:
     """Simulate the predictions of two models, (seeds, images), with a true gain at each budget.
 
     Each study has its own images, the same at all budgets. Both models are always right on four in five. On each of the
     others, the hard ones, the models have a probability in common, plus or minus a preference for one of them, so that
-    hard images are hard for both models and all seeds. A seed changes all probabilities of a model. The mean accuracy
-    of the small model is 91.5 %. Only the hard images are drawn.
+    hard images are hard for both models and all seeds. A seed changes all probabilities of a model, with the standard
+    deviation ``spread`` over seeds. The mean accuracy of the small model is 91.5 %. Only the hard images are drawn.
     """
     hard = generator.binomial(IMAGES, HARD)
     common = 0.2 + 0.6 * generator.beta(0.9, 0.54, hard)
     preference = generator.choice([-0.1, 0.1], hard)
 
     def train(own_gain: float, own_preference: NDArray[np.float64]) -> Correct:
-        effects = own_gain + generator.normal(0, SEED_SPREAD, seeds)
+        effects = own_gain + generator.normal(0, spread, seeds)
         right = np.ones((seeds, IMAGES), dtype=bool)
         right[:, :hard] = generator.random((seeds, hard)) < common + own_preference + effects[:, None] / HARD
         return right
@@ -223,51 +225,80 @@ BUDGETS: Final = (1.0, 2.0, 4.0, 8.0)
 
 MARGIN: Final = 0.005
 
-CURVES: Final = (
-    (-0.03, -0.01, 0.01, 0.02),
-    (-0.004, 0.001, 0.006, 0.011),
-    (-0.005, 0.015, 0.018, 0.02),
-    (-0.01, -0.005, 0.0, 0.012),
-    (-0.015, -0.005, 0.005, 0.015),
-    (-0.01, 0.008, 0.009, 0.01),
-    (-0.01, 0.0, 0.006, 0.007),
-    (-0.01, 0.0, 0.003, 0.004),
-)
-"""True gains at the budgets, where the crossover is between two of them or beyond the largest."""
+CURVES: Final = {
+    "steep": (-0.03, -0.01, 0.01, 0.02),
+    "slow": (-0.004, 0.001, 0.006, 0.011),
+    "early": (-0.005, 0.015, 0.018, 0.02),
+    "early, flat": (-0.01, 0.008, 0.009, 0.01),
+    "late": (-0.01, -0.005, 0.0, 0.012),
+    "at a budget": (-0.015, -0.005, 0.005, 0.015),
+    "late, flat": (-0.01, 0.0, 0.006, 0.007),
+    "none": (-0.01, 0.0, 0.003, 0.004),
+    "none, far": (-0.02, -0.015, -0.01, -0.005),
+    "always": (0.007, 0.01, 0.012, 0.014),
+}
+"""True gains at the budgets: the crossover is between two of them, beyond the largest, or the smallest."""
+
+
+class CrossoverCoverage(NamedTuple):
+    """Of the intervals of simulated studies, the fractions that ..."""
+
+    covered: float
+    early: float
+    """... end before the true crossover;"""
+    late: float
+    """... begin after it;"""
+    is_open: float
+    """... have no upper end."""
+    width: float
+    """The ratio of the ends, of those that have both: the geometric mean."""
+
+
+def true_crossover(gains: Sequence[float]) -> float:
+    """Return the crossover of true gains, infinite where there is none."""
+    return float(last_rise(np.array([gains]) - MARGIN, BUDGETS)[0])
 
 
 def cover_crossover(
-    generator: np.random.Generator, gains: Sequence[float], seeds: int, studies: int
-) -> tuple[float, float, float]:
-    """Return how often the crossover's interval covers the truth, how often it is open above, and its mean width.
-
-    The width is the ratio of its ends, of those that have both: the geometric mean.
-    """
-    truth = float(last_rise(np.array([gains]) - MARGIN, BUDGETS)[0])
-    covered, open_above, widths = 0, 0, []
+    generator: np.random.Generator, gains: Sequence[float], seeds: int, studies: int, spread: float = SEED_SPREAD
+) -> CrossoverCoverage:
+    """Return how the crossover's intervals of simulated studies lie about the truth."""
+    truth, ends = true_crossover(gains), []
     for _ in range(studies):
-        found = find_crossover(simulate_budgets(generator, gains, seeds), BUDGETS, MARGIN)
-        low, high = (math.inf if each is None else each for each in (found.low, found.high))
-        covered += low <= truth <= high
-        open_above += high == math.inf
-        if high < math.inf:
-            widths.append(math.log(high / low))
-    return covered / studies, open_above / studies, math.exp(np.mean(widths)) if widths else math.nan
+        found = find_crossover(simulate_budgets(generator, gains, seeds, spread), BUDGETS, MARGIN)
+        ends.append([math.inf if each is None else each for each in (found.low, found.high)])
+    low, high = np.array(ends).T
+    closed = np.isfinite(high)
+    return CrossoverCoverage(
+        covered=float(np.mean((low <= truth) & (truth <= high))),
+        early=float(np.mean(high < truth)),
+        late=float(np.mean(low > truth)),
+        is_open=float(np.mean(~closed)),
+        width=float(np.exp(np.mean(np.log(high[closed] / low[closed])))) if closed.any() else math.nan,
+    )
 
 
 def tabulate_crossovers(studies: int) -> Iterator[str]:
-    """Yield the table of crossovers."""
-    yield "| gains, pp | true crossover, min | seeds | interval covers it, % | open above, % | width, ratio |"
-    yield "| :-- | --: | --: | --: | --: | --: |"
-    for gains in CURVES:
-        truth = float(last_rise(np.array([gains]) - MARGIN, BUDGETS)[0])
-        for seeds in (1, 3, 5):
-            covered, is_open, width = cover_crossover(np.random.default_rng([19, seeds]), gains, seeds, studies)
-            yield (
-                f"| {', '.join(f'{100 * each:g}' for each in gains)} | "
-                f"{'none up to 8' if truth == math.inf else f'{truth:.2f}'} | {seeds} | {100 * covered:.1f} | "
-                f"{100 * is_open:.1f} | {width:.2f} |"
-            )
+    """Yield the table of crossovers: for 1, 3 and 5 seeds, how many intervals cover the truth, end before it, or after.
+
+    And how many of them have no upper end, and how wide the others are.
+    """
+    each_seed = (f"{seeds} seed{'s' * (seeds > 1)}, %" for seeds in SEEDS)
+    yield f"| gains, pp | true crossover, min | spread, pp | {' | '.join(each_seed)} | open, % | width |"
+    yield "| :-- | --: | --: | --: | --: | --: | --: | --: |"
+    for name, gains in CURVES.items():
+        truth = true_crossover(gains)
+        for spread in (SEED_SPREAD, NOISY_SPREAD):
+            found = [cover_crossover(np.random.default_rng([19, n]), gains, n, studies, spread) for n in SEEDS]
+            cells = [
+                f"{name}: {', '.join(f'{100 * each:g}' for each in gains)}",
+                "none up to 8" if truth == math.inf else f"{truth:.2f}",
+                f"{100 * spread:g}",
+                *(f"{100 * each.covered:.1f} ({100 * each.early:.1f}, {100 * each.late:.1f})" for each in found),
+                ", ".join(f"{100 * each.is_open:.0f}" for each in found),
+                ", ".join("–" if math.isnan(each.width) else f"{each.width:.1f}" for each in found),
+            ]
+            yield f"| {' | '.join(cells)} |"
 
 
 def tabulate_classes(studies: int) -> Iterator[str]:

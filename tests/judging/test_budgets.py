@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from simulation import BUDGETS, CURVES, cover_crossover, simulate_budgets
+from simulation import BUDGETS, CURVES, NOISY_SPREAD, SEED_SPREAD, cover_crossover, simulate_budgets
 from synthetic import make_budgets, make_study, make_training
 from verdicts import judged
 
@@ -215,12 +215,12 @@ def test_a_crossover_in_balanced_accuracy_of_a_single_class_is_that_in_accuracy(
     assert (wide.low, wide.high) == (1, None)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("gains", CURVES[:3])
-def test_the_interval_of_the_crossover_covers_the_truth(gains: tuple[float, ...]) -> None:
-    covered, *_ = cover_crossover(np.random.default_rng(19), gains, 3, 500)
+@pytest.mark.parametrize(("curve", "spread"), [("steep", SEED_SPREAD), ("late", NOISY_SPREAD)])
+def test_the_interval_of_the_crossover_covers_the_truth(curve: str, spread: float) -> None:
+    found = cover_crossover(np.random.default_rng(19), CURVES[curve], 3, 80, spread)
 
-    assert 0.90 <= covered <= 0.98
+    assert 0.90 <= found.covered < 1.0  # docs/statistics.md has 500 studies of each curve
+    assert found.covered + found.early + found.late == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

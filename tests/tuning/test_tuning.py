@@ -152,7 +152,7 @@ def test_a_space_that_does_not_fit_a_recipe_is_refused(content: str, message: st
 
 
 def test_a_search_writes_a_recipe_and_goes_on_where_it_was(
-    tmp_path: Path, sample_folder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, sample_folder: Path, sample: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "space.toml").write_text("learning_rate = {low = 0.0001, high = 0.01, scale = 'log'}\n")
     options = (
@@ -176,6 +176,9 @@ def test_a_search_writes_a_recipe_and_goes_on_where_it_was(
     records = read_records([tmp_path / "out" / "tuning"])
     assert {json.dumps(each.data.digests) for each in records if isinstance(each, TrainingRecord)}
     assert all("scored on" in each.data.digests for each in records if isinstance(each, TrainingRecord))
+    validated = draw_split(sample, load_recipe(str(sample_folder / "tiny.toml"), ["fashioncnn"]), 0).validation_labels
+    scored = [each.result.test_labels for each in records if isinstance(each, TrainingRecord) and each.result]
+    assert [each.array().tolist() for each in scored] == [validated.tolist()] * 2
 
 
 def test_minutes_buy_the_cheaper_model_more_trials(
