@@ -24,7 +24,7 @@ TWO_DIGITS: Final = 100
 def format_duration(seconds: float) -> str:
     """Return a duration for people: ``45 s``, ``12 min``, ``3 h 05 min``."""
     if round(seconds) < TWO_DIGITS:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} s" if round(seconds) else "under 1 s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < TWO_DIGITS else f"{minutes // 60} h {minutes % 60:02d} min"
 

@@ -191,11 +191,12 @@ def open_run(  # noqa: PLR0913 - the options of a run
         ]
         if expected:
             total = format_duration(sum(seconds for _, seconds in expected) / min(slots, len(expected)))
+            about = "" if total.startswith("under") else "about "
             count = f"{len(expected)} trainings" if len(expected) > 1 else "1 training"
             most = " at most" if plan.looks else ""
             extra = ", inference timing and the report" if plan.scored_on == "test" else " and validation"
             say(
-                f"Expected: about {total} of training{most} for {count}, recipe {plan.recipe.name}; checks{extra} "
+                f"Expected: {about}{total} of training{most} for {count}, recipe {plan.recipe.name}; checks{extra} "
                 "take extra time"
             )
         run = Run(

@@ -31,7 +31,14 @@ def display(*, terminal: bool) -> tuple[Display, io.StringIO]:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (99.4, "99 s"), (99.5, "2 min"), (3_000, "50 min"), (6_000, "1 h 40 min"), (9_000, "2 h 30 min")],
+    [
+        (0.4, "under 1 s"),
+        (99.4, "99 s"),
+        (99.5, "2 min"),
+        (3_000, "50 min"),
+        (6_000, "1 h 40 min"),
+        (9_000, "2 h 30 min"),
+    ],
 )
 def test_durations_have_two_digits_or_so(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
