@@ -14,6 +14,7 @@ __all__ = [
     "NamedModel",
     "is_baseline",
     "model_label",
+    "release_label",
 ]
 
 STUDY_MODELS: Final = ("fashioncnn", "resnet18")
@@ -66,3 +67,8 @@ def model_label(model: str) -> str:
 def is_baseline(model: str) -> bool:
     """Say whether a model is a classical baseline."""
     return model in CATALOGUE and CATALOGUE[model].is_baseline
+
+
+def release_label(release: str) -> str:
+    """Return the name of a release for readers; "current" would say less with every year."""
+    return {CURRENT_RELEASE: "release of 31 Aug 2017", OLDER_RELEASE: "older draw of 26 Aug 2017"}.get(release, release)

@@ -7,6 +7,7 @@ from typing import Final
 
 __all__ = [
     "MISSING",
+    "SPACE",
     "add_up",
     "bare",
     "budget",

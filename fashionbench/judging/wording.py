@@ -285,6 +285,6 @@ def _describe_margins(small: str, big: str, thresholds: Thresholds, device: Devi
     if evidence.slowdown is not None and evidence.slowdown.high < 1:
         return f"{big} takes less time, so a gain with an interval above zero would make it worth it"
     is_open_below = device.state == "NOT WORTH IT" and evidence.gain.high > 0
-    upper = f"A margin up to the upper end of the interval, {highest}, would leave the verdict open. "
+    upper = f"A margin of {highest} or less, the upper end of the interval, would leave the verdict open. "
     below = upper if is_open_below else ""
     return f"{below}No margin makes {big} worth it: its gain is not significantly above zero"

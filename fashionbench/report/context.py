@@ -8,7 +8,7 @@ from typing import Literal
 from matplotlib.figure import Figure
 
 from fashionbench import units
-from fashionbench.catalogue import model_label
+from fashionbench.catalogue import model_label, release_label
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict, Verdict
 from fashionbench.options.option import Score
@@ -20,7 +20,7 @@ from fashionbench.records.grouping import (
     machine,
     select,
 )
-from fashionbench.records.record import InferenceRecord, TrainingRecord, TrainingResult
+from fashionbench.records.record import DataInfo, InferenceRecord, TrainingRecord, TrainingResult
 from fashionbench.report.figures.style import HALF, ModelStyle, make_styles
 from fashionbench.report.figures.svg import to_svg
 from fashionbench.report.view import Block, Cell, ContentBlock, DeviceSubsection, Drawing
@@ -29,6 +29,7 @@ __all__ = [
     "Context",
     "TimeUnit",
     "accuracy_digits",
+    "describe_data",
     "describe_seeds",
     "draw",
     "join_phrases",
@@ -209,6 +210,11 @@ def text_cell(text: str) -> Cell:
 def model_cell(style: ModelStyle) -> Cell:
     """Return a table cell that names a model, with its marker and colour."""
     return Cell(text=style.name, style=style, is_text=True)
+
+
+def describe_data(data: DataInfo) -> str:
+    """Return the name of the images, with their release where they have one."""
+    return f"{data.name} ({release_label(data.release)})" if data.release else data.name
 
 
 def describe_seeds(number: int) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "LOSS",
     "LOW",
     "MACRO_F1",
+    "MAX_BINS",
     "METRIC",
     "METRICS",
     "MINUTES",

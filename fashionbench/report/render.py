@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Protocol
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fashionbench import units
 from fashionbench.errors import SetupError
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 from fashionbench.records.store import EXTRA_INFO_KEY, bundle
@@ -26,6 +27,11 @@ from fashionbench.report.view import Drawing, View
 __all__ = ["check_pango", "find_remedy", "possible_formats", "render_html", "render_markdown", "render_pdf"]
 
 PANGO_ON_WINDOWS: Final = "https://doc.courtbouillon.org/weasyprint/stable/first_steps.html#windows"
+
+OPTION: Final = re.compile(r"((?<![\w-])--[a-z][a-z-]*)")
+"""The name of an option in a text."""
+
+LOOSE_PERCENT: Final = re.compile(r" (?=%)")
 
 STATE_ICONS: Final = MappingProxyType(
     {
@@ -118,6 +124,7 @@ def _render(view: View, *, recolour: Callable[[str], str], paper: str = "") -> s
         return Markup(svg)  # noqa: S704 - matplotlib escaped its text
 
     environment.filters["svg"] = as_svg
+    environment.filters["split_options"] = lambda text: OPTION.split(LOOSE_PERCENT.sub(units.SPACE, text))
     environment.globals["icon"] = lambda kind, path, colour, **options: _draw_icon(
         kind, path, recolour(colour), paper=paper, **options
     )

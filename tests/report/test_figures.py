@@ -242,9 +242,13 @@ def test_the_most_common_mistakes_are_labelled_true_class_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "short"), [("a" * 26, "a" * 26), ("a" * 27, "a" * 25 + "…"), ("b" * 80, "b" * 25 + "…")]
+    ("name", "short"),
+    [
+        *(("a" * 26, "a" * 26), ("a" * 27, "a" * 25 + "…"), ("b" * 80, "b" * 25 + "…"), ("", "")),
+        *(("服" * 13, "服" * 13), ("服" * 14, "服" * 12 + "…"), ("🐱 " + "a" * 24, "🐱 " + "a" * 22 + "…")),
+    ],
 )
-def test_long_names_are_truncated_for_figures(name: str, short: str) -> None:
+def test_names_are_truncated_by_their_width_for_figures(name: str, short: str) -> None:
     assert shorten(name) == short
 
 

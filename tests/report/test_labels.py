@@ -172,22 +172,28 @@ def test_labels_of_the_differences_by_class(styles: dict[str, ModelStyle]) -> No
     assert find_collisions(figure) == []
 
 
+OWN_NAMES = ("жили и дюжили жили", "Überraschungseier mit Schleife", "very_long_name_without_any_space")
+
+
+@pytest.mark.parametrize("number", [10, 12])
+@pytest.mark.parametrize("own", [(), OWN_NAMES], ids=["short names", "long names"])
 @pytest.mark.parametrize("differ", [False, True], ids=["counts", "differences"])
-def test_labels_of_confusion_matrices(*, differ: bool) -> None:
-    names = ["T-shirt/top", "Ankle boot", *(f"class {number}" for number in range(10))]
+def test_labels_of_confusion_matrices(own: tuple[str, ...], number: int, *, differ: bool) -> None:
+    names = [*own, "T-shirt/top", "Ankle boot", *(f"class {each}" for each in range(8))][:number]
     frame = pd.DataFrame(
         [(true, predicted, 1000 if true == predicted else 107) for true in names for predicted in names],
         columns=[frames.TRUE, frames.PREDICTED, frames.IMAGES],
     )
 
-    figure = by_class.confusion_matrix(frame, PAIR, title="FashionCNN", differ=differ)
+    figure = by_class.confusion_matrix(frame, PAIR, title="a_small_model_with_…", differ=differ)
 
     assert find_collisions(figure) == []
 
 
-def test_labels_of_the_most_common_mistakes() -> None:
+@pytest.mark.parametrize("name", ["T-shirt/top", OWN_NAMES[0]], ids=["short names", "long names"])
+def test_labels_of_the_most_common_mistakes(name: str) -> None:
     frame = pd.DataFrame(
-        [(f"Pullover {place}", "T-shirt/top", 100.0 - place, 90.0 + place) for place in range(10)],
+        [(f"Pullover {place}", name, 100.0 - place, 90.0 + place) for place in range(10)],
         columns=["true", "predicted", "small", "big"],
     )
 
@@ -207,7 +213,8 @@ def test_labels_of_calibration(number: int) -> None:
         }
     )
 
-    assert find_collisions(curves.reliability(frame, PAIR[0], title="FashionCNN")) == []
+    for style in (PAIR[0], LONG["resnet18"]):
+        assert find_collisions(curves.reliability(frame, style, title=style.name)) == []
 
 
 @pytest.mark.parametrize("over", [frames.MINUTES, frames.EPOCH])

@@ -268,7 +268,7 @@ def test_the_noise_of_a_repetition_follows_from_its_times(view: View) -> None:
 
 DERIVED = {
     r"(gain|slowdown|price)\b.*", "extra training time", "reachable, %", "images/s", "GFLOP/s", "of peak, %",
-    r"(s|min) to reach the other.*", r"after [\d.,]+ (s|min) \(.*\)", "per training",
+    r"(seconds|minutes) to reach the other.*", r"after [\d.,]+ (s|min) \(.*\)", "per training",
 }  # fmt: skip
 """Columns that the tests above derive from others."""
 

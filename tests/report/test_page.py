@@ -11,6 +11,7 @@ import pytest
 from synthetic import make_environment, make_inference, make_study, make_training
 from verdicts import Records, smoke, view_of
 
+from fashionbench import units
 from fashionbench.errors import InputError
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide
@@ -156,7 +157,7 @@ def test_the_page_states_the_verdict_before_anything_else(study_report: Report) 
         "Training clock",
         "Environment on cpu",
     ]
-    places = [words.index(each) for each in order]
+    places = [words.index(each.replace(" %", f"{units.SPACE}%")) for each in order]
     assert places == sorted(places)
 
 
@@ -290,7 +291,7 @@ def test_the_study_is_introduced_where_its_recipe_or_its_models_are_used(
 
     words = read(render_html(view_of(records, "method"))).text()
 
-    assert ("“The study” is “Resnet”, an unpublished student report" in words) == introduced
+    assert ("“The study” is an unpublished student report, “Resnet”" in words) == introduced
     assert ("The study states neither" in words) == (recipe == "study")
 
 
@@ -358,9 +359,22 @@ def test_the_first_page_gives_reason_scope_and_what_was_not_tested_and_each_numb
         "augmentation); cpu (Synthetic CPU, 2 threads); 3 seeds. Not tested: equal batch sizes, longer training and an "
         "accelerator."
     )
-    assert view.card.tiles[2][1].startswith("time per prediction, ResNet18 to FashionCNN, at batch size 1 (")
-    assert "What was not tested might: equal batch sizes, longer training and an accelerator." in view.bullets[-1]
+    assert view.card.tiles[2][1].startswith("as long to predict with ResNet18 as with FashionCNN at batch size 1 (")
+    assert "Not tested, so open: equal batch sizes, longer training and an accelerator." in view.bullets[-1]
     assert [" ".join(said).count(each) for each in once] == [1] * len(once)
+
+
+def test_no_line_ends_within_the_name_of_an_option_or_before_a_percent_sign(study_report: Report) -> None:
+    page = study_report.paths[0].read_text(encoding="utf-8").partition("<body>")[2].partition("<script")[0]
+
+    assert '(<span class="option">--recipe</span> FILE.toml)' in page
+    text = re.sub(r"<!--.*?-->|<svg.*?</svg>|<[^>]* (alt|aria-label)=\"[^>]*>", "", page, flags=re.DOTALL)
+    assert re.findall(r"(?<!option\">)(?<![\w-])--[a-z]+", text) == []
+    assert re.findall(r".{20}\d %", text) == []
+
+
+def test_a_release_is_named_by_its_date() -> None:
+    assert view_of(make_study(1), "method").run_description[1] == "Fashion-MNIST (release of 31 Aug 2017)"
 
 
 def test_the_page_and_the_paper_have_their_own_style_sheets(study_report: Report) -> None:

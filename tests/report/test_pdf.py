@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from pypdf import PdfReader
+from pypdf import PageObject, PdfReader
 from pypdf.generic import DictionaryObject
 from synthetic import make_inference
 from verdicts import smoke, view_of
@@ -76,14 +76,26 @@ def reference_view() -> View:
     return view_of(read_records(Path(__file__).parents[2] / "reports" / "reference" / "benchmark.json"))
 
 
+def find_last_line(sheet: PageObject) -> float:
+    """Return where the last line of a sheet's text is, below its head and above its foot, as a share of the sheet."""
+    drawn = sheet.get_contents()
+    assert drawn is not None
+    lines = {float(each) for each in re.findall(rb"BT\n1 0 0 -1 [\d.]+ ([\d.]+) Tm", drawn.get_data())}
+    return 0.75 * sorted(lines)[-2] / float(sheet.mediabox[3])  # WeasyPrint draws CSS pixels
+
+
 @pytest.mark.parametrize(("paper", "size"), [("A4", (595, 842)), ("Letter", (612, 792))])
-def test_the_reference_report_has_at_most_eight_sheets(
+def test_the_reference_report_has_at_most_eight_sheets_all_but_the_last_at_least_four_fifths_full(
     reference_view: View, paper: Literal["A4", "Letter"], size: tuple[int, int]
 ) -> None:
     sheets = PdfReader(BytesIO(render_pdf(reference_view, paper=paper))).pages
 
     assert len(sheets) <= 8
     assert tuple(round(float(side)) for side in sheets[0].mediabox[2:]) == size
+    margin = 0.045
+    full = [(find_last_line(each) - margin) / (1 - 2 * margin) for each in sheets]
+    assert all(each <= 1 for each in full)
+    assert [round(each, 2) for each in full[:-1] if each < 0.8] == []
 
 
 def test_header_cells_have_a_scope_and_pictures_a_text_in_the_pdf(study_report: Report) -> None:

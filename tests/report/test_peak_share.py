@@ -57,6 +57,29 @@ def test_inference_comes_after_training() -> None:
     ]
 
 
+def test_inference_is_sorted_by_batch_size_then_by_the_size_of_the_model() -> None:
+    info = make_training().model_info
+    assert info is not None
+    timed = [
+        make_inference().model_copy(
+            update={
+                "model": f"model{number}",
+                "batch_size": batch,
+                "model_info": info.model_copy(update={"parameters": 1_000 + number}),
+            }
+        )
+        for number in (10, 9)
+        for batch in (256, 1)
+    ]
+
+    table = table_of(timed)
+
+    assert [(row[0].text, row[1].text) for row in table.rows] == [
+        *(("model9", "forward, batch 1"), ("model10", "forward, batch 1")),
+        *(("model9", "forward, batch 256"), ("model10", "forward, batch 256")),
+    ]
+
+
 def test_without_a_peak_only_times_and_rates_are_shown() -> None:
     table = table_of([make_training(), make_inference()], None)
 

@@ -49,6 +49,9 @@ ASSUMED_STABLE_SHARE: Final = 0.25
 """Part of a single seed pair's variance over images that more seeds do not reduce, assumed; 0.22 in the reference
 run."""
 
+TWO_DIGITS: Final = 10
+"""Degrees of freedom from which on they are shown without decimals."""
+
 Classes = NDArray[np.integer] | None
 """The true class of each test image, (images,), for balanced accuracy; None: for accuracy."""
 
@@ -109,11 +112,12 @@ def gain_interval(big: Correct, small: Correct, confidence: float = CONFIDENCE, 
     error, freedom = gain_error(big, small, classes)
     half = half_width(error, freedom, confidence)
     stratified = "" if classes is None else ", stratified by class"
+    degrees = f"{freedom:.{0 if freedom >= TWO_DIGITS else 1}f}"
     method = (
         f"paired over {images:,} test images{stratified}; one training per model: seed-to-seed variation is not "
         "included"
         if seeds == 1
-        else f"t interval over {seeds} seeds and {images:,} paired test images{stratified}, {freedom:.1f} degrees of "
+        else f"t interval over {seeds} seeds and {images:,} paired test images{stratified}, {degrees} degrees of "
         f"freedom (Satterthwaite){describe_confidence(confidence)}"
     )
     return Interval(estimate=estimate, low=estimate - half, high=estimate + half, method=method)

@@ -94,8 +94,8 @@ def _scores_caption(context: Context, means: pd.DataFrame, pair: list[str]) -> s
     counts = {metric: int((gains.get_group(metric) > 0).sum()) for metric in METRICS}
     classes = len(means) // len(METRICS)
     return (
-        f"Of {classes} classes, {context.styles[pair[1]].name} has the higher precision in {counts['precision']}, the "
-        f"higher recall in {counts['recall']} and the higher F1 in {counts['f1']}, significant or not."
+        f"{context.styles[pair[1]].name} has the higher precision in {counts['precision']} of {classes} classes, the "
+        f"higher recall in {counts['recall']} and the higher F1 in {counts['f1']}, however small the lead."
     )
 
 
@@ -214,9 +214,9 @@ def _matrices_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
             caption=_mistakes_caption(mistakes, styles),
             drawings=matrices,
             explanation="Test images by true class (row) and predicted class (column), means over seeds. Mistakes are "
-            "shaded by their number; the diagonal counts correct predictions. "
-            "Means are rounded so that each row and the mistakes add up, so a count can differ slightly from the "
-            "recall of its class." + _selection_note(selected, len(classes), "with most mistakes"),
+            "shaded by their number; the diagonal counts correct predictions. Counts are rounded so that rows and "
+            "totals add up, so they can differ by one from the other tables."
+            + _selection_note(selected, len(classes), "with most mistakes"),
         )
     ]
     if len(pair) > 1:
@@ -286,5 +286,5 @@ def _change_figure(
 def _draw_matrix(
     frame: pd.DataFrame, styles: tuple[ModelStyle, ModelStyle], *, key: str, title: str, differ: bool = False
 ) -> Drawing:
-    figure = by_class.confusion_matrix(frame, styles, title=shorten(title), differ=differ)
+    figure = by_class.confusion_matrix(frame, styles, title=shorten(title, 20), differ=differ)
     return draw(figure, key=key, title=f"Confusion matrix: {title}")

@@ -115,8 +115,8 @@ def _summary_on(context: Context, device: str) -> Table:
             "Device memory is what the process of a training allocated on the accelerator, from building the model to "
             "scoring."
             if on_accelerator
-            else "Memory is that of the process of a training, from building the model to scoring. It includes "
-            "Python, PyTorch and the images, not the model alone."
+            else "Memory is the peak of a training’s whole process, with Python, PyTorch and the images, not of the "
+            "model alone."
         ),
     ).without_constant("seeds")
 
@@ -210,7 +210,7 @@ def _money_table(context: Context) -> Table | None:
                 (
                     model_cell(context.styles[model]),
                     text_cell(device),
-                    number_cell(units.fixed(rate, 2)),
+                    number_cell(units.money(rate)),
                     number_cell(units.money(minutes / 60 * rate)),
                     number_cell(units.money(cost)),
                 )

@@ -7,7 +7,7 @@ from fashionbench import units
 from fashionbench.catalogue import model_label
 from fashionbench.records.grouping import machine
 from fashionbench.records.record import InferenceRecord, TrainingRecord
-from fashionbench.report.context import Context, text_cell
+from fashionbench.report.context import Context, describe_data, text_cell
 from fashionbench.report.view import Block, Cell, Table
 
 __all__ = ["data", "environment", "unfinished_cases"]
@@ -57,9 +57,9 @@ def data(context: Context) -> tuple[Block, ...]:
     info = context.trainings[0].data
     counts = {"training": info.train_images, "validation": info.validation_images, "test": info.test_images}
     rows = [
-        ("release", ", ".join(part for part in (info.name, info.release) if part)),
+        ("images", describe_data(info)),
         ("source", info.source),
-        ("images", ", ".join(f"{units.count(number)} {use}" for use, number in counts.items())),
+        ("split", ", ".join(f"{units.count(number)} {use}" for use, number in counts.items())),
         *((f"SHA-256 of {name}", digest) for name, digest in sorted(info.digests.items())),
     ]
     return (

@@ -15,6 +15,7 @@ from fashionbench.judging.verdict import Verdict
 from fashionbench.records.record import Mistake, TrainingRecord, TrainingResult
 from fashionbench.report.context import Context, draw, join_phrases, per_device, results_of
 from fashionbench.report.figures import curves
+from fashionbench.report.figures.curves import SMALL_BIN
 from fashionbench.report.figures.style import shorten
 from fashionbench.report.frames import ACCURACY, CONFIDENCE, HIGH, IMAGES, LOW
 from fashionbench.report.front.card import compare_outcomes, count_outcomes
@@ -24,6 +25,9 @@ __all__ = ["calibration", "image_comparison"]
 
 MAX_THUMBNAILS = 6
 """Thumbnails in a gallery: one row of the page."""
+
+NEARLY_CERTAIN = 0.995
+"""Confidence from which on it is not shown below an image."""
 
 SMALLEST_SHOWN_P = 0.001
 
@@ -46,9 +50,8 @@ def _outcomes_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         CaptionedFigure(
             caption=compare_outcomes(judged, small, big),
             explanation=f"Each of the {units.count(judged.test_images)} test images is in one of four groups. The "
-            f"counts {source} with the same seed. McNemar’s exact test of equal error "
-            f"rates{' for each pair' if pairs > 1 else ''}, "
-            f"unadjusted: p = {', '.join(_p_value(each) for each in judged.mcnemar_p)}.",
+            f"counts {source} with the same seed. McNemar’s exact test of equal error rates, unadjusted: p "
+            f"{'values of the pairs' if pairs > 1 else 'value'} {', '.join(map(_p_value, judged.mcnemar_p))}.",
             tiles=(
                 (units.count(both), "both right"),
                 (units.count(only_big), f"only {big} right"),
@@ -96,9 +99,9 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
             title="Most confident mistakes",
             rows=shown,
             note=f"Test images of seed {seed}{where}, from the {stored} most confident mistakes of each model. A "
-            f"row shows at most {MAX_THUMBNAILS} mistakes of the model that is wrong, the most confident first. Where "
-            f"both are wrong, it is sorted by the confidence of {big}. Below an image: its true class, then each "
-            "model’s prediction with its confidence in %.",
+            f"group shows at most {MAX_THUMBNAILS} mistakes of the model that is wrong, the most confident first; "
+            f"where both are wrong, {big} decides the order. Below an image: its true class, then each model’s "
+            f"prediction, with the confidence where it is under {units.percent(NEARLY_CERTAIN)}.",
         ),
     )
 
@@ -115,8 +118,8 @@ def _thumbnail(context: Context, pair: dict[str, TrainingRecord], mistake: Mista
         result = _result(record)
         predicted = classes[int(result.test_predictions.array()[mistake.index])]
         confidence = float(_confidences(result)[mistake.index])
-        text = f"{shorten(predicted, 11)} {units.bare(units.percent(confidence, 0))}"
-        lines.append(Cell(text=text, style=context.styles[model]))
+        doubt = f" {units.percent(confidence, 0)}" if confidence < NEARLY_CERTAIN else ""
+        lines.append(Cell(text=f"{shorten(predicted, 11)}{doubt}", style=context.styles[model]))
     return Thumbnail(
         source=_png(mistake.image.array()),
         description=f"Test image {mistake.index}: {classes[mistake.label]}",
@@ -139,7 +142,7 @@ def calibration(context: Context) -> tuple[Block, ...]:
 
 
 def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
-    drawings, errors, seeds = [], [], 1
+    drawings, errors, seeds, smallest = [], [], 1, SMALL_BIN
     for model in context.pair_on(device):
         results, style = results_of(context.trainings_on(device), model), context.styles[model]
         confidences = np.concatenate([_confidences(each) for each in results])
@@ -147,6 +150,7 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         seeds = max(seeds, len(results))
         # the seeds classify the same images, so they do not add independent ones
         images = [max(1, each) for each in units.add_up([count / len(results) for count in found.counts])]
+        smallest = min(smallest, *images)
         intervals = [
             wilson_interval(round(accuracy * number), number)
             for accuracy, number in zip(found.accuracies, images, strict=True)
@@ -160,7 +164,7 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
                 IMAGES: images,
             }
         )
-        figure = curves.reliability(bins, style, title=shorten(style.name))
+        figure = curves.reliability(bins, style, title=style.name)
         title = f"Accuracy of {style.name} by confidence on {device}"
         drawings.append(draw(figure, key=f"calibration-{device}-{model}", title=title))
         errors.append(f"{units.pp(found.error).removeprefix('+')} for {style.name}")
@@ -169,14 +173,18 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
             caption=f"The expected calibration error is {join_phrases(errors)}.",
             drawings=tuple(drawings),
             explanation="Predictions in ten bins of confidence; empty bins are left out. The number above a bin is "
-            "that of its "
-            f"images{', a mean over seeds' if seeds > 1 else ''}; lines are Wilson’s 95 % confidence intervals for "
-            "that number. "
-            "On the dashed line, accuracy equals confidence; below it, the model is overconfident. The expected "
-            "calibration "
-            "error is the mean distance to that line over all predictions.",
+            f"that of its images{', a mean over seeds' if seeds > 1 else ''}; lines are Wilson’s 95 % confidence "
+            f"intervals for that number. {_describe_small_bins(smallest)}On the dashed line, accuracy equals "
+            "confidence; below it, the model is overconfident. The expected calibration error is the mean distance to "
+            "that line over all predictions.",
         ),
     )
+
+
+def _describe_small_bins(smallest: int) -> str:
+    if smallest >= SMALL_BIN:
+        return ""
+    return f"Bins of fewer than {SMALL_BIN} images have an open marker: they say little. "
 
 
 def _confidences(result: TrainingResult) -> NDArray[np.float64]:

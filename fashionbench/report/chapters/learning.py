@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from fashionbench.report.frames import (
     HIGH,
     LOSS,
     LOW,
+    MAX_BINS,
     MINUTES,
     MODEL,
     epochs,
@@ -33,6 +35,8 @@ from fashionbench.report.frames import (
 from fashionbench.report.view import Block, CaptionedFigure, ContentBlock, Table
 
 __all__ = ["learning_curves"]
+
+LONG_UNITS = MappingProxyType({"min": "minutes", "s": "seconds"})
 
 MAX_PANELS = 4
 """Loss curves drawn for one device; with more models, only those of the compared pair."""
@@ -77,11 +81,13 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
     losses = step_losses([each for each in trainings if each.model in selected])
     lowest = min(float(losses[LOW].quantile(0.1)) * 0.8, float(losses[LOSS].min()) * 0.9)
     limits = max(lowest, 1e-6), float(losses[HIGH].max()) * 1.1
-    last_losses, iterations = [], []
+    last_losses, iterations, smoothed = [], [], ""
     for model in selected:
         arrays = [each.step_losses.array() for each in results_of(trainings, model)]
         recipe = next(each.recipe for each in trainings if each.model == model).for_model(model)
         last = np.concatenate([each[-max(1, len(each) // recipe.epochs) :] for each in arrays])
+        if len(arrays[0]) > MAX_BINS:
+            smoothed = f": each point is the mean of one of {MAX_BINS} equal parts of the iterations"
         last_losses.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
         iterations.append(f"{names[model]}: {units.count(len(arrays[0]))} iterations of {recipe.batch_size} images")
     drawings = tuple(
@@ -95,8 +101,8 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
     return CaptionedFigure(
         caption=f"The mean training loss of the last epoch is {join_phrases(last_losses)}.",
         drawings=drawings,
-        explanation="Each line is one seed; each of its points is the mean loss of as many iterations. The light band "
-        f"is the lowest to highest loss of a single iteration, as far as the axis goes. {'; '.join(iterations)}."
+        explanation=f"Each line is one seed{smoothed}. The light band is the lowest to highest loss of a single "
+        f"iteration, cut off at the axis. {'; '.join(iterations)}."
         + (" The losses of the other models are not drawn." if len(selected) < len(present) else "")
         + (
             " Every training has one epoch, so there is no curve of validation accuracy."
@@ -217,11 +223,11 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
             header=(
                 "model",
                 *(f"after {unit.show(each)} ({name})" for each, name in zip(budgets, names, strict=True)),
-                f"{unit.name} to reach the other’s final accuracy",
+                f"{LONG_UNITS[unit.name]} to reach the other’s final accuracy",
             ),
             rows=tuple(rows),
-            note="The two times are the training times of the models. Each cell is the accuracy after the last epoch "
-            "that ended by then. Not run: the recipe ends the training earlier, so a longer training was not measured."
+            note="The two times are those of the models’ whole trainings. Each cell is the accuracy after the last "
+            "epoch that ended by then. Not run: the recipe ends the training earlier."
             + (f" {units.MISSING}: no epoch ended by then." if is_missing else "")
             + _describe_target(context, device),
         ),
@@ -233,7 +239,8 @@ def _describe_target(context: Context, device: str) -> str:
     found = [each for each in (context.verdict.targets if context.verdict else ()) if each.device == device]
     if not found:
         return ""
-    unit = context.time_unit(device)
+    unit, stated = context.time_unit(device), context.verdict and context.verdict.thresholds.target
+    reason = "" if stated else ", the lower of the models’ final accuracies (medians over seeds),"
     times = join_phrases(
         [
             f"{'never' if each.minutes is None else unit.show(each.minutes)} for {context.styles[each.model].name} "
@@ -242,8 +249,9 @@ def _describe_target(context: Context, device: str) -> str:
         ]
     )
     return (
-        f" Training time until a validation accuracy of {units.percent(found[0].target, 2)} is first reached, median "
-        f"over seeds, as AlgoPerf counts it: {times}."
+        f" Time to target: single trainings first reach a validation accuracy of {units.percent(found[0].target, 2)}"
+        f"{reason} after {times}. These are medians over seeds; a training that never reaches it counts as infinitely "
+        "long."
     )
 
 

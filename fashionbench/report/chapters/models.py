@@ -156,9 +156,10 @@ def speed(context: Context) -> tuple[Block, ...]:
     found: dict[str, list[_Workload]] = {}
     for device in context.devices:
         found.setdefault(device, []).extend(_trainings_on(context, device))
-    for each in context.records:
-        if isinstance(each, InferenceRecord) and each.result is not None:
-            found.setdefault(context.labels[machine(each)], []).append(_forward_pass(each))
+    order = list(context.styles)
+    timed = [each for each in context.records if isinstance(each, InferenceRecord) and each.result is not None]
+    for each in sorted(timed, key=lambda each: (each.batch_size, order.index(each.model))):
+        found.setdefault(context.labels[machine(each)], []).append(_forward_pass(each))
     tables = {device: _tabulate(context, workloads) for device, workloads in found.items() if workloads}
     if len(tables) == 1:
         return tuple(tables.values())
@@ -175,8 +176,9 @@ def _tabulate(context: Context, workloads: list[_Workload]) -> Table:
             *(peak_header if peak else ()),
         ),
         rows=tuple(tuple(each.cells(context, with_peak=peak is not None)) for each in workloads),
-        note="Training: the mean of all steps, from the training time. Forward: the median of the timed rounds; batch "
-        "size 1 shows the latency of a single image, the large batch size the throughput." + _describe_peak(peak),
+        note="Training: the mean of all steps, from the training time. Forward: the median of the timed rounds, with "
+        "their percentiles; batch size 1 shows the latency of a single image, the large batch size the throughput."
+        + _describe_peak(peak),
     )
 
 
@@ -186,12 +188,11 @@ def _describe_peak(peak: Peak | None) -> str:
     return (
         f" The peak is {_gigaflops_peak(peak)} GFLOP/s: the better of matrix products "
         f"({units.fixed(peak.product_flops_per_second / 1e9, 0)}) and convolutions "
-        f"({units.fixed(peak.convolution_flops_per_second / 1e9, 0)}), measured before the first case, and the "
-        "bandwidth "
-        f"{units.fixed(peak.copy_bytes_per_second / 1e9, 0)} GB/s in copies. Memory traffic is a lower bound: each "
-        "weight "
-        f"and activation once per use. Overhead: both shares are under {units.percent(LIMITING_SHARE, 0)}, so neither "
-        "arithmetic nor memory limits; the time goes to layout changes, the start of each operation and waiting."
+        f"({units.fixed(peak.convolution_flops_per_second / 1e9, 0)}), measured before the run. The bandwidth is "
+        f"{units.fixed(peak.copy_bytes_per_second / 1e9, 0)} GB/s, measured by copies; its share is a lower bound, "
+        "because each weight and activation counts once per use. Limited by: the larger of the two shares, or "
+        f"overhead where both are under {units.percent(LIMITING_SHARE, 0)}. Overhead is everything else, such as "
+        "changing layouts, starting operations and waiting."
     )
 
 

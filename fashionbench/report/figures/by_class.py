@@ -33,6 +33,12 @@ MAX_NUMBERED_CLASSES: Final = 12
 """A larger confusion matrix is only shaded, because its cells are too small for numbers."""
 
 
+MAX_LONG_LABELS: Final = 10
+"""With more classes, the labels of a confusion matrix are shorter, so that its cells have room for numbers."""
+
+SHORT_LABEL: Final = 12
+"""Longer names of classes leave less room for those of the models."""
+
 MATRIX_HEIGHT: Final = 304
 """Of figures with twelve rows: two of them, one below the other, leave room on a page."""
 
@@ -109,6 +115,8 @@ def class_differences(
     """
     classes = list(dict.fromkeys(differences[CLASS]))
     figure, panels = make_axes(WIDE, 78 + 18 * len(classes), columns=len(titles))
+    labels = [shorten(name, 18) for name in classes]
+    room = 11 if max(map(len, labels)) <= SHORT_LABEL else 8
     furthest = max(abs(differences[LOW]).max(), abs(differences[HIGH]).max(), 0.001) * 1.05
     for axes, (metric, title) in zip(panels, titles.items(), strict=True):
         axes.axvline(0, color=MUTED, linewidth=1)
@@ -120,8 +128,8 @@ def class_differences(
             axes.plot([low, high], [height, height], color=colour, linewidth=1.6)
             axes.plot(score, height, marker=marker, color=colour, markersize=size, mew=1.6)
         axes.set_title(f"{title}, pp")
-        axes.set_xlabel(f"← {shorten(pair[0].name, 11)} | {shorten(pair[1].name, 11)} →")
-        axes.set_yticks(range(len(classes)), [shorten(name, 18) for name in classes])
+        axes.set_xlabel(f"← {shorten(pair[0].name, room)} | {shorten(pair[1].name, room)} →")
+        axes.set_yticks(range(len(classes)), labels)
         axes.set_ylim(len(classes) - 0.4, -0.6)
         axes.set_xlim(-furthest, furthest)
         axes.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
@@ -197,8 +205,9 @@ def confusion_matrix(
             axes.text(column, row, text, ha="center", va="center", size=10.5, color=MUTED if diagonal else INK)
     axes.set_xlim(-0.5, len(classes) - 0.5)
     axes.set_ylim(len(classes) - 0.5, -0.5)
-    axes.set_xticks(range(len(classes)), [shorten(name, 12) for name in classes], rotation=90)
-    axes.set_yticks(range(len(classes)), [shorten(name, 12) for name in classes])
+    labels = [shorten(name, 11 if len(classes) <= MAX_LONG_LABELS else 8) for name in classes]
+    axes.set_xticks(range(len(classes)), labels, rotation=90)
+    axes.set_yticks(range(len(classes)), labels)
     axes.grid(visible=False)
     axes.set_title(title)
     axes.set_xlabel("predicted class")

@@ -36,7 +36,7 @@ from fashionbench.report.frames import (
     mean_epochs,
 )
 
-__all__ = ["accuracy_minutes", "reliability", "training_loss", "validation_curve"]
+__all__ = ["SMALL_BIN", "accuracy_minutes", "reliability", "training_loss", "validation_curve"]
 
 MAX_DIRECT_LABELS: Final = 3
 
@@ -51,6 +51,9 @@ MANY_DECADES: Final = 200.0
 
 BINS: Final = 10
 """Bins of confidence in a reliability diagram."""
+
+SMALL_BIN: Final = 30
+"""Bins of fewer images have an open marker: the interval of their accuracy is wider than a third of the axis."""
 
 
 @page_style()
@@ -159,7 +162,7 @@ def training_loss(losses: pd.DataFrame, style: ModelStyle, *, limits: tuple[floa
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_title(shorten(style.name), color=style.colour)
     axes.set_xlabel("iteration")
-    axes.set_ylabel("training loss, log scale")
+    axes.set_ylabel("loss, log scale")
     return figure
 
 
@@ -203,20 +206,24 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
     """
     figure, (axes,) = make_axes(HALF, 240)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    axes.vlines(bins[CONFIDENCE], bins[LOW], bins[HIGH], color=style.colour, linewidth=2)
+    axes.vlines(bins[CONFIDENCE], bins[LOW], bins[HIGH], color=style.colour, linewidth=2, alpha=0.6)
     for confidence, images in rows_of(bins, CONFIDENCE, IMAGES):
         middle = (min(int(confidence * BINS), BINS - 1) + 0.5) / BINS  # of the bin, so that labels keep their distance
         axes.annotate(
             units.count(images), (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
             textcoords="offset points", rotation=90, ha="center", va="bottom", color=MUTED,
         )  # fmt: skip
-    axes.plot(bins[CONFIDENCE], bins[ACCURACY], color=style.colour, marker=style.marker, markersize=7, linestyle="")
+    for rows, face in ((bins[bins[IMAGES] >= SMALL_BIN], style.colour), (bins[bins[IMAGES] < SMALL_BIN], PAPER)):
+        axes.plot(
+            rows[CONFIDENCE], rows[ACCURACY], color=style.colour, marker=style.marker, markersize=7, mfc=face,
+            linestyle="", clip_on=False, zorder=3,
+        )  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5))
         axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    axes.set_title(f"{title}, images per bin", color=style.colour, pad=50)
+    axes.set_title(f"{shorten(title, 18)}, images per bin", color=style.colour, pad=50)
     axes.set_xlabel("confidence, %")
     axes.set_ylabel("accuracy, %")
     return figure

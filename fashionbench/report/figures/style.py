@@ -1,13 +1,17 @@
 """The style of the figures: colours, markers, hatches and fonts."""
 
+import logging
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+from unicodedata import east_asian_width
 
 import matplotlib as mpl
 from matplotlib import font_manager
@@ -107,8 +111,9 @@ def templates_folder() -> Path:
 
 
 def shorten(name: str, length: int = 26) -> str:
-    """Return a name truncated to ``length`` characters for a figure; tables show the whole name."""
-    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
+    """Return a name truncated to the width of ``length`` letters for a figure; tables show the whole name."""
+    ends = list(accumulate(2 if east_asian_width(letter) in "WF" else 1 for letter in name))
+    return name if not ends or ends[-1] <= length else f"{name[: bisect_left(ends, length)].rstrip()}…"
 
 
 @cache
@@ -117,10 +122,16 @@ def _register_fonts() -> None:
         font_manager.fontManager.addfont(font)
 
 
+def _is_about_another_font(record: logging.LogRecord) -> bool:
+    return "DejaVu Sans" not in record.getMessage()
+
+
 @contextmanager
 def page_style() -> Iterator[None]:
     """Apply the page's fonts, colours and lines to the figures drawn in this context."""
     _register_fonts()
+    # DejaVu Sans, for the letters that Inter lacks, has no weight of 600, which matplotlib would report
+    logging.getLogger("matplotlib.font_manager").addFilter(_is_about_another_font)
     with mpl.rc_context(fname=templates_folder() / "report.mplstyle"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         yield

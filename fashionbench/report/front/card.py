@@ -13,7 +13,7 @@ from fashionbench.judging.rule import State, Thresholds
 from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.wording import describe_doubts
 from fashionbench.records.record import TrainingRecord
-from fashionbench.report.context import Context, accuracy_digits, describe_seeds, join_phrases
+from fashionbench.report.context import Context, accuracy_digits, describe_data, describe_seeds, join_phrases
 from fashionbench.report.front.scope import describe_scope
 from fashionbench.report.view import Advice, Tone, VerdictCard
 
@@ -56,11 +56,7 @@ def describe_run(context: Context) -> tuple[str, ...]:
     rungs = context.verdict.budgets[0].rungs if context.verdict and context.verdict.budgets else ()
     if rungs:
         recipes += f" with {join_phrases([f'{each.minutes:g}' for each in rungs])}{units.SPACE}min"
-    subject = (
-        (", ".join(part for part in (first.data.name, first.data.release) if part), recipes)
-        if first
-        else ("inference only",)
-    )
+    subject = (describe_data(first.data), recipes) if first else ("inference only",)
     seeds = len({each.seed for each in context.trainings})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     devices = ", ".join(context.devices) or "no device finished"
@@ -75,11 +71,11 @@ def introduce_study(context: Context) -> str:
     if not (has_recipe or has_models):
         return ""
     small, big = map(model_label, STUDY_MODELS)
-    times = join_phrases([f"{minutes} min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
+    times = join_phrases([f"{minutes}{units.SPACE}min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
     return (
-        f"“The study” is “Resnet”, an unpublished student report. It trained {big} on Fashion-MNIST in {times}, and a "
-        f"small CNN ({small} here) in {STUDY_CNN_MINUTES} min on a device that it does not name."
-        + (" The recipe “study” repeats its training, as far as it is stated." if has_recipe else "")
+        f"“The study” is an unpublished student report, “Resnet”, on Fashion-MNIST. It trained {big} in {times}, and a "
+        f"small CNN ({small} here) in {STUDY_CNN_MINUTES}{units.SPACE}min on a device that it does not name."
+        + (" The recipe “study” repeats this training as far as the report describes it." if has_recipe else "")
     )
 
 
@@ -142,9 +138,8 @@ def _describe_probabilities(names: tuple[str, str], judged: DeviceVerdict, begin
     )
     better, alike, worse, wins = map(_describe_share, (*shares, round(100 * judged.probability_of_winning)))
     return (
-        f"{beginning}robability that {big} is better by the margin or more: {better}; that they differ by less: "
-        f"{alike}; that {small} is better by more than the margin: {worse}; that one training of {big} beats one of "
-        f"{small}: {wins}."
+        f"{beginning}robability that {big} is better by the margin or more: {better}; that the models differ by less: "
+        f"{alike}; that {small} is better by more: {worse}; that one training of {big} beats one of {small}: {wins}."
     )
 
 
@@ -217,8 +212,8 @@ def _price_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict,
         (ratio, shown), *others = [_compare_serving(*each) for each in times.values()]
         smallest, largest = min(times), max(times)
         rest = f"; {others[-1][0]} at batch size {units.count(largest)}" if others else ""
-        said = f"time per prediction{where}, {names[1]} to {names[0]}, at batch size {units.count(smallest)} ({shown})"
-        return ratio, f"{said}{rest}"
+        said = f"as long to predict{where} with {names[1]} as with {names[0]} at batch size {units.count(smallest)}"
+        return ratio, f"{said} ({shown}){rest}"
     if judged.gain.low <= 0:
         return NOT_APPLICABLE, f"no price per point: the gain{where} is not significantly above zero"
     if judged.evidence().extra_minutes is None:

@@ -43,13 +43,11 @@ def show_decision(context: Context) -> tuple[CaptionedFigure, ...]:
             drawings=(gains, draw_accuracy(context, first.device, [verdict.small, verdict.big], is_wide=False)),
             explanation=f"First figure: {pair[1].name} minus {pair[0].name} on the same test images. The square is the "
             "mean over "
-            f"{_describe_pairs(verdict.devices)}, the line its paired 95 % confidence interval. A gain within the "
-            "shaded band is smaller than the margin, which is yours to set. Second figure: each small marker is one "
-            "training"
-            f"{on_first}; the large one is the mean, with the 95 % interval of that model alone "
-            f"({'over its seeds and the test images' if many else 'Wilson'}). These intervals are not paired: two "
-            "models whose intervals overlap can still differ. The accuracy axis does not start at zero; minutes are on "
-            "a log scale.",
+            f"{_describe_pairs(verdict.devices)}, the line its paired 95 % confidence interval. The dashed lines are "
+            "the margin: the smallest difference that matters to you, set with --margin. Second figure: each small "
+            f"marker is one training{on_first}; the large one is the mean, with the 95 % confidence interval of that "
+            f"model alone ({'over its seeds and the test images' if many else 'Wilson'}). These intervals are not "
+            "paired: two models whose intervals overlap can still differ.",
         ),
     )
 
@@ -61,19 +59,19 @@ def _describe_gains(devices: Sequence[DeviceVerdict], margin: float) -> str:
         groups.setdefault(_describe_gain(each, margin), []).append(each.device)
     if len(groups) == 1:
         (finding,) = groups
-        return f"The interval of the gain {finding}."
+        return f"The gain {finding}."
     findings = "; it ".join(f"{finding} on {join_phrases(names)}" for finding, names in groups.items())
-    return f"The interval of the gain {findings}."
+    return f"The gain {findings}."
 
 
 def _describe_gain(judged: DeviceVerdict, margin: float) -> str:
     if judged.gain.low >= margin:
-        return "lies above the margin"
+        return "is larger than the margin: its whole interval lies above it"
     if judged.gain.high >= margin:
-        return "contains the margin, so the gain is open"
+        return "may or may not reach the margin: its interval contains it"
     if judged.gain.low >= -margin:
-        return "lies within the margin on both sides of zero"
-    return "lies below the margin"
+        return "is smaller than the margin: its whole interval lies in the shaded band"
+    return "is smaller than the margin: its whole interval lies below it"
 
 
 def _describe_pairs(devices: Sequence[DeviceVerdict]) -> str:

@@ -42,7 +42,7 @@ def list_changes(context: Context) -> tuple[str, ...]:
     budget = context.verdict.devices[0].budget_minutes
     untested = _list_untested(context, context.verdict)
     longer = (
-        f"What was not tested might: {untested}. Try a recipe of your own: --recipe FILE.toml."
+        f"Not tested, so open: {untested}. Test them with a recipe of your own (--recipe FILE.toml) or another device."
         if budget is None
         else f"A budget of over {units.budget(budget)} might: it was not tested."
     )
