@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -125,7 +125,9 @@ def test_listing_a_device_makes_no_context_on_it(gpu: Device) -> None:
     assert answer.strip() == "False"
 
 
-def toy_run(gpu: Device, way: Way, path: Path | None = None, stop_after: int = 10**9) -> Curves:
+def toy_run(
+    gpu: Device, way: Way, fields: Mapping[str, object], path: Path | None = None, stop_after: int = 10**9
+) -> Curves:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(
@@ -143,7 +145,7 @@ def toy_run(gpu: Device, way: Way, path: Path | None = None, stop_after: int = 1
     )
     execution, method = way
     trial = None if method is None else Trial(chosen=method, step_seconds={method: 0.0}, rejected={})
-    recipe = Recipe(name="toy", epochs=3, batch_size=8, step_epochs=1)
+    recipe = Recipe.model_validate({"name": "toy", "epochs": 3, "batch_size": 8, **fields})
     case = Case(model="toy", device=gpu, recipe=recipe, seed=0, execution=execution, trial=trial)
     step = case.prepare(network, Task(shape=(1, 8, 8), classes=4))
     checkpoints = None
@@ -154,14 +156,17 @@ def toy_run(gpu: Device, way: Way, path: Path | None = None, stop_after: int = 1
 
 @pytest.mark.usefixtures("_deterministic")
 @pytest.mark.parametrize("way", [("plain", None), *(("fast", method) for method in get_args(StepMethod))])
-def test_a_resumed_training_has_the_same_bits(gpu: Device, tmp_path: Path, way: Way) -> None:
+@pytest.mark.parametrize("fields", [{"step_epochs": 1}, {"schedule": "one-cycle"}])
+def test_a_resumed_training_has_the_same_bits(
+    gpu: Device, tmp_path: Path, way: Way, fields: Mapping[str, object]
+) -> None:
     if way[1] is not None and way[1] not in step_methods(torch.device(gpu.word)):
         pytest.skip("PyTorch records no work on this kind of device")
-    expected, again = toy_run(gpu, way), toy_run(gpu, way)
+    expected, again = toy_run(gpu, way, fields), toy_run(gpu, way, fields)
 
     with pytest.raises(Stopped):
-        toy_run(gpu, way, tmp_path / "case.pt", stop_after=6)
-    resumed = toy_run(gpu, way, tmp_path / "case.pt")
+        toy_run(gpu, way, fields, tmp_path / "case.pt", stop_after=6)
+    resumed = toy_run(gpu, way, fields, tmp_path / "case.pt")
 
     assert torch.equal(again.step_losses, expected.step_losses)
     assert resumed.resumed == 1

@@ -16,7 +16,7 @@ from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.runtime import driver_version, free_bytes, peak_device_bytes, reset_peaks, synchronize
 from fashionbench.execution import peak as peak_module
 from fashionbench.execution.peak import measure_peak
-from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step, time_steps
+from fashionbench.execution.step import StepOptions, TrainingStep, Update, prepare_step, time_steps
 from fashionbench.recipe.fields import Recipe
 from fashionbench.records.record import Execution, TrainingRecord
 from fashionbench.training import loop
@@ -36,7 +36,8 @@ TASK = Task(shape=(1, 4, 4), classes=4)
 RECIPE = Recipe(name="toy", epochs=2, batch_size=8, learning_rate=0.01)
 FAST = StepOptions()
 CAPTURED = StepOptions(method="captured channels-last")
-WAYS = {"plain": StepOptions(execution="plain"), "fast": FAST, "captured": CAPTURED}
+GRADIENTS = StepOptions(method="captured channels-last", update=Update(cycles=True))
+WAYS = {"plain": StepOptions(execution="plain"), "fast": FAST, "captured": CAPTURED, "gradients": GRADIENTS}
 
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
@@ -110,7 +111,8 @@ def run(
     seconds: float = 1e9,
 ) -> Curves:
     checkpoints = None if path is None else Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
-    case = Case(model="toy", device=IN_RECORDS, recipe=RECIPE, seed=0, execution=way.execution)
+    recipe = RECIPE.model_copy(update={"schedule": "one-cycle"}) if way.update.cycles else RECIPE
+    case = Case(model="toy", device=IN_RECORDS, recipe=recipe, seed=0, execution=way.execution)
     supervision = Supervision(clock=clock or TrainingClock(), checkpoints=checkpoints)
     step = prepared(way)
     synchronize(step.device)
