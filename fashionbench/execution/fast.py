@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import gc
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,9 @@ from fashionbench.execution.rewriting import (
     rewrite_convolutions,
     rewrite_linear,
 )
-from fashionbench.models.dataflow import State, is_independent, is_steady, trace
+from fashionbench.models.analysis.dataflow import is_steady, trace
+from fashionbench.models.analysis.state import State, is_independent
+from fashionbench.models.analysis.taps import is_exactly
 
 __all__ = ["find_objection", "keep_memory", "rewrite", "speed_up", "speed_up_inference"]
 
@@ -52,7 +55,8 @@ def find_objection(model: nn.Module, shape: tuple[int, int, int]) -> str:
     """Return why a model's layers must stay as they are; empty where they may be rewritten.
 
     A copy is rewritten. Both train for three steps on random images, and their losses and outputs are compared
-    (``guard.py``).
+    (``guard.py``). The model's own code runs in this process, so that what it counts outside of the model goes on: a
+    run asks in a process of its own.
     """
     if _has_hooks(model):
         return "somebody has hooked on to it"
@@ -79,21 +83,26 @@ def _has_hooks(model: nn.Module) -> bool:
     """Whether somebody has hooked on to a model or a parameter: a copy loses such hooks, or calls the original's."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     kept = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    nodes = [each for each in gc.get_objects() if type(each).__name__ == "AccumulateGrad"]  # no other way to ask them
+    held = {id(getattr(each, "variable", None)) for each in nodes}
     return any(getattr(each, name, None) for each in model.modules() for name in hooks) or any(
-        getattr(each, name, None) for each in model.parameters() for name in kept
+        id(each) in held or any(getattr(each, name, None) for name in kept) for each in model.parameters()
     )
 
 
 def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """Rewrite a model in place, computing the same function and gradients to rounding.
 
-    What depends on how the data flow is done only where torch.fx can trace it. The order of axes in memory, on which
-    views and random draws depend, changes only where a pass changes nothing: what it does can then be compared.
+    The order of axes in memory, on which views and random draws depend, changes only where a pass changes nothing and
+    looks at no value: what it does can then be compared. What depends on how the data flow is done only where torch.fx
+    can trace it besides.
     """
-    flow = trace(model)
-    if flow is not None or is_steady(model, shape):
+    steady = is_steady(model, shape)
+    flow = trace(model) if steady else None
+    if steady:
         for layer in model.modules():
-            if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            convolves = is_exactly(layer, nn.Conv2d) or is_exactly(layer, nn.ConvTranspose2d)  # others may read weights
+            if convolves and (flow is None or flow.is_only_called(layer)):
                 layer.to(memory_format=torch.channels_last)
     places = [] if flow is None else find_normed_places(model, flow)
     if flow is not None:
@@ -120,7 +129,7 @@ def speed_up_inference(model: nn.Module, shape: tuple[int, int, int]) -> nn.Modu
 
 
 def _rewrite_for_inference(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
-    flow = trace(model)
+    flow = trace(model) if is_steady(model, shape) else None
     model.eval()
     rewritten = rewrite(model if flow is None else fold_batch_norm(model, flow), shape)
     rewritten.eval()

@@ -1,12 +1,16 @@
 """Layers that compute what PyTorch's own do, with fewer copies and passes over memory."""
 
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = ["ChannelsLast", "Dropout", "Elementwise", "NormedConvolution", "Placeholder", "SizeCheck", "require_size"]
+
+
+_MOST_CANCELLATION: Final = 1000
+"""The sum of the magnitudes over the sum itself; rounding is magnified by as much."""
 
 
 class ChannelsLast(nn.Conv2d):
@@ -28,14 +32,15 @@ class ChannelsLast(nn.Conv2d):
 
 
 class Dropout(nn.Dropout):
-    """``nn.Dropout`` that drops the same values whatever the order of the axes in memory.
+    """``nn.Dropout`` that drops the same values of maps in channels-last order as in their own.
 
-    PyTorch draws in the order of memory, so that in channels-last order the same seed would drop other values.
+    PyTorch draws in the order of memory, so that the same seed would drop other values.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
-        """Return what ``nn.Dropout`` returns of a contiguous tensor."""
-        if not self.training or input.is_contiguous() or not 0 < self.p < 1:
+        """Return what ``nn.Dropout`` returns of maps in their own order, or of any other tensor."""
+        reordered = input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last)  # noqa: PLR2004 - maps have four axes
+        if not self.training or not reordered or input.is_contiguous() or not 0 < self.p < 1:
             return super().forward(input)
         noise = torch.empty(input.shape, dtype=input.dtype, device=input.device).bernoulli_(1 - self.p).div_(1 - self.p)
         return input.mul_(noise) if self.inplace else input * noise
@@ -47,7 +52,8 @@ class NormedConvolution(nn.Module):
     A channel's outputs have the mean w·m and the variance w·Cw, where w is the channel's kernel, and m and C are mean
     and covariance of the patches that it meets. So the kernel is scaled before it is used, and no pass over the map is
     left for the norm, neither forward nor backward. The sums end in double precision, while PyTorch's norm adds up in
-    single precision where the order is channels-last.
+    single precision where the order is channels-last. Where the sum of w·Cw cancels, as for a kernel that finds edges
+    on smooth images, the norm's own pass is more precise, and is taken.
 
     Args:
         convolution: In one group, padded by zeros.
@@ -74,6 +80,8 @@ class NormedConvolution(nn.Module):
         rows = (weight if ours else weight.permute(0, 2, 3, 1)).flatten(1)  # (out, height * width * in)
         centre = rows @ mean if bias is None else rows @ mean + bias
         variance = ((rows @ covariance) * rows).sum(1).clamp(min=0)
+        if _cancels(rows.detach(), covariance, variance.detach()):
+            return cast("Tensor", self.norm(self.convolution(images)))
         scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
         # the bias cancels but stays in the graph: its gradient is zero and not none
         shift = self.norm.bias + (-centre if bias is None else bias - centre) * scale
@@ -158,6 +166,12 @@ def _suits_fusion(images: Tensor, norm: nn.BatchNorm2d) -> bool:
         and not images.requires_grad
         and len(images) > 1
     )
+
+
+def _cancels(rows: Tensor, covariance: Tensor, variance: Tensor) -> bool:
+    """Whether rounding makes more of a variance w·Cw than of PyTorch's own (docs/dev/execution.md)."""
+    magnitude = ((rows.abs() @ covariance.abs()) * rows.abs()).sum(1)
+    return bool((magnitude > _MOST_CANCELLATION * variance).any())
 
 
 def _moments(images: Tensor, convolution: nn.Conv2d) -> tuple[Tensor, Tensor, int]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fashionbench.execution.layers import ChannelsLast, require_size
-from fashionbench.models.taps import Taps
+from fashionbench.models.analysis.taps import Taps
 
 __all__ = ["Linear", "Pixelwise", "Product", "multiply"]
 

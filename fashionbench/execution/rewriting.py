@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fashionbench.execution.layers import ChannelsLast, Dropout, Elementwise, NormedConvolution, SizeCheck
 from fashionbench.execution.onednn import Linear, Pixelwise, Product
-from fashionbench.models.dataflow import Dataflow
-from fashionbench.models.taps import Crop, Taps, crop_convolutions, is_exactly
+from fashionbench.models.analysis.dataflow import Dataflow
+from fashionbench.models.analysis.taps import Crop, Taps, crop_convolutions, is_exactly
 
 __all__ = [
     "find_normed_places",
@@ -24,8 +24,8 @@ __all__ = [
 
 _FEW_PIXELS: Final = 4
 """Of a map: with so few, a convolution of single pixels takes longer than the product (docs/dev/execution.md)."""
-_FEW_TAPS: Final = 32
-"""Of a kernel, over all its channels: a 3 x 3 kernel over three colours has 27."""
+_FEW_TAPS: Final = 9
+"""Of a kernel, over all its channels: 27 taps, of a 3 x 3 kernel over three colours, gain nothing."""
 
 
 def rewrite_convolutions(model: nn.Module, flow: Dataflow | None, shape: tuple[int, int, int]) -> None:

@@ -12,11 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fashionbench.data.dataset import Task
 from fashionbench.errors import InputError, describe_error, visible
+from fashionbench.models.analysis.taps import crop_convolutions
 from fashionbench.models.baselines import BASELINES, Baseline
 from fashionbench.models.inspection import count_trained, gives_probabilities
 from fashionbench.models.randomness import seeded_generators
 from fashionbench.models.registry import Builder, build_model, describe_building, find_builder, network_names
-from fashionbench.models.taps import crop_convolutions
 from fashionbench.records.record import ModelInfo
 
 __all__ = ["Fit", "describe", "describe_network", "find_fit", "list_fits"]

@@ -1,7 +1,9 @@
 """A net that may do otherwise after some passes is trained as plain trains it, wherever it keeps count."""
 
-from collections.abc import Callable
-from types import MethodType
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import MethodType, ModuleType
 from typing import ClassVar
 
 import pytest
@@ -11,7 +13,7 @@ from torch.nn import functional
 
 from fashionbench.execution.fast import find_objection, speed_up
 from fashionbench.execution.step import make_optimizer, train_step
-from fashionbench.models.dataflow import is_steady
+from fashionbench.models.analysis.dataflow import is_steady
 from fashionbench.models.randomness import seeded_generators
 
 SHAPE = (1, 8, 8)
@@ -146,7 +148,151 @@ class Slotted(Late):
         return self.passes
 
 
-KINDS = [Late, Noisy, Viewing, Marking, Referring, Replacing, GlobalCount, ClassCount, close_over_a_count, Slotted]
+class DataCount(Late):
+    """Keeps count in a buffer, behind torch's back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(1))
+
+    def count(self) -> int:
+        self.get_buffer("passes").data += self.training
+        return int(self.get_buffer("passes"))
+
+
+class NormCount(Late):
+    """Has its norm keep count."""
+
+    def count(self) -> int:
+        return int(self.block[1].get_buffer("num_batches_tracked"))
+
+
+class WeightWatch(Late):
+    """Waits until its weights have moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = self.head.bias.detach().clone()
+
+    def count(self) -> int:
+        return round(float((self.state_dict()["head.bias"] - self.first).abs().max()) * 1000)
+
+
+def tick() -> Iterator[int]:
+    passes = 0
+    while True:
+        yield passes
+        passes += 1
+
+
+class Tracker:
+    """Counts behind a lock, which cannot be pickled."""
+
+    def __init__(self) -> None:
+        self.lock, self.passes = threading.Lock(), 0
+
+    def step(self) -> int:
+        with self.lock:
+            self.passes += 1
+        return self.passes
+
+
+class Callback:
+    """Counts in a global variable that only its own code names."""
+
+    def __call__(self) -> int:
+        PASSES.append(None)
+        return len(PASSES)
+
+
+TICKS, TRACKER, LOCAL = {"now": tick()}, Tracker(), threading.local()
+PASSES: list[None] = []
+CONFIG, CALLBACK, STEP = ModuleType("own"), Callback(), ContextVar("step", default=0)
+
+
+class GeneratorCount(Late):
+    """Keeps count in a generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        TICKS["now"] = tick()
+
+    def count(self) -> int:
+        return next(TICKS["now"])
+
+
+class LockedCount(Late):
+    """Keeps count in an object with a lock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        TRACKER.passes = 0
+
+    def count(self) -> int:
+        return TRACKER.step()
+
+
+class ThreadCount(Late):
+    """Keeps count for its thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        LOCAL.passes = 0
+
+    def count(self) -> int:
+        LOCAL.passes += self.training
+        return int(LOCAL.passes)
+
+
+class ContextCount(Late):
+    """Keeps count for its context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        STEP.set(0)
+
+    def count(self) -> int:
+        STEP.set(STEP.get() + self.training)
+        return STEP.get()
+
+
+class ModuleCount(Late):
+    """Keeps count in another module of the user's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        CONFIG.__dict__["passes"] = 0
+
+    def count(self) -> int:
+        CONFIG.passes += self.training  # type: ignore[attr-defined] # set above
+        return int(CONFIG.passes)
+
+
+class CallbackCount(Late):
+    """Calls what keeps count, from within a comprehension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        PASSES.clear()
+
+    def count(self) -> int:
+        return max(CALLBACK() for _ in range(1))
+
+
+KINDS = [
+    *(Late, Noisy, Viewing, Marking, Referring, Replacing, GlobalCount, ClassCount, close_over_a_count, Slotted),
+    *(
+        DataCount,
+        NormCount,
+        WeightWatch,
+        GeneratorCount,
+        LockedCount,
+        ThreadCount,
+        ContextCount,
+        ModuleCount,
+        CallbackCount,
+    ),
+]
 
 
 @pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)

@@ -14,9 +14,9 @@ from fashionbench.data.dataset import Task
 from fashionbench.execution.fast import speed_up, speed_up_inference
 from fashionbench.execution.rewriting import fold_batch_norm, pool_before_relu, rewrite_convolutions
 from fashionbench.execution.step import make_optimizer, train_step
-from fashionbench.models.dataflow import trace
+from fashionbench.models.analysis.dataflow import trace
+from fashionbench.models.analysis.taps import crop_convolutions
 from fashionbench.models.registry import MODELS, build_model
-from fashionbench.models.taps import crop_convolutions
 
 SHAPE = (1, 28, 28)
 

@@ -1,5 +1,6 @@
 """Fast trains what plain trains, or leaves the layers as they are."""
 
+import contextlib
 import random
 import threading
 import weakref
@@ -188,12 +189,34 @@ def constrains_its_kernels(net: Blocks, images: Tensor) -> Tensor:
     return maps
 
 
+def hides_that_it_branches(net: Blocks, images: Tensor) -> Tensor:
+    raw = net.block[0](images)
+    bright = False
+    with contextlib.suppress(Exception):
+        bright = bool(images[0, 0, 0, 0] > 0.8)
+    maps: Tensor = net.deep(net.block[1](raw) + raw if bright else net.block[1](raw))
+    return maps
+
+
+def asks_for_a_tensor(net: Blocks, images: Tensor) -> Tensor:
+    raw = net.block[0](images)
+    bright = isinstance(images, Tensor) and images[0, 0, 0, 0] > 0.8
+    maps: Tensor = net.deep(net.block[1](raw) + raw if bright else net.block[1](raw))
+    return maps
+
+
+def keyed_by_the_batch(net: Blocks, images: Tensor) -> Tensor:
+    raw = net.block[0](images)
+    maps: Tensor = net.deep(net.block[1](raw) + raw if {10: True}.get(images.shape[0]) else net.block[1](raw))
+    return maps
+
+
 USES = [
     *(usual, skip, slices, loop, gated, reads_the_kernel, reads_the_norm, padded_in_training, norm_in_evaluation),
     *(norm_frozen_later, by_its_class, twice, reads_the_kernel_later, takes_the_raw_maps_later),
     *(reads_the_kernel_at_random, stochastic_depth, drops_values_of_maps, adds_noise_to_maps),
     *(without_gradients_otherwise, views, recomputes, differentiates_twice, writes_on_its_input),
-    constrains_its_kernels,
+    *(constrains_its_kernels, hides_that_it_branches, asks_for_a_tensor, keyed_by_the_batch),
 ]
 
 
@@ -253,7 +276,18 @@ def has_a_hook(net: Blocks) -> None:
     net.deep[0].register_forward_hook(lambda _, __, maps: maps * 2)
 
 
-@pytest.mark.parametrize("change", [closes_over_itself, is_weakly_known, has_a_lock, has_a_hook])
+def hooks_on_to_what_accumulates(net: Blocks) -> None:
+    weight = net.get_parameter("deep.0.weight")
+    ((node, _),) = weight.expand_as(weight).grad_fn.next_functions  # type: ignore[union-attr] # as libraries did
+    assert node is not None
+    node.register_prehook(lambda gradients: gradients)
+    net.lock = node
+
+
+NOT_COPIED = [closes_over_itself, is_weakly_known, has_a_lock, has_a_hook, hooks_on_to_what_accumulates]
+
+
+@pytest.mark.parametrize("change", NOT_COPIED)
 def test_a_net_that_cannot_be_copied_whole_stays_as_it_is(change: Callable[[Blocks], None]) -> None:
     net = Blocks(usual)
     change(net)

@@ -1,17 +1,19 @@
 """Which layers are written anew, and which are left as they are."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from fashionbench.data.dataset import Task
-from fashionbench.execution.fast import rewrite
+from fashionbench.execution.fast import find_objection, rewrite
 from fashionbench.execution.layers import ChannelsLast, NormedConvolution, Placeholder
 from fashionbench.execution.onednn import Linear, Pixelwise, Product
 from fashionbench.execution.rewriting import find_normed_places, fuse_first_batch_norm, pool_before_relu
-from fashionbench.models.dataflow import trace
+from fashionbench.models.analysis.dataflow import trace
 from fashionbench.models.registry import build_model
 
 
@@ -179,3 +181,48 @@ def test_resnet18_is_rewritten_throughout() -> None:
     assert kinds[nn.BatchNorm2d] == 20
     assert (kinds[ChannelsLast], kinds[Product], kinds[nn.Conv2d]) == (11, 8, 1)
     assert (kinds[Linear], kinds[nn.Linear]) == (1, 0)
+
+
+class Standardised(nn.Conv2d):
+    """A convolution of a kernel that it views as it lies in memory."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = self.weight.view(self.out_channels, -1)
+        rows = (rows - rows.mean(1, keepdim=True)) / (rows.std(1, keepdim=True) + 1e-5)
+        return functional.conv2d(images, rows.view_as(self.weight), self.bias, self.stride, self.padding)
+
+
+class Encoder(nn.Module):
+    """Rows of the images as words, with dropout between transposed axes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, 0.1, batch_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False), nn.Linear(8, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.encoder(images[:, 0]).mean(1))
+        return logits
+
+
+class Recurrent(nn.Module):
+    """Rows of the images as a sequence; torch keeps weak references to such weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows, self.head = nn.LSTM(8, 16, 2, batch_first=True, bidirectional=True, proj_size=4), nn.Linear(8, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.rows(images[:, 0])[0][:, -1])
+        return logits
+
+
+def standardised() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), Standardised(8, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10)
+    )
+
+
+@pytest.mark.parametrize("build", [standardised, Encoder, Recurrent])
+def test_a_net_of_layers_of_its_own_is_not_refused(build: Callable[[], nn.Module]) -> None:
+    assert find_objection(build(), (1, 8, 8)) == ""

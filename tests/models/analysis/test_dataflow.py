@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fashionbench.models.dataflow import is_independent, trace
+from fashionbench.models.analysis.dataflow import trace
+from fashionbench.models.analysis.state import is_independent
 
 
 class Net(nn.Module):
@@ -55,12 +56,40 @@ CHANGES: list[Callable[[Net], object]] = [
     lambda _: np.random.rand(),
     lambda _: torch.rand(1).item(),
     lambda net: net.layer.eval(),
+    lambda net: net.get_buffer("count").data.add_(1),
+    lambda net: np.add(net.get_buffer("count").numpy(), 1, out=net.get_buffer("count").numpy()),
+]
+LOOKS: list[Callable[[Net], object]] = [
+    lambda net: bool(net.get_buffer("count") > 3),
+    lambda net: net.get_buffer("count").tolist(),
+    lambda net: [float(each.detach().norm()) for each in net.parameters()],
+    lambda net: [each.grad for each in net.parameters()],
+    lambda net: net.state_dict()["layer.weight"].sum(),
+    lambda net: nn.utils.parameters_to_vector(net.parameters()),
+    lambda net: nn.utils.clip_grad_norm_(net.parameters(), 1.0),
 ]
 
 
 @pytest.mark.parametrize("does", CHANGES, ids=map(str, range(len(CHANGES))))
 def test_a_network_that_changes_or_draws_in_a_pass_may_do_otherwise_in_the_next(does: Callable[[Net], object]) -> None:
     assert trace(Net(does)) is None
+
+
+@pytest.mark.parametrize("does", LOOKS, ids=map(str, range(len(LOOKS))))
+def test_a_network_that_looks_at_values_may_do_otherwise_when_they_change(does: Callable[[Net], object]) -> None:
+    assert trace(Net(does)) is None
+
+
+def test_a_network_may_ask_where_its_weights_are() -> None:
+    assert trace(Net(lambda net: [(each.device, each.dtype, each.shape) for each in net.parameters()])) is not None
+
+
+def test_a_network_that_looks_values_up_is_not_traced() -> None:
+    class Keyed(Net):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * {20: 2.0}.get(images.shape[0], 1.0)
+
+    assert trace(Keyed()) is None
 
 
 def test_a_network_that_counts_its_epochs_may_do_otherwise_in_the_next() -> None:
