@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import sklearn
 import torch
 
 from fashionbench.data.dataset import Dataset
@@ -76,7 +77,8 @@ def now() -> str:
 def identify(case: Case, model_sha256: str, dataset: Dataset) -> str:
     """Return the SHA-256 of all that decides a case's numbers; a case of the same identity is not measured again.
 
-    That is the model and its source, device, recipe, seed, data, execution, precision, threads, torch and our own code.
+    That is the model and its source, device, recipe, seed, data, execution, precision, threads, torch, scikit-learn,
+    which splits the data, and our own code.
     """
     facts = {
         "model": (case.model, model_sha256),
@@ -122,6 +124,7 @@ def _place(device: Device) -> dict[str, object]:
         "device": (device.word, device.name, device.host),
         "threads": device.threads,
         "torch": torch.__version__,
+        "scikit-learn": sklearn.__version__,
         "code": code_digest(),
     }
 

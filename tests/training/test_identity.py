@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sklearn
 from cases import tiny_case
 
 from fashionbench.data.dataset import Dataset
@@ -40,6 +41,16 @@ def test_every_room_is_declared_to_decide_numbers_or_not_to() -> None:
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
 
     assert rooms - {*MEASURING} == {"options", "tuning", "running", "judging", "report", "records"}
+
+
+def test_the_library_that_splits_the_data_is_part_of_the_identity(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identify(tiny_case(), "0", sample)
+
+    monkeypatch.setattr(sklearn, "__version__", "1.0")
+
+    assert identify(tiny_case(), "0", sample) != before
 
 
 def test_what_decides_numbers_changes_the_identity(sample: Dataset) -> None:
