@@ -5,7 +5,8 @@ unless some are given.
 
 - Numbers: ten steps of Adam in double precision on the same images of the sample, without dropout: the largest relative
   difference of losses, and that of the outputs in evaluation afterwards. Then the larger of the same differences
-  between plain and plain with weights that differ in the last bit, twice: what a network makes of rounding.
+  between plain and plain with weights that differ in the last bit, as often as --controls says: what a network makes of
+  rounding.
 - Times: single steps by turns in one process, the model's own layers against the rewritten ones, both with fused Adam
   and kept memory. The median of the pairs' ratios, with its 95 % interval.
 """
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument(
         "--time", default="", help="batch sizes to time, such as 8,20,100; the default compares numbers"
     )
+    parser.add_argument("--controls", type=int, default=CONTROLS, help=f"default: {CONTROLS}")
     asked = parser.parse_args()
     channels, height, width = map(int, asked.shape.split(","))
     task = Task(shape=(channels, height, width), classes=CLASSES)
@@ -65,19 +67,23 @@ def main() -> None:
             network(torch.rand(2, *task.shape))
         except (RuntimeError, ValueError, AssertionError):  # too small images, in torch's and in torchvision's words
             continue
-        lines = (time_steps(name, task, each) for each in batches) if batches else [compare_numbers(name, task)]
+        lines = (
+            (time_steps(name, task, each) for each in batches)
+            if batches
+            else [compare_numbers(name, task, asked.controls)]
+        )
         for line in lines:
             print(f"| {name} | {line} |", flush=True)
 
 
-def compare_numbers(name: str, task: Task) -> str:
+def compare_numbers(name: str, task: Task, controls: int) -> str:
     """Return the differences of ten steps in double precision, and why the layers stay as they are, if they do."""
     objection = find_objection(build_model(TORCHVISION + name, task, 0), task.shape)
     plain, fast = _pair(name, task)
     expected = _train(copy.deepcopy(plain), task)
     found = _differences(expected, _train(fast, task))
-    controls = [_differences(expected, _train(_round_otherwise(plain, seed), task)) for seed in range(CONTROLS)]
-    figures = [f"{each:.1e}" for each in (*found, *map(max, zip(*controls, strict=True)))]
+    rounded = [_differences(expected, _train(_round_otherwise(plain, seed), task)) for seed in range(controls)]
+    figures = [f"{each:.1e}" for each in (*found, *map(max, zip(*rounded, strict=True)))]
     return " | ".join([*figures, objection or "rewritten"])
 
 
