@@ -1,5 +1,6 @@
 """The data set that ``--dataset`` names, by a name or by a path."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -39,10 +40,37 @@ REMEDIES: Final = MappingProxyType(
         tuple(IMAGE_SUFFIXES - {".npy"}): "put the images of each class into a folder of its own, and give the path of "
         "the folder that contains them",
         (".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst"): "unpack it, and give the path of its folder",
-        (".xlsx", ".xls", ".ods", ".txt", ".dat", ".data", ".json", ".jsonl"): "if it is a table, save it as .csv",
+        (
+            ".xlsx",
+            ".xls",
+            ".ods",
+            ".txt",
+            ".dat",
+            ".data",
+            ".tra",
+            ".tes",
+            ".arff",
+            ".rds",
+            ".json",
+            ".jsonl",
+        ): "if it is a table, save it as .csv",
     }
 )
 """What to do with a file that is not read, by the end of its name."""
+
+FILES_WITHOUT_FOLDERS: Final = MappingProxyType(
+    {
+        (".npy",): ("arrays in files of their own", f"read them with numpy.load, and {OTHER_REMEDY}"),
+        SUFFIXES: (
+            "tables of which none is the only one of the training images",
+            "give the path of one table; put labels of another table into a column of it, as docs/own-data.md shows",
+        ),
+    }
+)
+"""What a folder without folders contains, by the ends of its files' names, and what to do."""
+
+LEVELS: Final = ("", "*/", "*/*/")
+"""How deep the files of ``FOLDERS_OF_OTHERS`` may be."""
 
 FOLDERS_OF_OTHERS: Final = (
     (
@@ -143,8 +171,16 @@ def _refuse(word: str, path: Path) -> NoReturn:
 def _refuse_other_folders(path: Path) -> None:
     """Refuse folders whose files are not images, but have names that say what they are."""
     for name, what, remedy in FOLDERS_OF_OTHERS:
-        if any(path.glob(name)):
+        if any(next(path.glob(f"{level}{name}"), None) for level in LEVELS):
             raise InputError(f"folder {path} contains {what}", expected="one folder of images per class", remedy=remedy)
+    names = sorted(entry.name for entry in os.scandir(path))
+    for ends, (what, remedy) in FILES_WITHOUT_FOLDERS.items():
+        if any(name.lower().endswith(ends) for name in names) and not any((path / name).is_dir() for name in names):
+            raise InputError(
+                f"folder {path} contains {what}: {', '.join(names)[:200]}",
+                expected="one folder of images per class, or one table or .npz",
+                remedy=remedy,
+            )
 
 
 def _resize(dataset: Dataset, size: tuple[int, int], reading: Reading) -> Dataset:

@@ -56,9 +56,17 @@ def test_another_kind_of_file_is_refused_with_what_to_do(tmp_path: Path, name: s
         ("data_batch_1", "contains the batches of CIFAR-10. Expected one folder of images per class. Give --dataset"),
         ("dataset_dict.json", "contains a data set that Hugging Face's library saved. Expected one folder of images"),
         ("data-00000-of-00001.arrow", "Write its images to files, as docs/own-data.md shows."),
+        ("train/dataset_info.json", "contains a data set that Hugging Face's library saved"),
+        ("MNIST/raw/train-labels-idx1-ubyte", "contains IDX files"),
+        (
+            "x_train.npy",
+            "contains arrays in files of their own: x_train.npy. Expected one folder of images per class, or ",
+        ),
+        ("x.tsv", "contains tables of which none is the only one of the training images: x.tsv. Expected"),
     ],
 )
 def test_a_folder_of_another_kind_is_refused_with_what_to_do(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_bytes(b"x")
 
     with pytest.raises(InputError) as refused:

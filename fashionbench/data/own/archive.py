@@ -100,7 +100,7 @@ def load_npz(path: Path, announce: Callable[[str], None]) -> Dataset:
     if all(map(UNNAMED.fullmatch, names.values())):
         said.append(", ".join(f"{name} has the {' '.join(role).strip()}" for role, name in names.items()))
     images_of = [role for role in names if role[1] == "images"]
-    images = [_move_channels(path, names[role], arrays[role]) for role in images_of]
+    images = [_move_channels(path, names[role], arrays[role], arrays[role[0], "labels"].shape) for role in images_of]
     pixels = scale_pixels(
         images, lambda place, index: f"{path}: {names[images_of[place]]}, image {index[0] + 1}: a pixel", said.append
     )
@@ -170,7 +170,10 @@ def _assign_roles(path: Path, roles: Mapping[str, Role | None]) -> tuple[dict[Ro
         raise InputError(
             f"{path} has no array of {' '.join(missing[0]).strip()}, only {found or 'none at all'}",
             expected=EXPECTED_NAMES,
-            remedy="rename the arrays",
+            remedy="rename the arrays"
+            if len(roles) >= len(needed)
+            else "write the images with their labels, which may be in another file, with "
+            'numpy.savez("own.npz", images=images, labels=labels)',
         )
     return {role: names[role] for role in needed}, unused + [names[role] for role in names if role not in needed]
 
@@ -219,15 +222,18 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
         return np.asarray(npy.read_array(member, allow_pickle=False))
 
 
-def _move_channels(path: Path, name: str, images: NDArray[Any]) -> NDArray[Any]:
-    """Return images as (N, channels, H, W), or as they are if their pixels stand in one row."""
+def _move_channels(path: Path, name: str, images: NDArray[Any], labels: tuple[int, ...]) -> NDArray[Any]:
+    """Return images as (N, channels, H, W), or as they are if their pixels stand in one row; labels have a shape."""
+    is_matlabs = images.ndim in AXES and images.shape[-1] in labels and images.shape[0] not in labels
     is_last, is_first = (images.ndim == AXES[1] and images.shape[axis] in CHANNELS for axis in (-1, 1))
-    if images.ndim not in (FLAT, *AXES) or (images.ndim == AXES[1] and is_last == is_first):
+    if is_matlabs or images.ndim not in (FLAT, *AXES) or (images.ndim == AXES[1] and is_last == is_first):
         raise InputError(
             f"{path}: {name} is of shape ({', '.join(map(str, images.shape))})",
             expected="(N, height, width), (N, height, width, channels) or (N, channels, height, width), with 1 or 3 "
             "channels",
-            remedy="reshape the images",
+            remedy="move the last axis to the front: numpy.moveaxis(images, -1, 0)"
+            if is_matlabs
+            else "reshape the images",
         )
     return images if is_first or images.ndim == FLAT else channels_first(images)
 

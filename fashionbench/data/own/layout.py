@@ -1,8 +1,9 @@
 """Which files of a folder are images of which class and half, by the names of its folders; no file is opened."""
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,9 @@ TARGETS: Final = frozenset(
     {"annotations", "annotation", "labels", "label", "masks", "mask", "segmentation", "trimaps", "bboxes", "xmls"}
 )
 """Next to a folder of images, such a folder says what is where in each image: the two are no classes."""
+
+MASK: Final = re.compile(r"(?P<image>.+?)[ _-](?:mask|seg|segmentation)s?(?:[ _-]?\d+)?", re.IGNORECASE)
+"""The stem of a mask's file next to that of its image, as in ``benign (1)_mask.png``."""
 
 FEWEST_CLASSES: Final = 2
 
@@ -57,6 +61,7 @@ def list_images(path: Path) -> Layout:
         _remark({half: f"{half} below each class" for half in trees}, listing)
     else:
         _refuse_halves_without_classes(path, top)
+        _refuse_repeated_classes(path, top)
         trees = {"train": _classes(top, listing)}
     if "validation" in trees and "test" not in trees:
         trees["test"] = trees.pop("validation")
@@ -66,6 +71,7 @@ def list_images(path: Path) -> Layout:
         for name in sorted(tree):
             for folder in tree[name]:
                 listing.files.update((file, (half, numbers[name])) for file in folder.walk())
+    _pass_over_masks(listing)
     _remark_depth(trees, listing)
     return replace(listing, classes=classes)
 
@@ -81,18 +87,44 @@ def _has_training(folder: Folder) -> bool:
 
 def _has_images(folder: Folder) -> bool:
     """Return whether images lie directly in a folder."""
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.files)
+    return any(map(_is_named_image, folder.files))
 
 
 def _unwrap(folder: Folder, listing: Layout) -> Folder:
-    """Enter a folder that contains only one other, as archives unpacked into their own name do."""
-    while len(folder.folders) == 1 and not _has_images(folder):
-        (inner,) = folder.folders.values()
-        if not inner.folders:
+    """Enter a folder that contains only one other with images, as archives unpacked into their own name do."""
+    while folder.folders and not _has_images(folder):
+        several = len(folder.folders) > 1
+        inner = [each for each in folder.folders.values() if not several or _contains_classes(each)]
+        others = [name for name, each in folder.folders.items() if each not in inner]
+        if len(inner) != 1 or not inner[0].folders or any(map(_says_half, folder.folders)):
             break
+        if any(_is_named_image(file) for name in others for file in folder.folders[name].walk()):
+            break
+        if others and all(map(_says_half, inner[0].folders)):  # images/train next to labels/train
+            break
+        if others:
+            listing.remarks.append(f"{inner[0].path.name} has the folders of the classes; not used: {_list(others)}")
         listing.passed_over.update(file.name for file in folder.files)
-        folder = inner
+        folder = inner[0]
     return folder
+
+
+def _contains_classes(folder: Folder) -> bool:
+    """Return whether images lie in several folders within a folder."""
+    return sum(any(map(_is_named_image, each.walk())) for each in folder.folders.values()) >= FEWEST_CLASSES
+
+
+def _is_named_image(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _says_half(name: str) -> bool:
+    return find_half(name)[0] is not None
+
+
+def _list(names: Sequence[str]) -> str:
+    """Return some names, separated by commas."""
+    return f"{', '.join(names[:NAMES_SHOWN])}{' and others' if len(names) > NAMES_SHOWN else ''}"
 
 
 def _find_halves(path: Path, folder: Folder, listing: Layout, *, are_of_classes: bool) -> dict[Half, Folder]:
@@ -164,6 +196,23 @@ def _refuse_halves_without_classes(path: Path, folder: Folder) -> None:
         )
 
 
+def _refuse_repeated_classes(path: Path, folder: Folder) -> None:
+    """Refuse folders that all contain the same several folders: versions or parts of a data set, whose classes repeat.
+
+    Examples are ``color`` and ``grayscale``, ``fold1`` and ``fold2``, or the places where images were taken.
+    """
+    outer = [*folder.folders.values()]
+    repeated = sorted(set[str].intersection(*({*each.folders} for each in outer))) if outer else []
+    if len(outer) >= FEWEST_CLASSES and len(repeated) >= FEWEST_CLASSES and not any(map(_has_images, outer)):
+        raise InputError(
+            f"folder {path}: its folders {_list([*folder.folders])} all contain the folders {_list(repeated)}, so that "
+            "either could be the classes",
+            expected="one folder of images per class",
+            remedy=f"give the path of one of them, such as {path / outer[0].path.name}, or move all images of a class "
+            "into one folder",
+        )
+
+
 def _unwrap_half(folder: Folder) -> Folder:
     """Enter ``train/train``; a single folder with images is a class."""
     while len(folder.folders) == 1 and not _has_images(folder):
@@ -191,6 +240,20 @@ def _remark(names: Mapping[Half, str], listing: Layout) -> None:
     if "test" not in names and "validation" in names:
         what["validation"] = "test images"
     listing.remarks.append(", ".join(f"{name} has the {what[half]}" for half, name in names.items()))
+
+
+def _pass_over_masks(listing: Layout) -> None:
+    """Take no mask for an image: ``1_mask.png`` next to ``1.png`` marks its parts."""
+    stems = {file.with_suffix("") for file in listing.files}
+    masks = [
+        file
+        for file in listing.files
+        if (found := MASK.fullmatch(file.stem)) and (file.with_name(found["image"])) in stems
+    ]
+    for mask in masks:
+        del listing.files[mask]
+    if masks:
+        listing.remarks.append(f"{len(masks):,} masks next to images not used, such as {masks[0].name}")
 
 
 def _remark_depth(trees: Mapping[Half, Mapping[str, list[Folder]]], listing: Layout) -> None:
@@ -224,9 +287,8 @@ def _check_classes(path: Path, trees: Mapping[Half, Mapping[str, list[Folder]]])
         only = [*(f"{name} only in train" for name in train if name not in tree and half == "test")]
         only += [f"{name} only in {half}" for name in tree if name not in train]
         if only:
-            shown = f"{', '.join(only[:NAMES_SHOWN])}{' and others' if len(only) > NAMES_SHOWN else ''}"
             raise InputError(
-                f"folder {path}: classes {shown}",
+                f"folder {path}: classes {_list(only)}",
                 expected=f"folders of the same names for training and {half}",
                 remedy=f"rename the folders; without a folder of {half} images, some are drawn from the others",
             )

@@ -1,4 +1,4 @@
-"""The folders and files within a folder: foreign ones are passed over, links that lead out of it are refused."""
+"""The folders and files within a folder, without foreign ones and links that lead out, and what other files are."""
 
 import os
 from collections import Counter
@@ -11,7 +11,7 @@ from fashionbench.data.own.halves import Half
 from fashionbench.errors import InputError
 from fashionbench.opening import leads_out_of
 
-__all__ = ["IMAGE_SUFFIXES", "Folder", "Layout", "scan"]
+__all__ = ["IMAGE_SUFFIXES", "NAMED_BY", "Folder", "Layout", "name_format", "scan"]
 
 FOREIGN: Final = frozenset(
     {
@@ -30,6 +30,30 @@ IMAGE_SUFFIXES: Final = frozenset(
     }
 )
 """A file of another name that is no image, such as ``labels.txt``, is passed over."""
+
+OTHER_FORMATS: Final = (
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"%PDF", "a PDF"),
+    (b"<svg", "an SVG"),
+    (b"<!doctype", "an HTML page"),
+    (b"<html", "an HTML page"),
+    (b"<?xml", "XML"),
+    (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
+    (b"\x00\x00\x00\x0cJXL", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"8BPS", "a Photoshop file"),
+    (b"\x93NUMPY", "an array of NumPy"),
+)
+"""How they begin, and what they are called."""
+
+LFS_POINTER: Final = b"version https://git-lfs"
+
+DICOM_AT: Final = 128
+"""Bytes before the letters DICM in a medical image."""
+
+NAMED_BY: Final = DICOM_AT + 4
+"""So many bytes of a file say which format it has."""
 
 DEEPEST: Final = 64
 """Folders within folders; people have some five."""
@@ -105,3 +129,19 @@ def scan(folder: Path, listing: Layout, above: tuple[Path, ...]) -> Folder:
         else:
             found.files.append(path)
     return found
+
+
+def name_format(beginning: bytes) -> str:
+    """Return which format a file has that is not read, by its first ``NAMED_BY`` bytes."""
+    if not beginning:
+        return "empty"
+    if beginning.startswith(LFS_POINTER):
+        return "a pointer of Git LFS: run git lfs pull"
+    if beginning[DICOM_AT:] == b"DICM":
+        return "DICOM, a format that is not read"
+    if beginning[4:8] == b"ftyp":
+        return f"{beginning[8:12].decode('ascii', errors='replace').strip().upper()}, a format that is not read"
+    for magic, name in OTHER_FORMATS:
+        if beginning.lower().startswith(magic.lower()):
+            return f"{name}, a format that is not read"
+    return "damaged, or not an image"

@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, _imaging
 
 from fashionbench.data.arrays import most_unpacked
 from fashionbench.data.dataset import AS_STORED, Reading
+from fashionbench.data.own.listing import NAMED_BY, name_format
 from fashionbench.opening import open_regular
 from fashionbench.options.option import Fit
 
@@ -35,19 +36,6 @@ __all__ = [
 FORMATS: Final = ("PNG", "JPEG", "BMP", "PPM", "TIFF", "WEBP", "GIF")
 """Pillow opens no others: it would start Ghostscript for PostScript, a language that reads and writes files."""
 
-OTHER_FORMATS: Final = (
-    (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "PostScript"),
-    (b"%PDF", "a PDF"),
-    (b"<svg", "an SVG"),
-    (b"<!doctype", "an HTML page"),
-    (b"<html", "an HTML page"),
-    (b"<?xml", "XML"),
-    (b"\x00\x00\x00\x0cjP", "JPEG 2000"),
-    (b"8BPS", "a Photoshop file"),
-)
-"""How they begin, and what they are called."""
-
 GREY_MODES: Final = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
 
 COLOUR_MODES: Final = frozenset({"RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr"})
@@ -56,6 +44,9 @@ MODES_IN_WORDS: Final = {"F": "floating-point pixels", "I": "32-bit or signed pi
 
 BYTES_PER_PIXEL: Final = 8
 """As Pillow decodes colours, twice: what is transparent is put on a second image, and a WebP has two canvases."""
+
+NEW_SUBFILE_TYPE, REDUCED = 254, 1
+"""The tag of a TIFF, and its bit, by which a camera's raw format marks the small preview in front."""
 
 MAX_PIXELS: Final = 89_478_485
 """Of one image; Pillow's own bound, beyond which it warns of a file made to exhaust the memory."""
@@ -193,7 +184,7 @@ def _opened(path: Path) -> Iterator[tuple[ImageFile.ImageFile, int]]:
             raise PictureError(f"over {MAX_PIXELS:,} pixels") from error
         except DAMAGE as error:  # no format knows it
             stream.seek(0)
-            raise UnknownFormatError(_name_format(stream.read(16))) from error
+            raise UnknownFormatError(name_format(stream.read(NAMED_BY))) from error
         with image:
             yield image, os.fstat(stream.fileno()).st_size
 
@@ -208,17 +199,6 @@ def _silence_libtiff() -> None:
         library.TIFFSetWarningHandler(None)
 
 
-def _name_format(beginning: bytes) -> str:
-    if not beginning:
-        return "empty"
-    if beginning[4:8] == b"ftyp":
-        return f"{beginning[8:12].decode('ascii', errors='replace').strip().upper()}, a format that is not read"
-    for magic, name in OTHER_FORMATS:
-        if beginning.lower().startswith(magic.lower()):
-            return f"{name}, a format that is not read"
-    return "damaged, or not an image"
-
-
 def _why_not(image: ImageFile.ImageFile, stored: int) -> str | None:
     """Return why an image in a file of ``stored`` bytes cannot be used; None where it can."""
     if image.width * image.height > MAX_PIXELS:
@@ -230,14 +210,21 @@ def _why_not(image: ImageFile.ImageFile, stored: int) -> str | None:
         pages > 1 and image.format != "MPO"
     ):  # a camera's JPEG with more images behind it, of which viewers show the first
         return f"{pages} pages or frames"
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and {*image.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))} != {
-        1
-    }:
-        return f"signed or floating-point pixels, mode {image.mode}"
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and (reason := _why_not_tiff(image)) is not None:
+        return reason
     if _stored_mode(image).startswith("RGB;16") and "transparency" in image.info:
         return "16-bit colours, of which one is transparent"
     is_known = image.mode in GREY_MODES | COLOUR_MODES or _is_wide_ppm(image)
     return None if is_known else f"{MODES_IN_WORDS.get(image.mode, 'an unusual kind of pixels')}, mode {image.mode}"
+
+
+def _why_not_tiff(image: TiffImagePlugin.TiffImageFile) -> str | None:
+    """Return why a TIFF cannot be used; None where it can."""
+    if image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & REDUCED:
+        return "a camera's raw photograph, of which only a small preview could be read"
+    if {*image.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))} != {1}:
+        return f"signed or floating-point pixels, mode {image.mode}"
+    return None
 
 
 def _is_wide_ppm(image: ImageFile.ImageFile) -> bool:

@@ -191,6 +191,11 @@ def spoilt(index: tuple[int, ...], value: float) -> NDArray[np.float64]:
         ({"x_train": np.ones(12)}, "x_train is of shape (12). Expected (N, height, width)"),
         ({"x_train": np.zeros((12, 4, 5, 2), np.uint8)}, "x_train is of shape (12, 4, 5, 2). Expected"),
         ({"x_train": np.zeros((12, 3, 5, 3), np.uint8)}, "x_train is of shape (12, 3, 5, 3). Expected"),
+        (
+            {"x_train": np.moveaxis(COLOUR[:12], 0, 3)},
+            "with 1 or 3 channels. Move the last axis to the front: numpy.moveaxis(images, -1, 0).",
+        ),
+        ({"x_train": np.moveaxis(IMAGES[:12], 0, 2)}, "x_train is of shape (4, 5, 12). Expected (N, height, width)"),
         ({"y_train": LABELS[:12] / 2}, "labels y_train of shape (12): image 1 has 2.5. Expected an integer or a name"),
         ({"y_train": np.full(12, np.nan)}, "image 1 has nan"),
         ({"y_train": np.eye(8)[LABELS[:12]] * 0.5}, "labels y_train of shape (12, 8): image 1 has 0.0, 0.0"),
@@ -213,6 +218,13 @@ def test_arrays_that_cannot_be_meant_are_refused(tmp_path: Path, changed: dict[s
 
 def test_one_array_of_images_needs_as_many_labels(tmp_path: Path) -> None:
     assert "20 images with 19 labels" in refusal(write(tmp_path / "own.npz", x=IMAGES, y=LABELS[1:]))
+
+
+def test_labels_in_another_file_are_to_be_written_with_their_images(tmp_path: Path) -> None:
+    found = refusal(write(tmp_path / "own.npz", arr_0=IMAGES))
+
+    assert "has no array of labels, only arr_0. Expected x_train" in found
+    assert "Write the images with their labels, which may be in another file, with numpy.savez(" in found
 
 
 def test_an_archive_without_arrays_and_a_damaged_one_are_refused(tmp_path: Path) -> None:

@@ -130,8 +130,36 @@ def test_a_half_whose_only_folder_is_no_class_is_not_used(tmp_path: Path, half: 
     assert f"{half.partition('/')[0]} is not used: it has no folders of classes" in found.remarks
 
 
+@pytest.mark.parametrize(
+    ("inner", "other"),
+    [
+        ("Images", "Annotation/cat/cat_1"),
+        ("101_ObjectCategories", "Annotations/cat/a.mat"),
+        ("images", "meta/test.txt"),
+    ],
+)
+def test_the_only_folder_with_folders_of_images_is_entered(tmp_path: Path, inner: str, other: str) -> None:
+    found = make(tmp_path, f"{inner}/cat/1.png", f"{inner}/dog/2.png", other, "README.txt")
+
+    assert places(found) == {f"{inner}/cat/1.png": ("train", "cat"), f"{inner}/dog/2.png": ("train", "dog")}
+    assert found.remarks == [f"{inner} has the folders of the classes; not used: {other.partition('/')[0]}"]
+    assert found.passed_over == {"README.txt": 1}
+
+
+def test_a_class_whose_images_have_no_known_ends_stays_a_class(tmp_path: Path) -> None:
+    assert make(tmp_path, "cat/1", "dog/1.png", "dog/2.png").classes == ("cat", "dog")
+
+
+def test_masks_next_to_their_images_are_not_used(tmp_path: Path) -> None:
+    masks = ["cat/a (1)_mask.png", "cat/a (1)_mask_1.png", "dog/B-Segmentation.tif"]
+    found = make(tmp_path, "cat/a (1).png", "cat/face_mask.png", "dog/B.jpg", *masks)
+
+    assert {*places(found)} == {"cat/a (1).png", "cat/face_mask.png", "dog/B.jpg"}
+    assert found.remarks == ["3 masks next to images not used, such as a (1)_mask.png"]
+
+
 def test_a_line_says_that_folders_below_a_class_belong_to_it(tmp_path: Path) -> None:
-    deep = make(tmp_path / "a", "colour/cat/1.png", "colour/dog/2.png", "grey/cat/3.png", "grey/dog/4.png")
+    deep = make(tmp_path / "a", "colour/cat/1.png", "colour/dog/2.png", "grey/cat/3.png", "grey/eel/4.png")
     usual = make(tmp_path / "b", "cat/images/1.png", "dog/images/2.png", "dog/boxes.txt")
 
     assert (deep.classes, deep.remarks) == (
@@ -178,6 +206,11 @@ def test_emoji_and_words_with_invisible_joiners_are_names(tmp_path: Path) -> Non
         (["images/a.png", "annotations/trimaps/a.png"], "annotations looks like the targets"),
         (["images/train/1.png", "labels/train/1.txt"], "labels looks like the targets"),
         (["train/images/1.png", "train/labels/1.txt", "valid/images/1.png"], "labels looks like the targets"),
+        (
+            ["color/cat/1.png", "color/dog/1.png", "grayscale/cat/1.png", "grayscale/dog/1.png"],
+            "its folders color, grayscale all contain the folders cat, dog, so that either could be the classes.",
+        ),
+        (["fold1/a/1.png", "fold1/b/1.png", "fold2/a/2.png", "fold2/b/2.png"], "either could be the classes"),
         (["train/steam/1.png", "bus/1.png"], "train could be the training images, or a class like bus. Expected one"),
     ],
 )

@@ -27,13 +27,21 @@ LABEL_NAMES: Final = frozenset({"label", "labels", "class", "target", "y"})
 INDEX_NAMES: Final = frozenset({"", "index", "id", "idx", "unnamed: 0", "imageid", "image_id", "rowid", "row_id"})
 """Columns that number the rows; pandas writes one without a name."""
 
+NAMES_SHOWN: Final = 5
+
 MOST_COLUMNS_OF_A_LIST: Final = 8
 """A table of files and their labels has so few columns."""
+
+TIMES_OTHERS: Final = 4
+"""A table of images has at least so many columns for each that says something else of the image."""
 
 FEWEST_COUNTED: Final = 10
 """So many numbers that count 0, 1, 2 ... in the first row are a header: pandas writes it for columns without names."""
 
 CHANNEL: Final = re.compile(r"(?:^|(?<=[^a-z]))(r|g|b|red|green|blue)(?=[^a-z]|$)")
+
+COLUMN_FIRST: Final = re.compile(r"(?<![a-z])(?:x|c|cols?|columns?)[^a-z#]*#[^a-z#]*(?:y|r|rows?)[^a-z#]*#")
+"""Names such as ``x3_y0``, by which the column of a pixel comes before its row."""
 
 LETTERS: Final = {"r": "0 red", "g": "1 green", "b": "2 blue"}
 """By which the channels of a pixel are sorted."""
@@ -58,7 +66,7 @@ class Columns:
     are_channels_named: bool
     """Whether names say which column is red, green or blue; else their order does."""
     passed_over: tuple[str, ...]
-    """The names of columns that number the rows."""
+    """The names of columns that number the rows, or say something else of the images."""
 
 
 def is_header(cells: Sequence[str]) -> bool:
@@ -102,10 +110,10 @@ def find_label(where: str, names: Sequence[str] | None, width: int, wanted: str 
     if not named and rest and all(name.isdecimal() for name in (lower[place] for place in rest)):
         return (rest[0], rest[-1])
     wordy = [place for place in rest if not re.search(r"\d", lower[place])]
-    if not named and wordy and (len(wordy) == 1 or wordy[0] == rest[0]):
+    if not named and len(wordy) == 1:
         return (wordy[0],)
-    found = " and ".join(repr(names[place]) for place in named)
-    raise (InputError if found else NoLabelError)(
+    found = " and ".join(repr(names[place][:40]) for place in (named or wordy)[:NAMES_SHOWN])
+    raise (InputError if named else NoLabelError)(
         f"{where}: {f'columns {found}' if found else f'no column among {width:,}'} could be the label",
         expected=f"one column with the name {', '.join(sorted(LABEL_NAMES - {'labels'}))}",
         remedy="give the name of the column with --label-column; a table without labels cannot be used",
@@ -119,7 +127,7 @@ def _find_wanted(where: str, names: Sequence[str] | None, width: int, wanted: st
     if not found and wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted[:9]) <= width:
         found = [int(wanted) - 1]
     if len(found) != 1:
-        raise InputError(
+        raise NoLabelError(
             f"{where} has {len(found) or 'no'} columns with the name {wanted[:40]!r}",
             expected=f"one of its {width:,} columns" + (f", such as {', '.join(names[:3])[:80]}" if names else ""),
             remedy="give --label-column its name, or its number from 1",
@@ -174,7 +182,8 @@ def arrange_columns(
     """
     shown = names if names is not None else [str(place) for place in range(width)]
     is_index = [names is not None and name.lower() in INDEX_NAMES | SPLIT_NAMES for name in shown]
-    places = [place for place in range(width) if place != label and not is_index[place]]
+    others = _find_others(shown, label)
+    places = [place for place in range(width) if place != label and not is_index[place] and place not in others]
     keys = _order(where, {place: shown[place].lower() for place in places})
     pixels = tuple(sorted(places, key=keys.__getitem__))
     are_channels_named = any(key[1] for key in keys.values())
@@ -185,9 +194,14 @@ def arrange_columns(
         channels = len(pixels) // (height * breadth)
     if not pixels or height * breadth * channels != len(pixels) or channels not in CHANNELS:
         raise InputError(
-            f"{where} has {len(pixels):,} columns of pixels in {width:,} columns",
-            expected="the pixels of a square image, in one channel or in three",
-            remedy="check the separator and the columns, or give height and width with --image-size, such as 20x30",
+            f"{where} has {len(pixels):,} columns of pixels in {width:,} columns"
+            + (f" ({', '.join(repr(shown[place][:40]) for place in sorted(others))} not used)" if others else ""),
+            expected="a column for the label, and the pixels of a square image, in one channel or in three",
+            remedy="give a table of pixels; images in files of their own belong in one folder per class"
+            if not pixels
+            else "put the labels, which may be in a table of their own, into a column of this one"
+            if any(math.isqrt(width // each) ** 2 * each == width for each in CHANNELS)
+            else "check the separator and the columns, or give height and width with --image-size, such as 20x30",
         )
     return Columns(
         label=label,
@@ -197,9 +211,21 @@ def arrange_columns(
         channels=channels,
         are_channels_named=are_channels_named,
         passed_over=tuple(
-            shown[place] for place in range(width) if place != label and shown[place].lower() in INDEX_NAMES
+            shown[place]
+            for place in range(width)
+            if place != label and (shown[place].lower() in INDEX_NAMES or place in others)
         ),
     )
+
+
+def _find_others(names: Sequence[str], label: int) -> frozenset[int]:
+    """Return the columns whose names have no number, such as ``age``, next to at least as many numbered pixels."""
+    places = [place for place in range(len(names)) if place != label]
+    known = INDEX_NAMES | SPLIT_NAMES
+    wordy = frozenset(
+        place for place in places if not re.search(r"\d", names[place]) and names[place].lower() not in known
+    )
+    return wordy if len(places) >= TIMES_OTHERS * len(wordy) else frozenset()
 
 
 def _order(where: str, names: dict[int, str]) -> dict[int, tuple[tuple[int, ...], str]]:
@@ -222,6 +248,7 @@ def _order(where: str, names: dict[int, str]) -> dict[int, tuple[tuple[int, ...]
                 else "give a table of pixels; images in files of their own belong in one folder per class",
             )
         numbers = tuple(int(number) for number in re.findall(r"\d+", name))
+        numbers = numbers[::-1] if COLUMN_FIRST.search(shapes[place]) else numbers
         keys[place] = (numbers, LETTERS[letters[place]] if place in letters else "")
     if len({*keys.values()}) < len(keys):
         twice, _ = Counter(names.values()).most_common(1)[0]

@@ -4,6 +4,7 @@ import codecs
 import gzip
 import io
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -32,6 +33,9 @@ MEMORY_SHARE: Final = 1 / 16
 """Of this machine's memory for a file's text; a number of two or three letters takes eight bytes in the table."""
 
 MESSAGE_CHARACTERS: Final = 200
+
+SEPARATOR_HINT: Final = re.compile(rb"sep=.(?=\r?\n)")
+"""What Excel writes into a first line of its own."""
 
 Content = tuple[str, bytes]
 """The path of a table, for messages, and its bytes; text is UTF-8 without a byte-order mark."""
@@ -140,8 +144,10 @@ def _read(path: Path) -> dict[str, bytes]:
 
 def _decode(content: bytes) -> bytes:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16").encode()
-    return content.removeprefix(codecs.BOM_UTF8)
+        content = content.decode("utf-16").encode()
+    text = content.removeprefix(codecs.BOM_UTF8)
+    hint = SEPARATOR_HINT.match(text)  # a blank line in its place keeps the numbers of the rows
+    return text if hint is None else text[hint.end() :]
 
 
 def _read_zipped(path: Path, stream: BinaryIO, limit: int) -> dict[str, bytes]:

@@ -62,18 +62,18 @@ class Rows:
         return f"{self.row(place)}, column {repr(self.names[column][:40]) if self.names else column + 1}"
 
 
-def lacks_labels(content: Content, train: Content) -> bool:
+def lacks_labels(content: Content, train: Content, label: str | None) -> bool:
     """Return whether a table has one column fewer than that of the training images, or a header row without a label.
 
     Raises:
         InputError: It is no table.
 
     """
-    width, names = _read_names(content, None)
-    if width == _read_names(train, None)[0] - 1:
+    width, names = _read_names(content, label)
+    if width == _read_names(train, label)[0] - 1:
         return True
     try:
-        find_label(content[0], names, width)
+        find_label(content[0], names, width, label)
     except NoLabelError:
         return True
     return False

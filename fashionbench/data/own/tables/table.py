@@ -31,6 +31,10 @@ from fashionbench.data.own.tables.rows import Rows, lacks_labels, read_numbers, 
 __all__ = ["load_table"]
 
 
+EMNIST, EMNIST_SHAPE = "emnist", (1, 28, 28)
+"""The name and the images of tables whose rows and columns are exchanged."""
+
+
 def load_table(path: Path, announce: Callable[[str], None], reading: Reading = AS_STORED) -> Dataset:
     """Read a table whose rows are a label and the pixels of an image; a CSV may be gzipped or zipped.
 
@@ -55,7 +59,7 @@ def load_table(path: Path, announce: Callable[[str], None], reading: Reading = A
     if len(tables) > 1:
         said.append("a column says which images are for training, validation and test")
     for half, content in [*contents.items()][1:]:
-        if reading.test is None and lacks_labels(content, contents["train"]):
+        if reading.test is None and lacks_labels(content, contents["train"], reading.label_column):
             said.append(f"{_name(content[0])} is not used: it has no labels")
         else:
             tables[half] = read_rows(content, reading.label_column)
@@ -97,6 +101,8 @@ def _read_images(
     )
     shape = columns.channels, columns.height, columns.width
     by_planes = not columns.are_channels_named and is_by_planes(pixels[0], shape)
+    if EMNIST in train.where.lower() and shape == EMNIST_SHAPE:
+        announce("EMNIST's own tables have their letters on their side; --dataset emnist turns them upright")
     if columns.channels > 1:
         is_named = columns.are_channels_named
         order = "channels by the names of the columns" if is_named else describe_order(by_planes=by_planes)

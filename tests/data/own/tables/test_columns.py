@@ -31,12 +31,21 @@ def test_the_only_column_without_a_number_in_its_name_is_the_label(tmp_path: Pat
     assert read(path) == (expected(), ["own.csv: column 'breed' is the label"])
 
 
-def test_a_list_of_files_is_refused_with_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["file", "image_id"])
+def test_a_list_of_files_is_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
     files = np.array([f"{number}.png" for number in range(100)])
 
     assert "Give a table of pixels; images in files of their own belong in one folder per class." in refusal(
-        write(tmp_path / "own.csv", [files, LABELS], ["file", "label"])
+        write(tmp_path / "own.csv", [files, LABELS], [name, "label"])
     )
+
+
+def test_a_table_of_pixels_alone_is_told_to_need_the_labels(tmp_path: Path) -> None:
+    words = "Put the labels, which may be in a table of their own, into a column of this one."
+    pixels = PIXELS.copy()
+    pixels[:, 0] = LABELS  # the first column looks like labels
+
+    assert words in refusal(write(tmp_path / "own.csv", [pixels], None))
 
 
 def test_pixels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -46,6 +55,25 @@ def test_pixels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     names = ["label", *(f"pixel{number}" for number in by_letters)]
     assert read(write(tmp_path / "a.csv", [LABELS, PIXELS[:, by_letters]], names))[0] == expected()
     assert read(write(tmp_path / "b.csv", [LABELS, PIXELS], ["label", *grid]))[0] == expected()
+
+
+@pytest.mark.parametrize("form", ["x{1}_y{0}", "x{1}y{0}", "col{1}_row{0}", "c{1}r{0}", "r{0}c{1}", "row {0} col {1}"])
+def test_a_pixels_name_may_say_its_column_before_its_row(tmp_path: Path, form: str) -> None:
+    names = [form.format(row, column) for row in range(8) for column in range(8)]
+
+    assert read(write(tmp_path / "own.csv", [LABELS, PIXELS], ["label", *names]))[0] == expected()
+
+
+def test_columns_that_say_something_else_of_an_image_are_not_used(tmp_path: Path) -> None:
+    age, names = np.arange(100), np.array(["a"] * 100)
+
+    found, said = read(write(tmp_path / "own.csv", [age, LABELS, PIXELS, names], ["age", "label", *NAMES, "file"]))
+    chosen, _ = read(
+        write(tmp_path / "two.csv", [age, LABELS, PIXELS], ["age", "kind", *NAMES]), Reading(label_column="kind")
+    )
+
+    assert found == chosen == expected()
+    assert said == ["own.csv: column 'age', 'file' not used"]
 
 
 def test_numbers_that_only_count_are_a_header(tmp_path: Path) -> None:
@@ -130,13 +158,13 @@ def test_channels_that_follow_each_other_without_names_are_found_by_their_smooth
     [
         (["class", "label", *NAMES[:63]], "columns 'class' and 'label' could be the label. Expected one column"),
         (["pixel64", *NAMES], "no column among 65 could be the label. Expected one column with the name class, label"),
-        (["label", *NAMES[:63], "weight"], "column 'weight' is neither the label nor a pixel. Expected"),
+        (["label", *NAMES[:63], "weight"], "has 63 columns of pixels in 65 columns ('weight' not used). Expected a"),
         (["label", *NAMES[:63], "usage"], "column 'usage' has '0'. Expected train, validation or test for each image"),
-        (["set", *NAMES[:62], "breed", "weight"], "column 'breed' is neither the label nor a pixel. Expected"),
-        (["pixel64", *NAMES[:62], "breed", "weight"], "no column among 65 could be the label. Expected"),
+        (["set", *NAMES[:62], "breed", "weight"], "columns 'set' and 'breed' and 'weight' could be the label"),
+        (["pixel64", *NAMES[:62], "breed", "weight"], "columns 'breed' and 'weight' could be the label. Expected"),
         (["label", *NAMES[:63], "width9"], "column 'width9' is neither the label nor a pixel"),
         (["label", *NAMES[:63], "Pixel3"], "two columns are pixel 'pixel3'. Expected a name of its own"),
-        (["label", *NAMES[:63], "id"], "has 63 columns of pixels in 65 columns. Expected the pixels of a square image"),
+        (["label", *NAMES[:63], "id"], "has 63 columns of pixels in 65 columns. Expected a column for the label"),
         (["label", *NAMES[:40]], "has 41 cells in its first row and 65 in the next"),
     ],
 )

@@ -52,6 +52,21 @@ def test_compressed_files_and_byte_order_marks_are_read(tmp_path: Path, end: str
     assert read(path) == (expected(), [])
 
 
+def test_the_line_in_which_excel_names_the_separator_is_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.csv", [LABELS, PIXELS], ["label", *NAMES], ";")
+    path.write_bytes(b"sep=;\r\n" + path.read_bytes())
+
+    assert read(path) == (expected(), [])
+
+
+def test_a_line_says_that_emnists_letters_lie_on_their_side(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 784))
+
+    _, said = read(write(tmp_path / "emnist-letters-train.csv", [np.arange(20) % 2, images], None))
+
+    assert said[1].endswith("EMNIST's own tables have their letters on their side; --dataset emnist turns them upright")
+
+
 def test_quotes_blank_lines_and_old_line_ends_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "own.csv", [LABELS, PIXELS], ["label", *NAMES], form='"{}"')
     lines = path.read_text().splitlines()
