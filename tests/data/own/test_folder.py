@@ -341,10 +341,10 @@ def test_small_files_of_large_images_are_refused_before_they_are_decoded(pets: P
         for name in ("cat", "dog"):
             for path in (pets / half / name).iterdir():
                 path.unlink()
-            for number in range(2):
-                Image.new("L", (5_000, 5_000), number).save(pets / half / name / f"{number}.png")
+            for number in range(3):
+                Image.new("L", (4_000, 4_000), number).save(pets / half / name / f"{number}.png")
 
-    assert "with 8 images needs 200 MB of memory, but its files have only 0." in refusal(pets)
+    assert "with 12 images needs 192 MB of memory, but its files have only 0." in refusal(pets)
 
 
 def test_of_many_sizes_the_range_is_told(tmp_path: Path) -> None:
