@@ -68,3 +68,10 @@ def test_another_precision_is_left_to_torch(precision: str) -> None:
 
     assert product.dtype == {"bf16": torch.bfloat16, "fp64": torch.float64}[precision]
     assert torch.equal(product, torch.full_like(product, 3))
+
+
+def test_a_single_row_is_left_to_torch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, weight = torch.randn(1, 2304, generator=generator), torch.randn(600, 2304, generator=generator)
+
+    assert torch.equal(multiply(rows, weight, None), functional.linear(rows, weight))
