@@ -277,7 +277,7 @@ def _describe_margins(small: str, big: str, thresholds: Thresholds, device: Devi
     if device.state == "WORTH IT" and dominates(evidence):
         return f"No margin changes this: {big} is no slower and no less accurate than {small}{_by(thresholds)}"
     if device.state == "WORTH IT":
-        return f"A margin above {lowest} would leave the verdict open"
+        return f"A margin above {lowest} would change it to CANNOT TELL"
     if judge(evidence, Thresholds(margin=0.0, price_minutes_per_pp=device.price_limit)) == "WORTH IT":
         return f"A margin of {lowest} or less would make {big} worth it"
     if evidence.lowest_gain > 0:
@@ -285,6 +285,6 @@ def _describe_margins(small: str, big: str, thresholds: Thresholds, device: Devi
     if evidence.slowdown is not None and evidence.slowdown.high < 1:
         return f"{big} takes less time, so a gain with an interval above zero would make it worth it"
     is_open_below = device.state == "NOT WORTH IT" and evidence.gain.high > 0
-    upper = f"A margin of {highest} or less, the upper end of the interval, would leave the verdict open. "
+    upper = f"A margin of {highest} or less, the upper end of the interval, would change it to CANNOT TELL. "
     below = upper if is_open_below else ""
     return f"{below}No margin makes {big} worth it: its gain is not significantly above zero"

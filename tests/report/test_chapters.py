@@ -182,13 +182,13 @@ def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
 def test_a_slow_model_that_reaches_the_others_accuracy_has_its_minutes_in_the_caption() -> None:
     *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=0.02, spread=0))))
 
-    assert re.match(r"ResNet18 needs \d+\ss to reach the 91\.54\s% of validation accuracy with which", caption)
+    assert re.match(r"ResNet18’s mean needs \d+\ss to reach the validation accuracy of 91\.54\s% with which", caption)
 
 
 def test_a_model_that_never_reaches_the_others_accuracy_has_that_in_the_caption() -> None:
     *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=-0.02, spread=0))))
 
-    assert caption.startswith("ResNet18 never reaches the 91.54\N{NO-BREAK SPACE}% of validation accuracy")
+    assert caption.startswith("ResNet18’s mean never reaches the validation accuracy of 91.54\N{NO-BREAK SPACE}% with")
 
 
 def test_trainings_of_one_epoch_have_no_curves_of_single_dots() -> None:

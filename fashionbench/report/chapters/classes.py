@@ -95,7 +95,7 @@ def _scores_caption(context: Context, means: pd.DataFrame, pair: list[str]) -> s
     classes = len(means) // len(METRICS)
     return (
         f"{context.styles[pair[1]].name} has the higher precision in {counts['precision']} of {classes} classes, the "
-        f"higher recall in {counts['recall']} and the higher F1 in {counts['f1']}, however small the lead."
+        f"higher recall in {counts['recall']} and the higher F1 in {counts['f1']}; even the smallest lead counts."
     )
 
 

@@ -98,9 +98,9 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
         Gallery(
             title="Most confident mistakes",
             rows=shown,
-            note=f"Test images of seed {seed}{where}, from the {stored} most confident mistakes of each model. A "
-            f"group shows at most {MAX_THUMBNAILS} mistakes of the model that is wrong, the most confident first; "
-            f"where both are wrong, {big} decides the order. Below an image: its true class, then each model’s "
+            note=f"Predictions of seed {seed}{where}. Each group has the {MAX_THUMBNAILS} most confident mistakes of "
+            f"the model that is wrong, among the {stored} of which a record keeps the image; where both are wrong, "
+            f"of {big}. Below an image: its true class, then each model’s "
             f"prediction, with the confidence where it is under {units.percent(NEARLY_CERTAIN)}.",
         ),
     )
@@ -149,10 +149,10 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         found = expected_calibration_error(confidences, correct_predictions(results).ravel())
         seeds = max(seeds, len(results))
         # the seeds classify the same images, so they do not add independent ones
-        images = [max(1, each) for each in units.add_up([count / len(results) for count in found.counts])]
+        images = units.add_up([count / len(results) for count in found.counts])
         smallest = min(smallest, *images)
         intervals = [
-            wilson_interval(round(accuracy * number), number)
+            wilson_interval(round(accuracy * max(1, number)), max(1, number))
             for accuracy, number in zip(found.accuracies, images, strict=True)
         ]
         bins = pd.DataFrame(
@@ -172,11 +172,11 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         CaptionedFigure(
             caption=f"The expected calibration error is {join_phrases(errors)}.",
             drawings=tuple(drawings),
-            explanation="Predictions in ten bins of confidence; empty bins are left out. The number above a bin is "
-            f"that of its images{', a mean over seeds' if seeds > 1 else ''}; lines are Wilson’s 95 % confidence "
+            explanation="Predictions in ten bins of confidence; empty bins are left out. The number above a bin "
+            f"counts its images{', a mean over seeds' if seeds > 1 else ''}; lines are Wilson’s 95 % confidence "
             f"intervals for that number. {_describe_small_bins(smallest)}On the dashed line, accuracy equals "
-            "confidence; below it, the model is overconfident. The expected calibration error is the mean distance to "
-            "that line over all predictions.",
+            "confidence; below it, the model is overconfident. The expected calibration error is the mean absolute "
+            "difference between confidence and accuracy over the bins, weighted by their images.",
         ),
     )
 

@@ -87,7 +87,7 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         recipe = next(each.recipe for each in trainings if each.model == model).for_model(model)
         last = np.concatenate([each[-max(1, len(each) // recipe.epochs) :] for each in arrays])
         if len(arrays[0]) > MAX_BINS:
-            smoothed = f": each point is the mean of one of {MAX_BINS} equal parts of the iterations"
+            smoothed = f"; each point is the mean loss of 1/{MAX_BINS} of the iterations"
         last_losses.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
         iterations.append(f"{names[model]}: {units.count(len(arrays[0]))} iterations of {recipe.batch_size} images")
     drawings = tuple(
@@ -101,7 +101,7 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
     return CaptionedFigure(
         caption=f"The mean training loss of the last epoch is {join_phrases(last_losses)}.",
         drawings=drawings,
-        explanation=f"Each line is one seed{smoothed}. The light band is the lowest to highest loss of a single "
+        explanation=f"Each seed has a line{smoothed}. The light band is the lowest to highest loss of a single "
         f"iteration, cut off at the axis. {'; '.join(iterations)}."
         + (" The losses of the other models are not drawn." if len(selected) < len(present) else "")
         + (
@@ -192,10 +192,10 @@ def _validation_caption(context: Context, device: str, validation: pd.DataFrame)
     small, big = (context.styles[model].name for model in compared.pair)
     unit, target = context.time_unit(device), compared.final(compared.pair[0])
     needed = compared.minutes_to_reach(compared.pair[1], target)
-    accuracy = units.percent(target, compared.digits())
+    end = f"the validation accuracy of {units.percent(target, compared.digits())} with which {small} ends"
     if needed is None:
-        return f"{big} never reaches the {accuracy} of validation accuracy with which {small} ends."
-    return f"{big} needs {unit.show(needed)} to reach the {accuracy} of validation accuracy with which {small} ends."
+        return f"{big}’s mean never reaches {end}."
+    return f"{big}’s mean needs {unit.show(needed)} to reach {end}."
 
 
 def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -> tuple[Table, ...]:
@@ -226,8 +226,8 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
                 f"{LONG_UNITS[unit.name]} to reach the other’s final accuracy",
             ),
             rows=tuple(rows),
-            note="The two times are those of the models’ whole trainings. Each cell is the accuracy after the last "
-            "epoch that ended by then. Not run: the recipe ends the training earlier."
+            note="The two times are those of the models’ whole trainings. Each cell is the mean accuracy after the "
+            "last epoch that ended by then. Not run: the recipe ends the training earlier."
             + (f" {units.MISSING}: no epoch ended by then." if is_missing else "")
             + _describe_target(context, device),
         ),

@@ -31,7 +31,7 @@ __all__ = ["glossary", "method", "study_claims", "training_clock"]
 
 EXECUTIONS: Final = MappingProxyType(
     {
-        "fast": "the steps are rearranged for speed and compute the same up to rounding (execution “fast”)",
+        "fast": "steps are reordered inside to save time, and compute the same up to rounding (execution “fast”)",
         "plain": "the steps are PyTorch’s own (execution “plain”)",
     }
 )
@@ -54,7 +54,7 @@ def study_claims(context: Context) -> tuple[Block, ...]:
             f"{RATIO_TOLERANCE} of the study’s counts as the same, an accuracy of "
             f"{units.percent(ACCEPTABLE_ACCURACY, 0)} or more as acceptable, and an F1 higher by more than the margin "
             "as “by far”. A claim on classes is reproduced if the unadjusted 95 % CI supports it in every class, and "
-            "not reproduced if it contradicts it in one.",
+            "not reproduced if it contradicts it in one. Scores are compared unrounded.",
         ),
     )
 

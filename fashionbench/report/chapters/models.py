@@ -59,10 +59,9 @@ def model_sizes(context: Context) -> tuple[Block, ...]:
                 *("training, MFLOP", "batch size"),
             ),
             rows=tuple(rows),
-            note="Layers are convolutional and linear layers. Operations are for one image; a multiplication and an "
-            "addition count as two, and operations on zero padding are left out. Parameters that are not reachable "
-            "only "
-            "multiply zero padding at this image size: they use memory and learn nothing."
+            note="Layers are convolutional and linear layers, those of shortcuts included. Operations are per image; "
+            "a multiplication and an addition count as two, and operations on zero padding are left out. Parameters "
+            "that are not reachable only multiply zero padding at this image size: they use memory and learn nothing."
             + "".join(f" {each}." for each in _odd_models(context, known)),
         ),
     )  # fmt: skip
@@ -190,7 +189,8 @@ def _describe_peak(peak: Peak | None) -> str:
         f"({units.fixed(peak.product_flops_per_second / 1e9, 0)}) and convolutions "
         f"({units.fixed(peak.convolution_flops_per_second / 1e9, 0)}), measured before the run. The bandwidth is "
         f"{units.fixed(peak.copy_bytes_per_second / 1e9, 0)} GB/s, measured by copies; its share is a lower bound, "
-        "because each weight and activation counts once per use. Limited by: the larger of the two shares, or "
+        "because only what has to be moved is counted: each weight, input and output once per use. "
+        "Limited by: the larger of the two shares, or "
         f"overhead where both are under {units.percent(LIMITING_SHARE, 0)}. Overhead is everything else, such as "
         "changing layouts, starting operations and waiting."
     )

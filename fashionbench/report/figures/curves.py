@@ -210,7 +210,7 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
     for confidence, images in rows_of(bins, CONFIDENCE, IMAGES):
         middle = (min(int(confidence * BINS), BINS - 1) + 0.5) / BINS  # of the bin, so that labels keep their distance
         axes.annotate(
-            units.count(images), (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
+            units.count(images) if images else "< 1", (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
             textcoords="offset points", rotation=90, ha="center", va="bottom", color=MUTED,
         )  # fmt: skip
     for rows, face in ((bins[bins[IMAGES] >= SMALL_BIN], style.colour), (bins[bins[IMAGES] < SMALL_BIN], PAPER)):
@@ -223,7 +223,7 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
         axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    axes.set_title(f"{shorten(title, 18)}, images per bin", color=style.colour, pad=50)
+    axes.set_title(shorten(title, 30), color=style.colour, pad=50)
     axes.set_xlabel("confidence, %")
     axes.set_ylabel("accuracy, %")
     return figure

@@ -73,9 +73,10 @@ def introduce_study(context: Context) -> str:
     small, big = map(model_label, STUDY_MODELS)
     times = join_phrases([f"{minutes}{units.SPACE}min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
     return (
-        f"“The study” is an unpublished student report, “Resnet”, on Fashion-MNIST. It trained {big} in {times}, and a "
-        f"small CNN ({small} here) in {STUDY_CNN_MINUTES}{units.SPACE}min on a device that it does not name."
-        + (" The recipe “study” repeats this training as far as the report describes it." if has_recipe else "")
+        f"“The study” is an unpublished student report, “Resnet”, on Fashion-MNIST, small images of clothing. It "
+        f"trained {big} in {times}, and a small CNN ({small} here) in {STUDY_CNN_MINUTES}{units.SPACE}min on an "
+        "unnamed device."
+        + (" The recipe “study” repeats this; the number of epochs, which is not given, is ours." if has_recipe else "")
     )
 
 
@@ -95,6 +96,7 @@ def make_card(context: Context) -> VerdictCard:
         )
     first, names = verdict.devices[0], (model_label(verdict.small), model_label(verdict.big))
     where = f" on {first.device}" if len(verdict.devices) > 1 else ""
+    margin = f"{100 * verdict.thresholds.margin:g}{units.SPACE}pp"
     tiles = (
         _accuracy_tile(context, names, first, where),
         _time_tile(context, first, where),
@@ -121,7 +123,8 @@ def make_card(context: Context) -> VerdictCard:
         tone=STATE_TONES[verdict.state],
         sentence=verdict.sentence,
         probabilities=tuple(
-            _describe_probabilities(names, each, f"On {each.device}: p" if where else "P") for each in verdict.devices
+            _describe_probabilities(names, each, margin, f"On {each.device}: p" if where else "P")
+            for each in verdict.devices
         ),
         scope=describe_scope(context),
         remark="; ".join(each for each in remarks if each),
@@ -129,7 +132,7 @@ def make_card(context: Context) -> VerdictCard:
     )
 
 
-def _describe_probabilities(names: tuple[str, str], judged: DeviceVerdict, beginning: str) -> str:
+def _describe_probabilities(names: tuple[str, str], judged: DeviceVerdict, margin: str, beginning: str) -> str:
     """Return how likely the true gain is in each of three regions, and that one training beats another."""
     small, big = names
     found = judged.probabilities
@@ -138,8 +141,9 @@ def _describe_probabilities(names: tuple[str, str], judged: DeviceVerdict, begin
     )
     better, alike, worse, wins = map(_describe_share, (*shares, round(100 * judged.probability_of_winning)))
     return (
-        f"{beginning}robability that {big} is better by the margin or more: {better}; that the models differ by less: "
-        f"{alike}; that {small} is better by more: {worse}; that one training of {big} beats one of {small}: {wins}."
+        f"{beginning}robabilities: {big} better by at least {margin}: {better}; a difference below that: {alike}; "
+        f"{small} better by at least {margin}: {worse}; one training of {big} beats one of {small} on these images: "
+        f"{wins}."
     )
 
 
