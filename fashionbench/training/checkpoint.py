@@ -24,8 +24,8 @@ MOST_BYTES: Final = 2**36
 _DIGEST_BYTES: Final = hashlib.sha256().digest_size
 
 _UNUSABLE: Final = (
-    *(ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, PickleError, RuntimeError),
-    *(TypeError, ValueError, zipfile.BadZipFile),
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, PickleError),
+    *(RuntimeError, TypeError, ValueError, zipfile.BadZipFile),
 )
 """What PyTorch raises for a checkpoint of another kind of training, whose digest may be right."""
 

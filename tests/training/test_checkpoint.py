@@ -6,6 +6,7 @@ import os
 import random
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,16 @@ def changed_moments(
     return content | {"optimizer": optimizer | {"state": {key: change(of) for key, of in optimizer["state"].items()}}}
 
 
+def unpickled_by(content: dict[str, Any], instructions: bytes) -> bytes:
+    """Return an archive of torch's with other instructions for what it contains."""
+    written, changed = io.BytesIO(), io.BytesIO()
+    torch.save(content, written)
+    with zipfile.ZipFile(written) as archive, zipfile.ZipFile(changed, "w") as other:
+        for name in archive.namelist():
+            other.writestr(name, instructions if name.endswith("data.pkl") else archive.read(name))
+    return changed.getvalue()
+
+
 def beyond(generators: dict[str, Any]) -> dict[str, Any]:
     """Return states by which NumPy would read beyond its generator's memory."""
     name, key, _, *rest = generators["numpy"]
@@ -284,6 +295,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
     "spoil",
     [
         lambda _: b"no archive",
+        lambda content: unpickled_by(content, b"\x80\x02K\x05Q."),  # a storage of the name 5
         lambda _: {},
         lambda content: content | {"epoch": 7},
         lambda content: content | {"optimizer": {"state": {}, "param_groups": []}},
@@ -307,7 +319,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
         lambda content: content | {"other_generators": beyond(content["other_generators"])},
     ],
     ids=[
-        *("no archive", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
+        *("no archive", "storage", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
         *("seconds", "resumed", "steps", "kind of losses", "device"),
         *("weights", "place", "gamma"),
         *("shape of moments", "sparse moments", "missing moments", "not a number", "place of numpy's generator"),
