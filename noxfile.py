@@ -144,6 +144,8 @@ def _environment(session: nox.Session, group: str) -> str:
     with FileLock(ENVIRONMENT.with_suffix(".lock")):  # two terminals install one after the other
         before = _read_stamp()
         if ENVIRONMENT.exists() and (fault := _find_fault(before)):
+            if not ENVIRONMENT.resolve().is_relative_to(Path.cwd().resolve()):  # it may be another checkout's
+                session.error(f"{ENVIRONMENT} leads to {ENVIRONMENT.resolve()}, and {fault}. Remove the link to it.")
             session.warn(f"Making {ENVIRONMENT} again: {fault}.")
             shutil.rmtree(ENVIRONMENT)
             before = None

@@ -7,7 +7,9 @@ import os
 import sys
 import warnings
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import pytest
 from pytest_benchmark.session import PerformanceRegression
 from rich.console import Console
 
-from fashionbench.errors import FashionBenchError, visible
+from fashionbench.errors import FashionBenchError, InputError, SetupError, visible
 from fashionbench.options.run import RUN_OPTIONS
 from fashionbench.records.files import check_output
 from fashionbench.records.store import EXTRA_INFO_KEY, benchmark_section
@@ -68,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
     try:
+        _require_plugins(config)
         _read_options(config)
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
@@ -81,6 +84,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     surroundings = ExitStack()
     config.add_cleanup(surroundings.close)
     surroundings.enter_context(raising_lost_signals(config.stash[SIGNALS]))
+
+
+def _require_plugins(config: pytest.Config) -> None:
+    """Require pytest-benchmark, and what it imports only after all trainings."""
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise InputError(
+            "pytest-benchmark is switched off", expected="it in bench/", remedy="leave out -p no:benchmark"
+        )
+    if config.getoption("benchmark_histogram") and find_spec("pygal") is None:
+        raise SetupError(
+            "pygal is not installed",
+            expected="it for --benchmark-histogram",
+            remedy='run: python -m pip install "pytest-benchmark[histogram]"',
+        )
 
 
 def _read_options(config: pytest.Config) -> None:
@@ -181,8 +198,10 @@ def _prepare_benchmarks(config: pytest.Config) -> None:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Show the run's progress in the terminal while a case is measured."""
     plugins = pyfuncitem.config.pluginmanager
-    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
-        plugins.getplugin("terminalreporter").ensure_newline()
+    capture, terminal = plugins.getplugin("capturemanager"), plugins.getplugin("terminalreporter")
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        if terminal is not None:
+            terminal.ensure_newline()
         return (yield)
 
 
@@ -294,9 +313,11 @@ def _show_report(config: pytest.Config) -> None:
     terminal: Any = config.pluginmanager.getplugin("terminalreporter")
     written = config.stash[REPORT]
     del config.stash[REPORT]
-    terminal.section("FashionBench")
+    if terminal is not None:  # as with -p no:terminal
+        terminal.section("FashionBench")
+    write = partial(_say, config) if terminal is None else terminal.write_line
     for line in (written.conclusion, *(f"Wrote {path}" for path in written.paths)):
-        terminal.write_line(line)
+        write(line)
 
 
 def _say(config: pytest.Config, line: str) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from fashionbench.commands import with_options
-from fashionbench.errors import FashionBenchError, visible
+from fashionbench.commands import run_app, say, with_options
 from fashionbench.options.commands import (
     ALL,
     COMPARE_OPTIONS,
@@ -27,14 +26,17 @@ from fashionbench.options.commands import (
 )
 from fashionbench.options.option import Given
 from fashionbench.options.run import CLUSTER_OPTIONS, DATA, DATASET, ENGINE, FORMAT, OUT, RECIPE, RUN_OPTIONS
-from fashionbench.running.program import exit_status, interruptible, own_command, reliable_output, typed_command
+from fashionbench.running.program import (
+    exit_status,
+    own_command,
+    typed_command,
+)
 
 if TYPE_CHECKING:
     from fashionbench.report.page import Report
 
 __all__ = ["app", "main"]
 
-EXIT_BAD_INPUT: Final = 2
 EXIT_CASE_FAILED: Final = 1
 EXIT_GATE_BROKEN: Final = 3
 
@@ -48,29 +50,13 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line on standard error and exit status 2."""
-    with reliable_output(), interruptible():
-        try:
-            app()
-        except FashionBenchError as error:
-            _say(f"fashionbench: {error}", err=True)
-            raise SystemExit(EXIT_BAD_INPUT) from None
-        except MemoryError:
-            _say("fashionbench: The memory is exhausted. Close other programs, or allow this one more.", err=True)
-            raise SystemExit(EXIT_BAD_INPUT) from None
-        except KeyboardInterrupt as interrupt:
-            raise SystemExit(exit_status(interrupt)) from None
-
-
-def _say(*lines: str, err: bool = False) -> None:
-    """Write lines; what a terminal would obey in them, from a file or a model, is written as its escape."""
-    for line in lines:
-        typer.echo(visible(line), err=err)
+    """Run the command line."""
+    run_app(app)
 
 
 def _print_version(*, wanted: bool) -> None:
     if wanted:
-        _say(f"fashionbench {version('fashionbench')}")
+        say(f"fashionbench {version('fashionbench')}")
         raise typer.Exit
 
 
@@ -122,8 +108,8 @@ def run(given: Given) -> None:
     with open_engine(asked.engine, asked.address, plan, command) as cluster:
         if cluster is not None:
             plan = replace(plan, devices=cluster.select(asked.devices))
-            _say(*cluster.described())
-        plan = plan_budgets(plan, asked, os.environ, _say, cluster)
+            say(*cluster.described())
+        plan = plan_budgets(plan, asked, os.environ, say, cluster)
         with open_run(
             plan,
             plan.cases(),
@@ -162,8 +148,8 @@ def tune(given: Given) -> None:
         except KeyboardInterrupt as interrupt:
             report_interruption(opened.run)
             raise typer.Exit(exit_status(interrupt)) from None
-    _say(f"Wrote {path}")
-    _say(f"Use it with: {own_command('run', '--recipe', str(path))}")
+    say(f"Wrote {path}")
+    say(f"Use it with: {own_command('run', '--recipe', str(path))}")
 
 
 @app.command()
@@ -186,15 +172,15 @@ def compare(
 
     gate, out = FAIL_IF.read(given), COMPARE_OUT.read(given)
     everything = ALL.read(given)
-    before, after = (read_records([path], all_runs=everything, announce=_say) for path in (old, new))
+    before, after = (read_records([path], all_runs=everything, announce=say) for path in (old, new))
     found = compare_runs(before, after, Thresholds.read(given))
     broken = failed_conditions(found, gate) if gate else ()
     view = compare_view(found, broken)
     print_tables(view, Console())
-    _say(view.card.sentence, *(note.text for note in view.notes), *broken)
+    say(view.card.sentence, *(note.text for note in view.notes), *broken)
     if out is not None:
         write_output(out / "compare.html", render_html(view).encode())
-        _say(f"Wrote {out / 'compare.html'}")
+        say(f"Wrote {out / 'compare.html'}")
     if broken:
         raise typer.Exit(EXIT_GATE_BROKEN)
 
@@ -216,8 +202,8 @@ def report(
 
     out, thresholds = OUT.read(given), Thresholds.read(given)
     again = typed_command(os.environ, sys.argv, sys.orig_argv)
-    formats = possible_formats(FORMAT.read(given), _say, again)
-    found = read_records(records, all_runs=ALL.read(given), announce=_say)
+    formats = possible_formats(FORMAT.read(given), say, again)
+    found = read_records(records, all_runs=ALL.read(given), announce=say)
     check_output(out)
     _show(write_report(found, out, thresholds=thresholds, formats=formats))
 
@@ -240,19 +226,19 @@ def data(given: Given) -> None:
         DATA.read(given),
         environ=os.environ,
         cache=cache_folder(),
-        announce=_say,
+        announce=say,
         reading=Reading.read(given),
     )
     for line in describe(found):
-        _say(line)
+        say(line)
     preview = PREVIEW.read(given)
     if preview is not None:
         from fashionbench.report.figures.letters import find_font, find_missing_letters
 
         write_preview(found, preview, find_font)
-        _say(f"Wrote {preview}")
+        say(f"Wrote {preview}")
         if missing := find_missing_letters(found.classes):
-            _say(f"No font on this machine has these letters of class names: {missing[:40]}")
+            say(f"No font on this machine has these letters of class names: {missing[:40]}")
 
 
 @app.command()
@@ -268,13 +254,13 @@ def devices(given: Given) -> None:
     from fashionbench.running.process.call import CallFailedError, call_in_process
 
     for device in list_devices():
-        _say(f"{device.word:8} {device.name}")
+        say(f"{device.word:8} {device.name}")
         if PEAK.read(given):
             try:
                 found = describe_peak(call_in_process(measure_peak, device))  # its memory ends with the process
             except CallFailedError as error:
                 found = f"its peak was not measured: {error.reason}"
-            _say(f"{'':8} {found}")
+            say(f"{'':8} {found}")
 
 
 @app.command()
@@ -294,8 +280,8 @@ def models(
     from fashionbench.running.process.own import find_fit_in_process
 
     for line in list_fits(names or [], SHAPE.read(given), find_fit_in_process):
-        _say(line)
+        say(line)
 
 
 def _show(written: "Report") -> None:
-    _say(written.conclusion, *(f"Wrote {path}" for path in written.paths))
+    say(written.conclusion, *(f"Wrote {path}" for path in written.paths))

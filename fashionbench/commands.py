@@ -1,19 +1,50 @@
-"""How a command of the command line gets its options: typer's parameters are made from ``options/``."""
+"""How the command line runs: each command's parameters are made from ``options/``, and each mistake is one line."""
 
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from fashionbench.errors import visible
+from fashionbench.errors import FashionBenchError, visible
 from fashionbench.options.option import Option
-from fashionbench.running.program import exit_status, typed_command
+from fashionbench.running.program import SIGNALLED, exit_status, interruptible, reliable_output, typed_command
 
-__all__ = ["with_options"]
+__all__ = ["run_app", "say", "with_options"]
+
+EXIT_BAD_INPUT: Final = 2
+EXIT_CTRL_C: Final = 130
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit status 2."""
+    with reliable_output(), interruptible() as received:
+        try:
+            app()
+        except SystemExit as left:
+            if left.code == EXIT_CTRL_C and received[:1] not in ([], [signal.SIGINT]):  # of typer, whatever the signal
+                say("Interrupted", err=True)
+                raise SystemExit(SIGNALLED + received[0]) from None
+            raise
+        except FashionBenchError as error:
+            say(f"fashionbench: {error}", err=True)
+            raise SystemExit(EXIT_BAD_INPUT) from None
+        except MemoryError:
+            say("fashionbench: The memory is exhausted. Close other programs, or allow this one more.", err=True)
+            raise SystemExit(EXIT_BAD_INPUT) from None
+        except KeyboardInterrupt as interrupt:
+            say("Interrupted", err=True)
+            raise SystemExit(exit_status(interrupt)) from None
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Write lines; what a terminal would obey in them, from a file or a model, is written as its escape."""
+    for line in lines:
+        typer.echo(visible(line), err=err)
 
 
 def with_options(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -31,8 +62,7 @@ def with_options(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callabl
             try:
                 command(**values, given=given)
             except KeyboardInterrupt as interrupt:
-                typer.echo("Interrupted. Continue with:", err=True)
-                typer.echo(visible(typed_command(os.environ, sys.argv, sys.orig_argv)), err=True)
+                say("Interrupted. Continue with:", typed_command(os.environ, sys.argv, sys.orig_argv), err=True)
                 raise typer.Exit(exit_status(interrupt)) from None
 
         arguments = [each for each in inspect.signature(command).parameters.values() if each.name != "given"]

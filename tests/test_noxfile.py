@@ -202,6 +202,19 @@ time.sleep(60)
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_an_environment_behind_a_link_is_never_removed(tmp_path: Path) -> None:
+    (tmp_path / "other" / "fashionbench").mkdir(parents=True)
+    (tmp_path / "linking").mkdir()
+    other = write_project(tmp_path / "linking")
+    (other.folder / ".nox").symlink_to(tmp_path / "other")
+
+    said = other.nox("bench")
+
+    assert "and its installation was not finished. Remove the link to it." in said
+    assert (tmp_path / "other" / "fashionbench").is_dir()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_to_nox_reaches_the_program_which_may_end_in_its_own_time(

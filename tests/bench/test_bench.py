@@ -181,6 +181,7 @@ def test_the_report_is_made_again_without_torch(environ: dict[str, str], out: Pa
     [
         (("--models", "vgg"), r"Unknown model 'vgg'\. Expected one of fashioncnn, resnet18, dummy, "),
         (("--data", "gone"), r"gone does not exist\. Expected a folder with"),
+        (("--benchmark-histogram",), r"Pygal is not installed\."),
         (("-n", "2"), r"pytest-xdist \(-n\) disables timing; run bench/ without it"),
     ],
 )
@@ -205,6 +206,14 @@ def test_a_run_is_compared_with_one_that_is_stored_anywhere(
 
     assert status == 0, said
     assert "Comparing against benchmarks from: 0001_before.json" in said
+
+
+def test_a_plugin_that_is_switched_off_is_told_or_done_without(bench: Callable[..., tuple[int, str]]) -> None:
+    without_benchmark, _ = bench("bench/", "--models", "dummy", "--devices", "cpu", "-p", "no:benchmark")
+    collected, _ = bench("bench/", "--models", "dummy", "--devices", "cpu", "-p", "no:terminal", "--collect-only")
+
+    assert without_benchmark == 2
+    assert collected == 0
 
 
 def test_each_budget_is_a_case_of_its_own(bench: Callable[..., tuple[int, str]], tmp_path: Path) -> None:

@@ -316,13 +316,21 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
         ),
         lambda content: changed_moments(content, lambda moments: {"step": moments["step"]}),
         lambda content: changed_moments(content, lambda moments: {**moments, "step": torch.tensor(float("nan"))}),
+        lambda content: changed_moments(content, lambda moments: {**moments, "step": torch.tensor(-1.0)}),
         lambda content: content | {"other_generators": beyond(content["other_generators"])},
     ],
     ids=[
         *("no archive", "storage", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
         *("seconds", "resumed", "steps", "kind of losses", "device"),
         *("weights", "place", "gamma"),
-        *("shape of moments", "sparse moments", "missing moments", "not a number", "place of numpy's generator"),
+        *(
+            "shape of moments",
+            "sparse moments",
+            "missing moments",
+            "not a number",
+            "step before the first",
+            "place of numpy's generator",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Validating sparse tensor")  # torch's own, while it reads one

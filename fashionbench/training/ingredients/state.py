@@ -169,7 +169,7 @@ def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], state: State)
         yield "its schedule is another"
     if not _is_like(saved["optimizer"]["param_groups"], now["optimizer"]["param_groups"]):
         yield "its optimizer is another"
-    if not _fits(moments, state.optimizer):
+    if not _fits(moments, state.optimizer, saved["schedule"]["last_epoch"]):
         yield "its optimizer has other weights"
     if not all(bool(each.isfinite().all()) for each in weights):
         yield "its weights are not finite"
@@ -200,8 +200,8 @@ def _is_like(found: object, expected: object, *, moves: bool = False) -> bool:
     return bool(found == expected)
 
 
-def _fits(moments: Mapping[int, Mapping[str, Tensor]], optimizer: Optimizer) -> bool:
-    """Return whether what an optimizer keeps of its weights has their shapes."""
+def _fits(moments: Mapping[int, Mapping[str, Tensor]], optimizer: Optimizer, steps: int) -> bool:
+    """Return whether what an optimizer keeps of its weights has their shapes, after so many steps."""
     weights = [each for group in optimizer.param_groups for each in group["params"]]
     wanted = SGDS if isinstance(optimizer, SGD) else ADAMS
     return all(
@@ -211,5 +211,6 @@ def _fits(moments: Mapping[int, Mapping[str, Tensor]], optimizer: Optimizer) -> 
             each.layout == torch.strided and each.shape == (() if name == "step" else weights[place].shape)
             for name, each in kept.items()
         )
+        and ("step" not in kept or 1 <= float(kept["step"]) <= steps)
         for place, kept in moments.items()
     )
