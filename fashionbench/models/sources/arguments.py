@@ -1,6 +1,7 @@
 """What a user's class or function is called with: found from its parameters, and told in one line."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter
@@ -34,6 +35,11 @@ AMBIGUOUS: Final = frozenset({"shape", "channels", "num_channels", "input_size"}
 """With a default, one of these may mean something else, such as the width of the network or the height of images."""
 
 POSITIONS: Final = ("shape", "classes")
+
+OTHER_MEANING: Final = re.compile(
+    "hidden|embed|latent|layer|block|width|depth|filter|kernel|units|drop|growth|config|cfg|args|param"
+)
+"""In the name of a required parameter: it is neither a shape nor a number of classes, as in ``hidden_size``."""
 
 POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -105,7 +111,8 @@ def find_call(model: str, function: object) -> Call:
         return Call(function=function, positions=POSITIONS)
     if unknown:
         raise InputError(
-            f"model {model[:80]!r} needs {' and '.join(map(repr, unknown[:3]))}, which have no default",
+            f"model {model[:80]!r} needs {' and '.join(map(repr, unknown[:3]))}, which "
+            f"{'have' if len(unknown) > 1 else 'has'} no default",
             expected="no required parameters but (shape, classes), or names such as num_classes and in_channels",
             remedy="give them a default, or name a function without them",
         )
@@ -125,7 +132,7 @@ def _takes_shape_and_classes(required: list[Parameter], meaning: Mapping[str, st
     """Say whether exactly two parameters are required, by position, and their names do not say something else."""
     return (
         len(required) == len(POSITIONS)
-        and all(each.kind in POSITIONAL for each in required)
+        and all(each.kind in POSITIONAL and not OTHER_MEANING.search(each.name) for each in required)
         and all(meaning.get(each.name, kind) == kind for each, kind in zip(required, POSITIONS, strict=True))
     )
 

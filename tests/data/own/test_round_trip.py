@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
@@ -86,7 +87,33 @@ def arrays(**how: str) -> Writer:
     return write
 
 
+def parquet(folder: Path, images: Images, labels: NDArray[np.int64]) -> Path:
+    """Write a column for the label and one for each pixel, where pyarrow is installed."""
+    pytest.importorskip("pyarrow", reason="pyarrow reads Parquet")
+    names = [f"pixel{number}" for number in range(images[0].size)]
+    frame = pd.DataFrame(images.reshape(len(images), -1), columns=names).assign(label=labels)
+    frame.to_parquet(folder / "own.parquet")
+    return folder / "own.parquet"
+
+
+def in_one_cell(folder: Path, images: Images, labels: NDArray[np.int64]) -> Path:
+    """Write all pixels of an image into one cell, as FER2013 has them."""
+    rows = [f"{label},{' '.join(map(str, image.ravel()))}" for label, image in zip(labels, images, strict=True)]
+    (folder / "own.csv").write_text("\n".join(["emotion,pixels", *rows]))
+    return folder / "own.csv"
+
+
+def in_halves(folder: Path, images: Images, labels: NDArray[np.int64]) -> Path:
+    """Write a table for the training and one for the test."""
+    for half, part in (("train", slice(0, None, 2)), ("test", slice(1, None, 2))):
+        write_table(folder / f"own_{half}.csv", images[part], labels[part])
+    return folder / "own_train.csv"
+
+
 WRITERS = {
+    "parquet": parquet,
+    "csv with an image in a cell": in_one_cell,
+    "csv pair": in_halves,
     "csv": csv(),
     "csv with the label last": csv(last=True),
     "csv without a header": csv(header=False),
@@ -98,6 +125,7 @@ WRITERS = {
     "csv.gz": packed(".csv.gz"),
     "zip": packed(".zip"),
     "png": files(".png"),
+    "ppm": files(".pgm"),
     "bmp": files(".bmp"),
     "tif": files(".tif"),
     "webp": files(".webp", mode="RGB", lossless=True),

@@ -116,7 +116,9 @@ def test_what_has_no_signature_is_given_shape_and_classes() -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda config: config, r"needs 'config', which have no default\. Expected no required parameters but"),
+        (lambda config: config, r"needs 'config', which has no default\. Expected no required parameters but"),
+        (lambda hidden_size, num_classes: (hidden_size, num_classes), r"needs 'hidden_size', which has no default"),
+        (lambda config, args: (config, args), r"needs 'config' and 'args', which have no default"),
         (lambda num_classes, depth: (num_classes, depth), r"needs 'depth'"),
         (lambda a, b, c: (a, b, c), r"needs 'a' and 'b' and 'c'"),
         (Tutorial(), r"is a network that is already built\. Expected a class or a function that builds"),
