@@ -109,7 +109,12 @@ def _decode(path: Path, layout: Layout, reading: Reading) -> Copy:
             else:
                 layout.refused[file] = "not of the size that its header said"
 
-        tasks = [(half, number, file) for half, files in places.items() for number, file in enumerate(files)]
+        tasks = [
+            (half, number, file)
+            for half, files in places.items()
+            for number, file in enumerate(files)
+            if file in headers  # what its header refuses is never decoded
+        ]
         for _ in _in_parallel(decode, tasks, "Decoding images"):
             pass
     _refuse(path, layout)

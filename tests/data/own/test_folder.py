@@ -363,3 +363,14 @@ def test_a_side_that_is_the_same_in_all_images_is_no_range(tmp_path: Path) -> No
         photo(path, (20 + number, 48), shade=number)
 
     assert "images of 12 sizes, width x height: 20 to 31 x 48; resized to" in read(tmp_path)[1][1]
+
+
+def test_an_image_that_its_header_refuses_is_not_decoded(tmp_path: Path) -> None:
+    for place in range(10):
+        folder = tmp_path / "ab"[place % 2]
+        folder.mkdir(exist_ok=True)
+        Image.new("L", (8, 8), place).save(folder / f"{place}.png")
+    Image.new("L", (6_000, 6_000)).save(tmp_path / "a" / "large.png")
+
+    with pytest.raises(InputError, match=r"a/large\.png \(6000 x 6000 pixels in only [\d,]+ bytes\)"):
+        load_folder(tmp_path, lambda _: None)
