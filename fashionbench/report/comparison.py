@@ -1,6 +1,7 @@
 """The page that compares two runs, and its tables on a terminal."""
 
 from collections.abc import Sequence
+from operator import sub, truediv
 
 from rich.console import Console
 from rich.table import Table as TerminalTable
@@ -11,7 +12,7 @@ from fashionbench.catalogue import model_label
 from fashionbench.errors import visible
 from fashionbench.judging.comparison import NOTHING, Change, Comparison, gain_text, ratio_text
 from fashionbench.report.context import number_cell, text_cell
-from fashionbench.report.front.card import NOT_APPLICABLE
+from fashionbench.report.front.card import NOT_APPLICABLE, STATE_TONES
 from fashionbench.report.view import Cell, Note, Section, Table, VerdictCard, View
 
 __all__ = ["compare_view", "print_tables"]
@@ -26,10 +27,10 @@ def compare_view(comparison: Comparison, broken: Sequence[str]) -> View:
     return View(
         title="What changed?",
         run_description=("FashionBench", "comparison of two runs"),
-        banner="",
+        banner=f"{units.count(len(broken))} failed condition{'s' * (len(broken) > 1)}" if broken else "",
         card=VerdictCard(
             state=comparison.state,
-            tone="no" if broken else "yes",
+            tone=STATE_TONES.get(comparison.state, "unsure"),
             sentence=_describe_verdicts(comparison),
         ),
         advice=(),
@@ -51,14 +52,20 @@ def _describe_verdicts(comparison: Comparison) -> str:
 
 
 def _time_table(comparison: Comparison) -> Table:
+    """Return the minutes of both runs, with the digits from which the ratio follows, and the ratio."""
+    pairs = [(each.new_minutes, each.old_minutes) for each in comparison.changes]
+    digits = max(
+        units.digits_to_follow(pair, truediv, lambda ratio: units.ratio(ratio, 2), units.decimals(*pair))
+        for pair in pairs
+    )
     return Table(
         caption="Training time",
         header=("model", "device", "seeds", "before, min", "now, min", "now / before, × (95 % CI)"),
         rows=tuple(
             (
                 *_case_cells(each),
-                number_cell(_minutes(each.old_minutes)),
-                number_cell(_minutes(each.new_minutes)),
+                number_cell(units.fixed(each.old_minutes, digits)),
+                number_cell(units.fixed(each.new_minutes, digits)),
                 number_cell(ratio_text(each.time)),
             )
             for each in comparison.changes
@@ -68,14 +75,17 @@ def _time_table(comparison: Comparison) -> Table:
 
 
 def _accuracy_table(comparison: Comparison) -> Table:
+    """Return the accuracies of both runs, with the digits from which the difference follows, and the difference."""
+    pairs = [(100 * each.new_accuracy, 100 * each.old_accuracy) for each in comparison.changes]
+    digits = max(units.digits_to_follow(pair, sub, lambda gain: units.signed(gain, 2), 2) for pair in pairs)
     return Table(
         caption=f"Test {comparison.score_name}",
         header=("model", "device", "seeds", "before, %", "now, %", "now − before, pp (95 % CI)"),
         rows=tuple(
             (
                 *_case_cells(each),
-                number_cell(_percent(each.old_accuracy)),
-                number_cell(_percent(each.new_accuracy)),
+                number_cell(units.fixed(100 * each.old_accuracy, digits)),
+                number_cell(units.fixed(100 * each.new_accuracy, digits)),
                 number_cell(gain_text(each.accuracy) if each.accuracy else NOT_APPLICABLE),
             )
             for each in comparison.changes
@@ -130,11 +140,3 @@ def _settings_table(comparison: Comparison) -> Table | None:
         ),
         note="Any of these differences may be the cause of a change.",
     )
-
-
-def _minutes(value: float) -> str:
-    return units.bare(units.minutes(value, units.decimals(value)))
-
-
-def _percent(value: float) -> str:
-    return units.bare(units.percent(value, 2))

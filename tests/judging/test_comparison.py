@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from synthetic import make_inference, make_study, make_training
 
+from fashionbench import units
 from fashionbench.errors import InputError
 from fashionbench.judging.comparison import Comparison, compare, failed_conditions
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS
@@ -52,6 +53,21 @@ def test_a_slower_run_breaks_the_gate_only_if_the_whole_interval_is_beyond_the_l
         "FashionCNN on cpu is slower by more than 10.0\N{NO-BREAK SPACE}%, at 95 % confidence: 1.30 (1.30"
     )
     assert failed_conditions(found, Gate(slower=0.3)) == ()
+
+
+def test_the_changes_follow_from_the_numbers_as_they_are_shown() -> None:
+    time, accuracy = compare_view(compared(make_study(3), make_study(3, gain=0.01, spread=0.001)), ()).summary
+
+    for _, _, _, before, now, change in (tuple(cell.text for cell in row) for row in accuracy.rows):
+        assert change.startswith(units.signed(round(float(now) - float(before), 9), 2))
+    for _, _, _, before, now, change in (tuple(cell.text for cell in row) for row in time.rows):
+        assert change.startswith(units.fixed(round(float(now) / float(before), 9), 2))
+
+
+def test_failed_conditions_are_announced_apart_from_the_verdict() -> None:
+    view = compare_view(compared(make_study(3), make_study(3, gain=0.02)), ("slower", "worse"))
+
+    assert (view.banner, view.card.state, view.card.tone) == ("2 failed conditions", "WORTH IT", "yes")
 
 
 def test_a_worse_run_breaks_the_gate() -> None:

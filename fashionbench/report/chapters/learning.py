@@ -28,6 +28,7 @@ from fashionbench.report.frames import (
     MAX_BINS,
     MINUTES,
     MODEL,
+    SEED,
     epochs,
     mean_epochs,
     step_losses,
@@ -216,10 +217,11 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
                 number_cell("never" if matched is None else unit.number(matched)),
             )
         )
+    means = " (means over seeds)" if len(set(validation[SEED])) > 1 else ""
     is_missing = any(cell.text == units.MISSING for row in rows for cell in row)
     return (
         Table(
-            caption="Validation accuracy after equal training time, % (means over seeds)",
+            caption=f"Validation accuracy after equal training time, %{means}",
             header=(
                 "model",
                 *(f"after {unit.show(each)} ({name})" for each, name in zip(budgets, names, strict=True)),
@@ -240,18 +242,18 @@ def _describe_target(context: Context, device: str) -> str:
     if not found:
         return ""
     unit, stated = context.time_unit(device), context.verdict and context.verdict.thresholds.target
-    reason = "" if stated else ", the lower of the models’ final accuracies (medians over seeds),"
-    times = join_phrases(
-        [
-            f"{'never' if each.minutes is None else unit.show(each.minutes)} for {context.styles[each.model].name} "
-            f"(reached by {units.count(each.reached)} of {units.count(each.seeds)} seeds)"
-            for each in found
-        ]
-    )
+    has_seeds = any(each.seeds > 1 for each in found)
+    medians = " (medians over seeds)" if has_seeds else ""
+    reason = "" if stated else f", the lower of the models’ final accuracies{medians},"
+    times = []
+    for each in found:
+        shown = "never" if each.minutes is None else unit.show(each.minutes)
+        reached = f" (reached by {units.count(each.reached)} of {units.count(each.seeds)} seeds)" * has_seeds
+        times.append(f"{shown} for {context.styles[each.model].name}{reached}")
     return (
         f" Time to target: single trainings first reach a validation accuracy of {units.percent(found[0].target, 2)}"
-        f"{reason} after {times}. These are medians over seeds; a training that never reaches it counts as infinitely "
-        "long."
+        f"{reason} after {join_phrases(times)}."
+        + (" These are medians over seeds; a training that never reaches it counts as infinitely long." * has_seeds)
     )
 
 

@@ -9,7 +9,7 @@ from fashionbench import units
 from fashionbench.catalogue import STUDY_MODELS, model_label
 from fashionbench.judging.claims import STUDY_CNN_MINUTES, STUDY_RESNET_MINUTES
 from fashionbench.judging.findings import DeviceVerdict, Verdict
-from fashionbench.judging.rule import State, Thresholds
+from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.wording import describe_doubts
 from fashionbench.records.record import TrainingRecord
@@ -19,6 +19,7 @@ from fashionbench.report.view import Advice, Tone, VerdictCard
 
 __all__ = [
     "NOT_APPLICABLE",
+    "STATE_TONES",
     "compare_outcomes",
     "count_outcomes",
     "describe_run",
@@ -29,7 +30,7 @@ __all__ = [
     "make_title",
 ]
 
-STATE_TONES: Final[Mapping[State, Tone]] = MappingProxyType(
+STATE_TONES: Final[Mapping[str, Tone]] = MappingProxyType(
     {"WORTH IT": "yes", "NOT WORTH IT": "no", "TIE": "unsure", "CANNOT TELL": "unsure"}
 )
 
