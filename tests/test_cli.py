@@ -142,7 +142,7 @@ def test_a_run_in_another_precision_says_so_on_every_label(
     assert status == 0
     assert capsys.readouterr().out.count("The peak of cpu was not measured: RuntimeError: no such operation\n") == 1
     assert "cpu bf16" in page
-    assert "bf16 arithmetic" in page
+    assert "Arithmetic is in bf16" in page
     assert "Share of the machine" not in page
 
 

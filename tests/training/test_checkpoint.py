@@ -275,6 +275,12 @@ def changed_moments(
     return content | {"optimizer": optimizer | {"state": {key: change(of) for key, of in optimizer["state"].items()}}}
 
 
+def changed_betas(content: dict[str, Any], *betas: float) -> dict[str, Any]:
+    optimizer = content["optimizer"]
+    groups = [group | {"betas": betas} for group in optimizer["param_groups"]]
+    return content | {"optimizer": optimizer | {"param_groups": groups}}
+
+
 def unpickled_by(content: dict[str, Any], instructions: bytes) -> bytes:
     """Return an archive of torch's with other instructions for what it contains."""
     written, changed = io.BytesIO(), io.BytesIO()
@@ -310,6 +316,8 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
         lambda content: content | {"model": {name: each * float("inf") for name, each in content["model"].items()}},
         lambda content: changed_schedule(content, last_epoch=1),
         lambda content: changed_schedule(content, gamma=0.5),
+        lambda content: changed_betas(content, 0.9, 1.5),
+        lambda content: changed_betas(content, -0.9, 0.999),
         lambda content: changed_moments(content, lambda moments: {**moments, "exp_avg": torch.zeros(3)}),
         lambda content: changed_moments(
             content, lambda moments: {**moments, "exp_avg": moments["exp_avg"].to_sparse()}
@@ -322,7 +330,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
     ids=[
         *("no archive", "storage", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
         *("seconds", "resumed", "steps", "kind of losses", "device"),
-        *("weights", "place", "gamma"),
+        *("weights", "place", "gamma", "a beta above one", "a negative beta"),
         *(
             "shape of moments",
             "sparse moments",

@@ -167,8 +167,11 @@ def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], state: State)
         yield "its device is of another kind"
     if not _is_like(saved["schedule"], now["schedule"]):
         yield "its schedule is another"
-    if not _is_like(saved["optimizer"]["param_groups"], now["optimizer"]["param_groups"]):
+    groups = saved["optimizer"]["param_groups"]
+    if not _is_like(groups, now["optimizer"]["param_groups"]):
         yield "its optimizer is another"
+    elif not all(0 <= float(each) < 1 for group in groups for each in group.get("betas", ())):
+        yield "its optimizer averages with weights outside 0 to 1"
     if not _fits(moments, state.optimizer, saved["schedule"]["last_epoch"]):
         yield "its optimizer has other weights"
     if not all(bool(each.isfinite().all()) for each in weights):
