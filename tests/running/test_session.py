@@ -173,7 +173,7 @@ def test_seeds_are_added_until_the_verdict_is_decided(
     assert plan.looks == (3, 5)
     assert len(measured) == 2 * trained
     assert f"So far, {trained} of 5 seeds on cpu: {state}. " in said.getvalue()
-    assert "Expected: about" in said.getvalue()
+    assert "Expected: " in said.getvalue()
     assert "; checks, inference timing and the report take extra time\n" in said.getvalue()
     assert " at most for 10 trainings" in said.getvalue()
     assert verdict is not None

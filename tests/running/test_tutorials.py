@@ -102,9 +102,9 @@ FITTING = {
 }
 
 REFUSED = {
-    "NeedsHidden": "needs 'hidden_size', which have no default. Expected no required parameters but",
-    "NeedsConfig": "needs 'config', which have no default",
-    "bound": "needs 'outputs', which have no default",
+    "NeedsHidden": "needs 'hidden_size', which has no default. Expected no required parameters but",
+    "NeedsConfig": "needs 'config', which has no default",
+    "bound": "needs 'outputs', which has no default",
     "built": "is a network that is already built. Expected a class or a function that builds a network",
     "three_channels": "fails on images of 1 x 28 x 28 (RuntimeError: ",
     "of_32": "or another size of your images with --image-size",
