@@ -102,8 +102,13 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
     return CaptionedFigure(
         caption=f"The mean training loss of the last epoch is {join_phrases(last_losses)}.",
         drawings=drawings,
-        explanation=f"Each seed has a line{smoothed}. The light band is the lowest to highest loss of a single "
-        f"iteration, cut off at the axis. {'; '.join(iterations)}."
+        explanation=f"Each seed has a line{smoothed}. "
+        + (
+            "The light band is the lowest to highest loss of a single iteration, cut off at the axis. "
+            if smoothed
+            else ""
+        )
+        + f"{'; '.join(iterations)}."
         + (" The losses of the other models are not drawn." if len(selected) < len(present) else "")
         + (
             " Every training has one epoch, so there is no curve of validation accuracy."
