@@ -274,7 +274,8 @@ def _on_host(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in {"dtype", "memory_format"} and value is not None}
 
 
-stand_in()  # before any backward pass of this process
+if not torch.accelerator.is_available():  # PyTorch uses one kind a process, and would no longer find the real one
+    stand_in()  # before any backward pass of this process
 
 
 @contextmanager
