@@ -70,7 +70,7 @@ def make_environment(device: str = "cpu") -> Environment:
         logical_cores=2,
         memory_bytes=24 * 2**30,
         accelerator=None if device == "cpu" else "Synthetic GPU",
-        driver=None if device == "cpu" else "555.1",
+        driver=None if device == "cpu" else "driver 555.1, CUDA 13.0",
         threads=2,
         versions={"python": "3.11.7", "torch": "2.14.1", "torchvision": "0.29.1"},
         commit="0123456789abcdef0123456789abcdef01234567",

@@ -127,7 +127,7 @@ def driver_version(device: torch.device) -> str | None:
     if device.type == "mps":
         return f"macOS {platform.mac_ver()[0]}"
     if device.type == "xpu":
-        return str(torch.xpu.get_device_properties(device).driver_version)
+        return f"driver {torch.xpu.get_device_properties(device).driver_version}"
     return None
 
 

@@ -44,7 +44,7 @@ def _properties(record: TrainingRecord | InferenceRecord) -> Iterator[tuple[str,
         yield "CPU frequency governor", found.governor
     yield "memory", units.mebibytes(found.memory_bytes)
     if found.accelerator is not None:
-        yield "accelerator", f"{found.accelerator}, driver {found.driver or units.MISSING}"
+        yield "accelerator", f"{found.accelerator}, {found.driver or 'driver not readable'}"
     yield "system", found.system
     yield "versions", ", ".join(f"{name} {version}" for name, version in sorted(found.versions.items()))
     state = {True: "clean", False: "with uncommitted changes", None: "state unknown"}[found.commit_clean]
