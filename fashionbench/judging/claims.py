@@ -173,9 +173,8 @@ def _check_each_class(differences: dict[str, ClassDifference], least: float, bet
     if len(differences) == 1:
         (only,) = differences.values()
         limits = units.bare(units.interval_pp(only.low, only.high))
-        verb = "leads" if only.estimate > 0 else "trails"
-        size = units.pp(abs(only.estimate)).removeprefix("+")
-        return outcome, f"{better} {verb} by {size} (unadjusted 95 % CI of its lead {limits})"
+        position = "higher" if only.estimate > 0 else "not higher"
+        return outcome, f"{position} in this run; unadjusted 95 % CI of the lead of {better} {limits} pp"
     higher = sum(each.estimate > least for each in differences.values())
     by_margin = f" by more than {units.pp(least).removeprefix('+')}" if least else ""
     bound = units.pp(least).removeprefix("+") if least else "zero"

@@ -217,9 +217,10 @@ def describe_data(data: DataInfo) -> str:
     return f"{data.name} ({release_label(data.release)})" if data.release else data.name
 
 
-def describe_seeds(number: int) -> str:
-    """Return a number of seeds with its noun: ``1 seed``, ``3 seeds``."""
-    return f"{number} seed" if number == 1 else f"{number} seeds"
+def describe_seeds(*numbers: int) -> str:
+    """Return numbers of seeds with their noun: ``1 seed``, ``3 seeds``, ``2 or 3 seeds``."""
+    different = sorted({*numbers})
+    return f"{' or '.join(map(str, different))} seed{'' if different == [1] else 's'}"
 
 
 def join_phrases(phrases: Sequence[str]) -> str:

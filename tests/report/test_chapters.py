@@ -182,13 +182,17 @@ def test_a_model_of_unknown_size_has_dashes_for_numbers() -> None:
 def test_a_slow_model_that_reaches_the_others_accuracy_has_its_minutes_in_the_caption() -> None:
     *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=0.02, spread=0))))
 
-    assert re.match(r"ResNet18’s mean needs \d+\ss to reach the validation accuracy of 91\.54\s% with which", caption)
+    assert re.match(
+        r"ResNet18’s mean curve needs \d+\ss to reach the validation accuracy of 91\.54\s% with which", caption
+    )
 
 
 def test_a_model_that_never_reaches_the_others_accuracy_has_that_in_the_caption() -> None:
     *_, caption = captions(learning.learning_curves(context_of(make_study(2, gain=-0.02, spread=0))))
 
-    assert caption.startswith("ResNet18’s mean never reaches the validation accuracy of 91.54\N{NO-BREAK SPACE}% with")
+    assert caption.startswith(
+        "ResNet18’s mean curve never reaches the validation accuracy of 91.54\N{NO-BREAK SPACE}% with"
+    )
 
 
 def test_trainings_of_one_epoch_have_no_curves_of_single_dots() -> None:
@@ -222,8 +226,8 @@ def test_each_model_is_shown_at_the_minutes_of_the_other() -> None:
     assert table.rows[0][3].text == "never"
     assert table.note is not None
     note = table.note.replace("\N{NO-BREAK SPACE}", " ")
-    assert "single trainings first reach a validation accuracy of 91.54 %, the lower of the models’ final" in note
-    assert re.search(r"final accuracies, after 2\d\d s for FashionCNN and \d+ s for ResNet18\.$", note)
+    assert re.search(r"Time to target: 2\d\d s for FashionCNN and \d+ s for ResNet18 to a validation accuracy of", note)
+    assert note.endswith(" 91.54 %, the lower of the models’ final accuracies.")
     assert table.caption == "Validation accuracy after equal training time, %"
     assert float(table.rows[1][3].text) == pytest.approx(60 * 19 * 4 / 10, rel=0.1)
 

@@ -52,7 +52,7 @@ def test_the_first_page_gives_reason_scope_and_what_was_not_tested_and_each_numb
         "accelerator."
     )
     assert view.card.tiles[2][1].startswith("as long to predict with ResNet18 as with FashionCNN at batch size 1 (")
-    assert "Not tested, so open: equal batch sizes, longer training and an accelerator." in view.bullets[-1]
+    assert "Another recipe (--recipe FILE.toml) or device may change it: neither was tested." in view.bullets[-1]
     assert [" ".join(said).count(each) for each in once] == [1] * len(once)
 
 

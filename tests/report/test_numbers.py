@@ -200,11 +200,11 @@ def test_a_rate_is_operations_times_images_a_second_in_every_row_and_below_the_p
 
     for table in tables(view, "Time and throughput"):
         for row in table.rows:
-            name, workload, milliseconds, _, rate = (each.text for each in row[:5])
+            name, workload, milliseconds, rate = (each.text for each in row[:4])
             kind, _, batch = workload.partition(", batch ")
             assert follows_roughly(rate, 1000 * number(batch) / number(milliseconds))
-            if len(row) > 5 and row[5].text != units.MISSING:
-                megaflops, gigaflops, share = (each.text for each in row[5:8])
+            if len(row) > 4 and row[4].text != units.MISSING:
+                megaflops, gigaflops, share = (each.text for each in row[4:7])
                 peak = number(plain(table.note).partition("The peak is ")[2])
                 assert megaflops == operations[name, kind]
                 assert follows_roughly(gigaflops, number(megaflops) * number(rate) / 1000)
@@ -267,7 +267,7 @@ def test_the_noise_of_a_repetition_follows_from_its_times(view: View) -> None:
 
 
 DERIVED = {
-    r"(gain|slowdown|price)\b.*", "extra training time", "reachable, %", "images/s", "GFLOP/s", "of peak, %",
+    r"(gain|slowdown|price)\b.*", "extra training time", "reachable, %", "images/s", "GFLOP/s", "% of peak",
     r"(seconds|minutes) to reach the other.*", r"after [\d.,]+ (s|min) \(.*\)", "per training",
 }  # fmt: skip
 """Columns that the tests above derive from others."""
@@ -291,10 +291,10 @@ MEASURED = {
         "reachable",
         "forward, MFLOP",
         "training, MFLOP",
-        "MFLOP per image",
+        "MFLOP/image",
         "batch size",
     ),
-    *("ms per batch", "25th–75th percentile", "of bandwidth, %", "training", "model build", "warm-up", "validation"),
+    *(r"ms per batch \(25th–75th percentile\)", "% of bandwidth", "training", "model build", "warm-up", "validation"),
     *("test", "per hour", "per million predictions", "status", "reason", "case"),
 }
 """Columns whose parts are not on the page."""

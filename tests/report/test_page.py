@@ -149,7 +149,7 @@ def test_the_page_states_the_verdict_before_anything_else(study_report: Report) 
         study_report.verdict.state,
         study_report.verdict.sentence,
         "If time or cost matters",
-        "Reasons",
+        "Further evidence",
         "Accuracy and training cost",
         "Learning curves",
         "Scores by class",

@@ -107,7 +107,7 @@ def _tabulate(context: Context, found: BudgetVerdict, pair: tuple[str, str]) -> 
             )
             for rung in found.rungs
         ),
-        note="Minutes are measured, as geometric means over seeds. ± half the width of the model's own 95 % confidence "
+        note="Minutes are measured, as geometric means over seeds. ± half the width of the model’s own 95 % confidence "
         "interval. Both models have the same budget, so the verdict at a budget rests on the gain alone: worth it if "
         "its interval is at or above the margin, not worth it if it is below."
         + "".join(f" {sentence}." for sentence in missing)

@@ -43,9 +43,8 @@ def _figure_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
     if verdict is not None and judged is verdict.devices[0] and len(models) == len(context.pair_on(device)):
         return ()  # the first page has this figure
     explanation = (
-        "Each small marker is one training. The large marker is the mean of a model: its vertical line is the 95 % "
-        f"confidence interval of that model's {context.score_name} alone, its horizontal line the range of training "
-        "minutes."
+        "Each small marker is one training. The large open marker is the mean of a model, its line the 95 % confidence "
+        f"interval of that model’s {context.score_name} alone."
     )
     if judged is not None and verdict is not None:
         caption = judged.sentence
@@ -110,7 +109,7 @@ def _summary_on(context: Context, device: str) -> Table:
         rows=tuple(rows),
         note=f"Training times are geometric means over seeds. {context.score_name.capitalize()} is the mean over seeds "
         "on the test images, ± half "
-        "the width of this model's own 95 % confidence interval, which is not paired. "
+        "the width of this model’s own 95 % confidence interval, which is not paired. "
         + (
             "Device memory is what the process of a training allocated on the accelerator, from building the model to "
             "scoring."

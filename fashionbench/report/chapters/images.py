@@ -9,6 +9,7 @@ from matplotlib import image
 from numpy.typing import NDArray
 
 from fashionbench import units
+from fashionbench.judging.findings import DeviceVerdict
 from fashionbench.judging.statistics.differences import expected_calibration_error
 from fashionbench.judging.statistics.intervals import correct_predictions, wilson_interval
 from fashionbench.judging.verdict import Verdict
@@ -50,8 +51,8 @@ def _outcomes_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         CaptionedFigure(
             caption=compare_outcomes(judged, small, big),
             explanation=f"Each of the {units.count(judged.test_images)} test images is in one of four groups. The "
-            f"counts {source} with the same seed. McNemar’s exact test of equal error rates, unadjusted: p "
-            f"{'values of the pairs' if pairs > 1 else 'value'} {', '.join(map(_p_value, judged.mcnemar_p))}.",
+            f"counts {source} with the same seed. McNemar’s exact test of equal error rates, unadjusted: "
+            f"{_describe_tests(judged)}.",
             tiles=(
                 (units.count(both), "both right"),
                 (units.count(only_big), f"only {big} right"),
@@ -60,6 +61,12 @@ def _outcomes_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
             ),
         ),
     )
+
+
+def _describe_tests(judged: DeviceVerdict) -> str:
+    plural = "s" if len(judged.seeds) > 1 else ""
+    values, seeds = map(_p_value, judged.mcnemar_p), map(str, judged.seeds)
+    return f"p value{plural} {join_phrases(list(values))} for seed{plural} {join_phrases(list(seeds))}"
 
 
 def _p_value(value: float) -> str:
@@ -98,10 +105,10 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
         Gallery(
             title="Most confident mistakes",
             rows=shown,
-            note=f"Predictions of seed {seed}{where}. Each group has the {MAX_THUMBNAILS} most confident mistakes of "
-            f"the model that is wrong, among the {stored} of which a record keeps the image; where both are wrong, "
-            f"of {big}. Below an image: its true class, then each model’s "
-            f"prediction, with the confidence where it is under {units.percent(NEARLY_CERTAIN)}.",
+            note=f"Predictions of seed {seed}{where}. Each group has up to {MAX_THUMBNAILS} of the {stored} most "
+            f"confident mistakes of the model that is wrong; where both are wrong, of {big}. Below an image: its true "
+            "class, then each model’s prediction, with the confidence where it is under "
+            f"{units.percent(NEARLY_CERTAIN)}.",
         ),
     )
 
@@ -142,43 +149,49 @@ def calibration(context: Context) -> tuple[Block, ...]:
 
 
 def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
-    drawings, errors, seeds, smallest = [], [], 1, SMALL_BIN
+    drawings, errors, excesses, seeds, smallest = [], [], {}, 1, SMALL_BIN
     for model in context.pair_on(device):
         results, style = results_of(context.trainings_on(device), model), context.styles[model]
         confidences = np.concatenate([_confidences(each) for each in results])
-        found = expected_calibration_error(confidences, correct_predictions(results).ravel())
+        correct = correct_predictions(results).ravel()
+        found = expected_calibration_error(confidences, correct)
+        excesses[style.name] = float(confidences.mean() - correct.mean())
         seeds = max(seeds, len(results))
         # the seeds classify the same images, so they do not add independent ones
         images = units.add_up([count / len(results) for count in found.counts])
-        smallest = min(smallest, *images)
-        intervals = [
-            wilson_interval(round(accuracy * max(1, number)), max(1, number))
-            for accuracy, number in zip(found.accuracies, images, strict=True)
-        ]
-        bins = pd.DataFrame(
-            {
-                CONFIDENCE: found.confidences,
-                ACCURACY: found.accuracies,
-                LOW: [each.low for each in intervals],
-                HIGH: [each.high for each in intervals],
-                IMAGES: images,
-            }
-        )
+        rows = []
+        for confidence, accuracy, number in zip(found.confidences, found.accuracies, images, strict=True):
+            if number:
+                interval = wilson_interval(round(accuracy * number), number)
+                rows.append((confidence, accuracy, interval.low, interval.high, number))
+        bins = pd.DataFrame(rows, columns=[CONFIDENCE, ACCURACY, LOW, HIGH, IMAGES])
+        smallest = min(smallest, *bins[IMAGES])
         figure = curves.reliability(bins, style, title=style.name)
         title = f"Accuracy of {style.name} by confidence on {device}"
         drawings.append(draw(figure, key=f"calibration-{device}-{model}", title=title))
         errors.append(f"{units.pp(found.error).removeprefix('+')} for {style.name}")
     return (
         CaptionedFigure(
-            caption=f"The expected calibration error is {join_phrases(errors)}.",
+            caption=f"The expected calibration error is {join_phrases(errors)}{_describe_excesses(excesses)}.",
             drawings=tuple(drawings),
-            explanation="Predictions in ten bins of confidence; empty bins are left out. The number above a bin "
-            f"counts its images{', a mean over seeds' if seeds > 1 else ''}; lines are Wilson’s 95 % confidence "
-            f"intervals for that number. {_describe_small_bins(smallest)}On the dashed line, accuracy equals "
-            "confidence; below it, the model is overconfident. The expected calibration error is the mean absolute "
-            "difference between confidence and accuracy over the bins, weighted by their images.",
+            explanation="Predictions in ten bins of confidence; nearly empty bins are left out. The number above a bin "
+            f"counts its images{', a mean over seeds' if seeds > 1 else ''}. Lines are 95 % confidence intervals of "
+            f"the accuracy for that many images (Wilson). {_describe_small_bins(smallest)}On the dashed line, accuracy "
+            "equals confidence; below it, the model is overconfident. The expected calibration error is the mean "
+            "absolute difference between confidence and accuracy over the bins, weighted by their images.",
         ),
     )
+
+
+def _describe_excesses(excesses: dict[str, float]) -> str:
+    """Return whether confidence is higher than accuracy, on average; nothing where they are the same as shown."""
+    if any(units.rounded(100 * each, 1) == 0 for each in excesses.values()):
+        return ""
+    words = {name: "overconfident" if each > 0 else "underconfident" for name, each in excesses.items()}
+    if len({*words.values()}) == 1:
+        (word,) = {*words.values()}
+        return f": {'both are' if len(words) > 1 else 'it is'} {word} on average"
+    return f": on average, {join_phrases([f'{name} is {word}' for name, word in words.items()])}"
 
 
 def _describe_small_bins(smallest: int) -> str:

@@ -39,6 +39,9 @@ __all__ = ["learning_curves"]
 
 LONG_UNITS = MappingProxyType({"min": "minutes", "s": "seconds"})
 
+DIGITS = 2
+"""Decimals of a validation accuracy in percent; one is reached where the shown numbers say so."""
+
 MAX_PANELS = 4
 """Loss curves drawn for one device; with more models, only those of the compared pair."""
 
@@ -137,11 +140,11 @@ def _validation_figure(context: Context, device: str, validation: pd.DataFrame) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Curves:
-    """The mean validation curves of the two models, and how many decimals tell an accuracy from the one to reach."""
+    """The mean validation curves of the two models."""
 
     pair: tuple[str, str]
     curves: Mapping[str, pd.DataFrame]
-    """By model, rows of MINUTES and ACCURACY after each epoch."""
+    """By model, rows of MINUTES and ACCURACY after each epoch, ACCURACY as it is shown."""
 
     def final(self, model: str) -> float:
         """Return the accuracy after a model's last epoch."""
@@ -161,23 +164,6 @@ class _Curves:
         reached = self.curves[model][self.curves[model][MINUTES] <= minutes * (1 + 1e-9)]
         return None if reached.empty else float(reached[ACCURACY].iloc[-1])
 
-    def digits(self) -> int:
-        """Return the decimals, in percent, with which no accuracy that is not reached looks like the one to reach."""
-        accuracies = [100 * float(each) for model in self.pair for each in self.curves[model][ACCURACY]]
-        ends = [100 * self.final(model) for model in self.pair]
-        return next(
-            (
-                digits
-                for digits in (1, 2, 3)
-                if all(
-                    (one >= end) == (units.rounded(one, digits) >= units.rounded(end, digits))
-                    for end in ends
-                    for one in accuracies
-                )
-            ),
-            4,
-        )
-
 
 def _compare_curves(context: Context, device: str, validation: pd.DataFrame) -> _Curves | None:
     """Return the curves of the two compared models; None if only one of them took steps."""
@@ -185,6 +171,7 @@ def _compare_curves(context: Context, device: str, validation: pd.DataFrame) -> 
     if len(pair) == 1:
         return None
     means = mean_epochs(validation)
+    means = means.assign(**{ACCURACY: [units.rounded(100 * each, DIGITS) / 100 for each in means[ACCURACY]]})
     return _Curves(pair=(pair[0], pair[1]), curves={model: means.loc[[model]] for model in pair})
 
 
@@ -198,10 +185,10 @@ def _validation_caption(context: Context, device: str, validation: pd.DataFrame)
     small, big = (context.styles[model].name for model in compared.pair)
     unit, target = context.time_unit(device), compared.final(compared.pair[0])
     needed = compared.minutes_to_reach(compared.pair[1], target)
-    end = f"the validation accuracy of {units.percent(target, compared.digits())} with which {small} ends"
+    end = f"the validation accuracy of {units.percent(target, DIGITS)} with which {small} ends"
     if needed is None:
-        return f"{big}’s mean never reaches {end}."
-    return f"{big}’s mean needs {unit.show(needed)} to reach {end}."
+        return f"{big}’s mean curve never reaches {end}."
+    return f"{big}’s mean curve needs {unit.show(needed)} to reach {end}."
 
 
 def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -> tuple[Table, ...]:
@@ -209,7 +196,7 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
     compared = _compare_curves(context, device, validation)
     if compared is None:
         return ()
-    unit, digits = context.time_unit(device), compared.digits()
+    unit = context.time_unit(device)
     budgets = [compared.minutes(model) for model in compared.pair]
     names = [context.styles[model].name for model in compared.pair]
     rows = []
@@ -218,7 +205,7 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
         rows.append(
             (
                 model_cell(context.styles[model]),
-                *(number_cell(_accuracy_after(compared, model, budget, digits)) for budget in budgets),
+                *(number_cell(_accuracy_after(compared, model, budget)) for budget in budgets),
                 number_cell("never" if matched is None else unit.number(matched)),
             )
         )
@@ -247,22 +234,23 @@ def _describe_target(context: Context, device: str) -> str:
     if not found:
         return ""
     unit, stated = context.time_unit(device), context.verdict and context.verdict.thresholds.target
-    has_seeds = any(each.seeds > 1 for each in found)
-    medians = " (medians over seeds)" if has_seeds else ""
-    reason = "" if stated else f", the lower of the models’ final accuracies{medians},"
+    medians = ", medians over seeds" if any(each.seeds > 1 for each in found) else ""
+    reason = "" if stated else ", the lower of the models’ final accuracies"
     times = []
     for each in found:
         shown = "never" if each.minutes is None else unit.show(each.minutes)
-        reached = f" (reached by {units.count(each.reached)} of {units.count(each.seeds)} seeds)" * has_seeds
-        times.append(f"{shown} for {context.styles[each.model].name}{reached}")
+        reached = f" (reached by {units.count(each.reached)} of {units.count(each.seeds)} seeds)"
+        times.append(f"{shown} for {context.styles[each.model].name}{reached * (each.reached < each.seeds)}")
+    missed = any(each.reached < each.seeds for each in found)
     return (
-        f" Time to target: single trainings first reach a validation accuracy of {units.percent(found[0].target, 2)}"
-        f"{reason} after {join_phrases(times)}."
-        + (" These are medians over seeds; a training that never reaches it counts as infinitely long." * has_seeds)
+        f" Time to target{medians}: {join_phrases(times)} to a validation accuracy of "
+        f"{units.percent(found[0].target, DIGITS)}{reason}."
+        + " A training that never reaches it counts as infinitely long."
+        * missed
     )
 
 
-def _accuracy_after(compared: _Curves, model: str, minutes: float, digits: int) -> str:
+def _accuracy_after(compared: _Curves, model: str, minutes: float) -> str:
     if minutes > compared.minutes(model) * (1 + 1e-9):
         return "not run"
-    return units.bare(units.percent(compared.after(model, minutes), digits))
+    return units.bare(units.percent(compared.after(model, minutes), DIGITS))

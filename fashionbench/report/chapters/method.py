@@ -31,7 +31,7 @@ __all__ = ["glossary", "method", "study_claims", "training_clock"]
 
 EXECUTIONS: Final = MappingProxyType(
     {
-        "fast": "steps are reordered inside to save time, and compute the same up to rounding (execution “fast”)",
+        "fast": "steps are computed in a faster order, with the same result up to rounding (execution “fast”)",
         "plain": "the steps are PyTorch’s own (execution “plain”)",
     }
 )

@@ -118,8 +118,7 @@ class _Workload:
         quartiles = [units.significant(1000 * each) for each in self.quartiles or ()]
         yield model_cell(context.styles[self.model])
         yield text_cell(self.description)
-        yield number_cell(milliseconds)
-        yield number_cell(" to ".join(quartiles) or units.MISSING)
+        yield number_cell(milliseconds + (f" ({' to '.join(quartiles)})" if quartiles else ""))
         yield number_cell(rate)
         if not with_peak:
             return
@@ -167,11 +166,11 @@ def speed(context: Context) -> tuple[Block, ...]:
 
 def _tabulate(context: Context, workloads: list[_Workload]) -> Table:
     peak = next((each.peak for each in workloads if each.peak is not None and each.flops), None)
-    peak_header = ("MFLOP per image", "GFLOP/s", "of peak, %", "of bandwidth, %", "limited by")
+    peak_header = ("MFLOP/image", "GFLOP/s", "% of peak", "% of bandwidth", "limited by")
     return Table(
         caption="Time and throughput of a batch",
         header=(
-            *("model", "workload", "ms per batch", "25th–75th percentile", "images/s"),
+            *("model", "workload", "ms per batch (25th–75th percentile)", "images/s"),
             *(peak_header if peak else ()),
         ),
         rows=tuple(tuple(each.cells(context, with_peak=peak is not None)) for each in workloads),

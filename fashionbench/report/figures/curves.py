@@ -65,7 +65,7 @@ def accuracy_minutes(
     margin: tuple[float, float, str] | None,
     is_wide: bool = True,
 ) -> Figure:
-    """Draw test accuracy against training minutes: a small marker per run, a large one with a cross per model.
+    """Draw test accuracy against training minutes: a small marker per run, a large open one per model.
 
     Args:
         runs: Rows of MODEL, SEED, MINUTES, ACCURACY of one device.
@@ -106,16 +106,17 @@ def accuracy_minutes(
                 style.marker,
                 color=style.colour,
                 markersize=5,
-                alpha=0.45,
-                mew=0,
+                mec=PAPER,
+                mew=0.5,
+                zorder=4,
                 gid=tooltip([text], seed),
             )
         axes.plot([minutes] * 2, [low, high], color=style.colour, linewidth=2)
-        axes.plot([trainings[MINUTES].min(), trainings[MINUTES].max()], [accuracy] * 2, color=style.colour, linewidth=2)
         text = f"{style.name}, mean: {label}"
         axes.plot(
-            minutes, accuracy, style.marker, color=style.colour, markersize=9, mec=PAPER, mew=1.2, gid=tooltip([text])
-        )
+            minutes, accuracy, style.marker, color=style.colour, markersize=11, mfc=PAPER, mew=1.6, zorder=3,
+            gid=tooltip([text]),
+        )  # fmt: skip
         if direct:
             lines = ((21, shorten(style.name), 600), (5, label, 400))
             top = max(high, trainings[ACCURACY].max())
@@ -210,7 +211,7 @@ def reliability(bins: pd.DataFrame, style: ModelStyle, *, title: str) -> Figure:
     for confidence, images in rows_of(bins, CONFIDENCE, IMAGES):
         middle = (min(int(confidence * BINS), BINS - 1) + 0.5) / BINS  # of the bin, so that labels keep their distance
         axes.annotate(
-            units.count(images) if images else "< 1", (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
+            units.count(images), (middle, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),
             textcoords="offset points", rotation=90, ha="center", va="bottom", color=MUTED,
         )  # fmt: skip
     for rows, face in ((bins[bins[IMAGES] >= SMALL_BIN], style.colour), (bins[bins[IMAGES] < SMALL_BIN], PAPER)):

@@ -75,9 +75,9 @@ def introduce_study(context: Context) -> str:
     times = join_phrases([f"{minutes}{units.SPACE}min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
     return (
         f"“The study” is an unpublished student report, “Resnet”, on Fashion-MNIST, small images of clothing. It "
-        f"trained {big} in {times}, and a small CNN ({small} here) in {STUDY_CNN_MINUTES}{units.SPACE}min on an "
-        "unnamed device."
-        + (" The recipe “study” repeats this; the number of epochs, which is not given, is ours." if has_recipe else "")
+        f"trained a large neural network, {big}, in {times}, and a small one, {small} here, in "
+        f"{STUDY_CNN_MINUTES}{units.SPACE}min on an unnamed device."
+        + (" The recipe “study” repeats its training; the number of epochs is our choice." if has_recipe else "")
     )
 
 
@@ -100,7 +100,7 @@ def make_card(context: Context) -> VerdictCard:
     margin = f"{100 * verdict.thresholds.margin:g}{units.SPACE}pp"
     tiles = (
         _accuracy_tile(context, names, first, where),
-        _time_tile(context, first, where),
+        _time_tile(context, names, first, where),
         _crossover_tile(verdict, names) or _price_tile(context, names, first, where),
     )
     remarks = (
@@ -142,8 +142,8 @@ def _describe_probabilities(names: tuple[str, str], judged: DeviceVerdict, margi
     )
     better, alike, worse, wins = map(_describe_share, (*shares, round(100 * judged.probability_of_winning)))
     return (
-        f"{beginning}robabilities: {big} better by at least {margin}: {better}; a difference below that: {alike}; "
-        f"{small} better by at least {margin}: {worse}; one training of {big} beats one of {small} on these images: "
+        f"{beginning}robability that {big} is better by {margin} or more: {better}; that they differ by less: {alike}; "
+        f"that {small} is better by as much: {worse}; that one training of {big} beats one of {small} on these images: "
         f"{wins}."
     )
 
@@ -177,17 +177,18 @@ def _accuracy_tile(context: Context, names: tuple[str, str], judged: DeviceVerdi
     )
 
 
-def _time_tile(context: Context, judged: DeviceVerdict, where: str) -> tuple[str, str]:
+def _time_tile(context: Context, names: tuple[str, str], judged: DeviceVerdict, where: str) -> tuple[str, str]:
+    small, big = names
     unit = context.time_unit(judged.device)
     slowdown = judged.slowdown
     doubts = describe_doubts(slowdown, None if judged.times_are_reliable else judged.others_cpu_share)
     if isinstance(slowdown, Interval) and not doubts:
-        remark = f"95 % CI of the ratio {units.bare(units.interval_ratio(slowdown.low, slowdown.high))}"
+        remark = f"95 % CI of their ratio {units.bare(units.interval_ratio(slowdown.low, slowdown.high))}"
     else:
         remark = f"not reliable: {doubts}"
     return (
         f"{unit.number(judged.big_minutes)} vs {unit.show(judged.small_minutes)}",
-        f"training time{where}; {remark}",
+        f"training time of {big} and {small}{where}; {remark}",
     )
 
 
@@ -265,14 +266,14 @@ def list_reasons(context: Context) -> tuple[str, ...]:
     faster = small if judged.slowdown.estimate > 1 else big
     return (
         f"{where}{compare_outcomes(judged, small, big)}",
-        *([f"{faster} saves {saved} of training each time."] if significant else []),
+        *([f"{faster} saves {saved} per training."] if significant else []),
     )
 
 
 def compare_outcomes(judged: DeviceVerdict, small: str, big: str) -> str:
     """Return a sentence on how many test images only one of the two models classifies correctly."""
     _, only_big, only_small, _ = count_outcomes(judged)
-    pairs = f" (means over {len(judged.seeds)} seed pairs)" if len(judged.seeds) > 1 else ""
+    pairs = f" (means over {len(judged.seeds)} seeds)" if len(judged.seeds) > 1 else ""
     return (
         f"{big} is right on {units.count(only_big)} images that {small} gets wrong, and wrong on "
         f"{units.count(only_small)} that {small} gets right{pairs}."

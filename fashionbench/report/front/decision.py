@@ -8,7 +8,7 @@ from fashionbench import units
 from fashionbench.judging.statistics.gains import accuracy_interval
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict
-from fashionbench.report.context import Context, draw, join_phrases, results_of
+from fashionbench.report.context import Context, describe_seeds, draw, join_phrases, results_of
 from fashionbench.report.figures.axes import name_score
 from fashionbench.report.figures.curves import accuracy_minutes
 from fashionbench.report.figures.gains import gain_intervals
@@ -42,12 +42,12 @@ def show_decision(context: Context) -> tuple[CaptionedFigure, ...]:
             caption=_describe_gains(verdict.devices, verdict.thresholds.margin),
             drawings=(gains, draw_accuracy(context, first.device, [verdict.small, verdict.big], is_wide=False)),
             explanation=f"First figure: {pair[1].name} minus {pair[0].name} on the same test images. The square is the "
-            "mean over "
-            f"{_describe_pairs(verdict.devices)}, the line its paired 95 % confidence interval. The dashed lines are "
-            "the margin: the smallest difference that matters to you, set with --margin. Second figure: each small "
-            f"marker is one training{on_first}; the large one is the mean, with the 95 % confidence interval of that "
-            f"model alone ({'over its seeds and the test images' if many else 'Wilson'}). These intervals are not "
-            "paired: two models whose intervals overlap can still differ.",
+            f"mean over {describe_seeds(*(len(each.seeds) for each in verdict.devices))}, the line its paired 95 % "
+            "confidence interval. The dashed lines are the margin: the smallest difference that matters to you, set "
+            f"with --margin. Second figure: each small marker is one training{on_first}; the large open one is the "
+            "mean, with the 95 % confidence interval of that model alone "
+            f"({'over its seeds and the test images' if many else 'Wilson'}). These intervals are not paired: two "
+            "models whose intervals overlap can still differ.",
         ),
     )
 
@@ -72,11 +72,6 @@ def _describe_gain(judged: DeviceVerdict, margin: float) -> str:
     if judged.gain.low >= -margin:
         return "is smaller than the margin: its whole interval lies in the shaded band"
     return "is smaller than the margin: its whole interval lies below it"
-
-
-def _describe_pairs(devices: Sequence[DeviceVerdict]) -> str:
-    numbers = sorted({len(each.seeds) for each in devices})
-    return f"{' or '.join(map(str, numbers))} seed pair{'' if numbers == [1] else 's'}"
 
 
 def draw_accuracy(context: Context, device: str, models: Sequence[str], *, is_wide: bool) -> Drawing:

@@ -26,11 +26,10 @@ def describe_scope(context: Context) -> str:
     names = {model: context.styles[model].name for model in (verdict.big, verdict.small) if not is_baseline(model)}
     recipes = _recipes(context)
     firsts = _first_trainings(context, verdict)
-    seeds = " or ".join(describe_seeds(each) for each in sorted({len(judged.seeds) for judged in verdict.devices}))
     parts = (
         "; ".join(_describe_recipe(each, names) for each in recipes.values()),
         join_phrases([_describe_machine(device, each) for device, each in firsts.items()]),
-        seeds,
+        describe_seeds(*(len(judged.seeds) for judged in verdict.devices)),
     )
     return f"Applies to: {'; '.join(parts)}. Not tested: {_list_untested(context, verdict)}."
 
@@ -40,9 +39,8 @@ def list_changes(context: Context) -> tuple[str, ...]:
     if context.verdict is None:
         return ()
     budget = context.verdict.devices[0].budget_minutes
-    untested = _list_untested(context, context.verdict)
     longer = (
-        f"Not tested, so open: {untested}. Test them with a recipe of your own (--recipe FILE.toml) or another device."
+        "Another recipe (--recipe FILE.toml) or device may change it: neither was tested."
         if budget is None
         else f"A budget of over {units.budget(budget)} might: it was not tested."
     )
