@@ -54,6 +54,9 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "#n/a", "null"})
 MAX_LABEL: Final = 2**53
 """Up to here a float holds each integer."""
 
+BLOCK: Final = 1_000
+"""Images that are compared at once."""
+
 SHOWN: Final = 40
 """Characters of a wrong label that a message quotes."""
 
@@ -158,23 +161,27 @@ def name_labels(labels: Sequence[str], where: Callable[[int], str]) -> NDArray[A
         InputError: A label is missing or is a fraction.
 
     """
-    texts = [label.strip() for label in labels]
     values: dict[str, int | None] = {}
-    for place, text in enumerate(texts):
-        if text in values:
-            continue
+    for label in dict.fromkeys(labels):
+        text = label.strip()
         is_number = NUMBER.fullmatch(text) is not None and abs(float(text)) < MAX_LABEL  # else two would become one
+        if len(text) > LONGEST_NAME:  # NumPy would give each label the space of the longest
+            raise InputError(
+                f"{where(labels.index(label))} has a label of {len(text):,} letters",
+                expected=f"1 to {LONGEST_NAME} letters that can be printed",
+                remedy="rename the class",
+            )
         if text.lower() in MISSING or (is_number and not float(text).is_integer()):
             raise InputError(
-                f"{where(place)} has the label {text[:SHOWN]!r}",
+                f"{where(labels.index(label))} has the label {text[:SHOWN]!r}",
                 expected="an integer or a name as the label of each image",
                 remedy="complete or correct the labels",
             )
         # 007 is a name: as a number, it would be shown as 7
-        values[text] = int(float(text)) if is_number and not re.match(r"[+-]?0\d", text) else None
+        values[label] = int(float(text)) if is_number and not re.match(r"[+-]?0\d", text) else None
     if None in values.values():
-        return np.array(texts)
-    return np.array([values[text] for text in texts], dtype=np.int64)
+        return np.array([label.strip() for label in labels])
+    return np.array([values[label] for label in labels], dtype=np.int64)
 
 
 def make_dataset(  # noqa: PLR0913, PLR0917 - the parts of a data set, most of them in pairs
@@ -213,7 +220,8 @@ def make_dataset(  # noqa: PLR0913, PLR0917 - the parts of a data set, most of t
     check_class_count(name, len(present))
     _check_labels(name, present, halves)
     first = train[0][0]
-    if all((image == first).all() for images, _ in halves.values() for image in images):
+    blocks = (images[start : start + BLOCK] for images, _ in halves.values() for start in range(0, len(images), BLOCK))
+    if all((block == first).all() for block in blocks):
         raise InputError(
             f"data set {name}: all {sum(len(images) for images, _ in halves.values())} images are equal",
             expected="images that differ",

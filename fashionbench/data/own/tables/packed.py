@@ -10,7 +10,7 @@ import pandas as pd
 from fashionbench.data.own.halves import Half, find_half
 from fashionbench.errors import InputError
 
-__all__ = ["MOST_PACKED", "SPLIT_NAMES", "find_halves", "unpack"]
+__all__ = ["MOST_PACKED", "SPLIT_NAMES", "find_halves", "is_packed", "unpack"]
 
 MOST_PACKED: Final = 8
 """A table with all pixels of an image in one cell has few columns."""
@@ -30,6 +30,15 @@ COMPETITION: Final = MappingProxyType[str, Half]({"publictest": "validation", "p
 """How Kaggle calls the halves of its competitions, as in FER2013."""
 
 
+def is_packed(frame: pd.DataFrame) -> bool:
+    """Return whether a cell of a table's first row has all pixels of an image."""
+    return any(_are_pixels(cell) for cell in frame.iloc[0]) if len(frame) else False
+
+
+def _are_pixels(cell: object) -> bool:
+    return PACKED.fullmatch(str(cell).translate(BLANKS)) is not None
+
+
 def unpack(
     names: tuple[str, ...] | None, frame: pd.DataFrame, parse: Callable[[bytes], pd.DataFrame]
 ) -> tuple[tuple[str, ...] | None, pd.DataFrame]:
@@ -42,8 +51,8 @@ def unpack(
 
     """
     for place in range(frame.shape[1]):
-        cells = [str(cell).translate(BLANKS) for cell in frame[place].fillna("")]
-        if cells and PACKED.fullmatch(cells[0]):
+        if _are_pixels(frame[place].iloc[0]):
+            cells = [str(cell).translate(BLANKS) for cell in frame[place].fillna("")]
             pixels = parse("\n".join(cells).encode())
             pixels.index = frame.index[pixels.index]
             before, after = frame.iloc[:, :place], frame.iloc[:, place + 1 :]

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from fashionbench.data.arrays import NUMBER, check_memory
 from fashionbench.data.own.halves import Half
 from fashionbench.data.own.tables.columns import NoLabelError, find_label, is_header
 from fashionbench.data.own.tables.content import PARQUET, Content
-from fashionbench.data.own.tables.packed import MOST_PACKED, find_halves, unpack
+from fashionbench.data.own.tables.packed import MOST_PACKED, find_halves, is_packed, unpack
 from fashionbench.errors import InputError, SetupError
 
 __all__ = ["Rows", "lacks_labels", "read_numbers", "read_rows", "split_rows"]
@@ -32,6 +33,9 @@ MAX_COLUMNS: Final = 1_000_000
 MAX_LINE_BYTES: Final = 32 * MAX_COLUMNS
 
 SAMPLE_BYTES: Final = 64 * 1024
+
+SAMPLE_ROWS: Final = 100
+"""The first that are not empty tell the form."""
 
 MESSAGE_CHARACTERS: Final = 200
 
@@ -95,10 +99,10 @@ def read_rows(content: Content, label: str | None) -> Rows:
     if text.startswith(PARQUET):
         return _read_parquet(where, text, label)
     width, names = _read_names(content, label)
-    is_small = width <= MOST_PACKED
-    texts = range(width) if is_small else find_label(where, names, width, label)
     blank = len(text) - len(text.lstrip(b"\r\n"))
-    frame = _parse(where, text[blank:], _read_first(where, text)[1], texts, skip=0 if names is None else 1)
+    parse = partial(_parse, where, text[blank:], _read_first(where, text)[1], skip=0 if names is None else 1)
+    packed = width <= MOST_PACKED and is_packed(parse(None))
+    frame = parse(range(width) if packed else find_label(where, names, width, label))
     if frame.shape[1] == width + 1 and frame.iloc[:, -1].isna().all():  # a separator at the end of each row
         frame = frame.iloc[:, :-1]
     if frame.shape[1] != width:
@@ -108,8 +112,8 @@ def read_rows(content: Content, label: str | None) -> Rows:
             remedy="correct the file",
         )
     first_row = text[:blank].count(b"\n") + (1 if names is None else 2)
-    if is_small:
-        names, frame = unpack(names, frame, lambda packed: _parse(where, packed, WHITESPACE, (), skip=0))
+    if packed:
+        names, frame = unpack(names, frame, lambda cells: _parse(where, cells, WHITESPACE, (), skip=0))
     candidates = find_label(where, names, frame.shape[1], label)
     return Rows(where=where, names=names, frame=frame, first_row=first_row, candidates=candidates)
 
@@ -212,14 +216,16 @@ def _check_lines(where: str, text: bytes) -> None:
         start = end + 1
 
 
-def _parse(where: str, text: bytes, separator: str, texts: Sequence[int], *, skip: int) -> pd.DataFrame:
+def _parse(where: str, text: bytes, separator: str, texts: Sequence[int] | None, *, skip: int) -> pd.DataFrame:
+    """Return the cells of a CSV, those of some columns as texts; None: of the first rows only, and all as texts."""
     try:
         table = pd.read_csv(
             io.BytesIO(text),
             sep=separator,
             header=None,
             skiprows=skip,
-            dtype=dict.fromkeys(texts, str),
+            nrows=SAMPLE_ROWS if texts is None else None,
+            dtype=str if texts is None else dict.fromkeys(texts, str),
             keep_default_na=False,
             na_values=[""],
             skip_blank_lines=False,  # so that rows keep their numbers

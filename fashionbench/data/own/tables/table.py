@@ -1,5 +1,6 @@
 """Read the user's images from a table, CSV or Parquet: a row for each image, with its label and its pixels."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate, chain, pairwise
 from pathlib import Path
@@ -91,9 +92,14 @@ def _read_images(
     for line in _describe(columns, train.names):
         announce(line)
     texts = {half: rows.frame[arranged[half].label].fillna("").tolist() for half, rows in tables.items()}
-    places = [(rows, place) for half, rows in tables.items() for place in range(len(texts[half]))]
-    labels = name_labels([*chain(*texts.values())], lambda number: f"{places[number][0].row(places[number][1])},")
+    ends = [0, *accumulate(map(len, texts.values()))]
+
+    def name_row(number: int) -> str:
+        part = bisect_right(ends, number) - 1
+        return f"{tables[halves[part]].row(number - ends[part])},"
+
     halves = [*tables]
+    labels = name_labels([*chain(*texts.values())], name_row)
     pixels = scale_pixels(
         [read_numbers(tables[half], arranged[half].pixels) for half in halves],
         lambda part, index: tables[halves[part]].cell(index[0], arranged[halves[part]].pixels[index[1]]),
@@ -107,7 +113,6 @@ def _read_images(
         is_named = columns.are_channels_named
         order = "channels by the names of the columns" if is_named else describe_order(by_planes=by_planes)
         announce(f"{columns.width} x {columns.height} pixels in colour, {order}")
-    ends = [0, *accumulate(map(len, texts.values()))]
     return {
         half: (shape_images(values, shape, by_planes=by_planes), labels[start:end])
         for half, values, (start, end) in zip(halves, pixels, pairwise(ends), strict=True)

@@ -213,3 +213,12 @@ def test_labels_of_more_digits_than_a_number_keeps_are_names() -> None:
 
     assert name_labels(labels, str).tolist() == labels
     assert name_labels(["3", "7"], str).tolist() == [3, 7]
+
+
+def test_an_endless_label_is_refused_with_its_row_before_each_takes_as_much_space(tmp_path: Path) -> None:
+    labels = LABELS.astype(object)
+    write(tmp_path / "x_train.csv", [labels, PIXELS], ["label", *NAMES])
+    labels[3] = "a" * 300
+    write(tmp_path / "x_test.csv", [labels, PIXELS], ["label", *NAMES])
+
+    assert "x_test.csv, row 5, has a label of 300 letters. Expected 1 to 200" in refusal(tmp_path / "x_train.csv")
