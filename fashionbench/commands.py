@@ -24,12 +24,14 @@ def run_app(app: typer.Typer) -> None:
     """Run the command line; a user's mistake is one line on standard error and exit status 2."""
     with reliable_output(), interruptible() as received:
         try:
-            app()
-        except SystemExit as left:
-            if left.code == EXIT_CTRL_C and received[:1] not in ([], [signal.SIGINT]):  # of typer, whatever the signal
-                say("Interrupted", err=True)
-                raise SystemExit(SIGNALLED + received[0]) from None
-            raise
+            status = app(standalone_mode=False)
+        except typer.TyperException as error:
+            from typer.rich_utils import rich_format_error
+
+            shown: Any = error  # typed by a class that typer has no public name for
+            shown.message = visible(error.message)  # it quotes what was typed
+            rich_format_error(shown)
+            raise SystemExit(error.exit_code) from None
         except FashionBenchError as error:
             say(f"fashionbench: {error}", err=True)
             raise SystemExit(EXIT_BAD_INPUT) from None
@@ -39,6 +41,10 @@ def run_app(app: typer.Typer) -> None:
         except KeyboardInterrupt as interrupt:
             say("Interrupted", err=True)
             raise SystemExit(exit_status(interrupt)) from None
+        if status == EXIT_CTRL_C and received[:1] not in ([], [signal.SIGINT]):  # of typer, whatever the signal
+            say("Interrupted", err=True)
+            status = SIGNALLED + received[0]
+        raise SystemExit(status)
 
 
 def say(*lines: str, err: bool = False) -> None:

@@ -51,6 +51,26 @@ def tiny_run(sample_folder: Path, out: Path) -> list[str | Path]:
     ]
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--\u202eno",),
+        ("no\u2066such",),
+        ("run", "--models\x1b[2J"),
+        ("run", "\x1b]0;x\x07\u202e"),
+        ("compare", "\x9b2J"),
+    ],
+)
+def test_what_was_typed_wrongly_is_quoted_without_what_a_terminal_obeys(
+    typed: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*typed) == 2
+
+    said = capsys.readouterr().err
+    assert "Error" in said
+    assert said.replace("\n", "").isprintable()
+
+
 @dataclass(frozen=True)
 class Finished:
     """A run that came to its end."""
