@@ -1,7 +1,6 @@
 """Fashion-MNIST: found or fetched, verified by SHA-256, and decoded once."""
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -29,7 +28,7 @@ from fashionbench.data.readers import (
 )
 from fashionbench.errors import FashionBenchError, InputError, SetupError
 from fashionbench.opening import is_file, is_folder
-from fashionbench.records.files import write_atomically
+from fashionbench.records.files import temporary_folder, write_atomically
 
 __all__ = ["CLASSES", "SAMPLE", "cache_folder", "fetch_dataset", "find_dataset", "read_folder"]
 
@@ -155,9 +154,9 @@ def fetch_dataset(
             announce(f"The cache is damaged and will be replaced: {error}")
     failures = []
     for source in sources:
-        with tempfile.TemporaryDirectory(prefix="fashionbench-") as work:
+        with temporary_folder() as work:
             try:
-                files = _read_verified(source.fetch(Path(work), announce), digests)
+                files = _read_verified(source.fetch(work, announce), digests)
             except FashionBenchError as error:
                 failures.append(f"{source.name}: {error.found}")
                 continue

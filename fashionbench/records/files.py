@@ -4,7 +4,10 @@ import os
 import re
 import secrets
 import shutil
+import stat
+import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +19,16 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from fashionbench.errors import SetupError
 from fashionbench.opening import leads_out_of
 
-__all__ = ["UNFINISHED_SUFFIX", "check_output", "lock_folder", "write_atomically", "write_output"]
+__all__ = [
+    "IN_USE",
+    "UNFINISHED_SUFFIX",
+    "check_output",
+    "claim_folder",
+    "lock_folder",
+    "temporary_folder",
+    "write_atomically",
+    "write_output",
+]
 
 OUTPUT_BYTES_NEEDED: Final = 200 * 1024**2
 """Space for the records, the benchmark JSON and the report of a large run."""
@@ -29,6 +41,14 @@ UNFINISHED: Final = re.compile(rf"\..+\.[0-9a-f]{{8}}{re.escape(UNFINISHED_SUFFI
 
 FOLDERS: Final = (".", "records", "checkpoints", "trials")
 """Where a run writes, below its output folder."""
+
+TEMPORARY_PREFIX: Final = "fashionbench-"
+
+IN_USE: Final = ".in-use-by-fashionbench"
+"""The locked file by which a temporary folder is known as ours. The lock of a killed process ends with it."""
+
+SECONDS_TO_LOCK: Final = 60.0
+"""A younger folder may be one that is just being made."""
 
 
 def check_output(out: Path, bytes_needed: int = OUTPUT_BYTES_NEEDED) -> None:
@@ -162,3 +182,61 @@ def _remove_unfinished(folder: Path) -> None:
         for left in (folder / name).glob(f".*{UNFINISHED_SUFFIX}"):
             if UNFINISHED.fullmatch(left.name):
                 left.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder, and remove it at the end; those that killed processes left behind are removed first.
+
+    Args:
+        parent: Where to make it; None: where the system has temporary files.
+
+    Raises:
+        SetupError: It cannot be written.
+
+    """
+    folder, lock = claim_folder(parent)
+    try:
+        yield folder
+    finally:
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def claim_folder(parent: Path | None = None, longest: int | None = None) -> tuple[Path, BaseFileLock]:
+    """Make a folder that is this process's until its lock is released, and remove those of killed processes.
+
+    Args:
+        parent: Where to make it; None: where the system has temporary files.
+        longest: If the path of that has more bytes, the folder is made in ``/tmp``.
+
+    Raises:
+        SetupError: It cannot be written.
+
+    """
+    try:
+        parent = parent or Path(tempfile.gettempdir())
+        if longest is not None and len(os.fsencode(parent)) > longest:
+            parent = Path("/tmp")  # noqa: S108 - a folder of our own is made in it
+        _remove_folders_of_killed(parent)
+        folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
+        lock = FileLock(folder / IN_USE, timeout=0, thread_local=False)
+        lock.acquire()
+    except OSError as error:
+        raise SetupError(
+            f"no folder for temporary files can be written ({error.strerror or error})",
+            expected="a folder with free space, such as /tmp",
+            remedy="set TMPDIR to such a folder",
+        ) from error
+    return folder, lock
+
+
+def _remove_folders_of_killed(parent: Path) -> None:
+    for path in parent.glob(f"{TEMPORARY_PREFIX}*/{IN_USE}"):
+        with suppress(OSError):  # in use, or it has just gone
+            status = path.lstat()
+            is_ours = sys.platform == "win32" or status.st_uid == os.getuid()
+            if is_ours and stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > SECONDS_TO_LOCK:
+                with FileLock(path, timeout=0):
+                    pass
+                shutil.rmtree(path.parent, ignore_errors=True)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final, ParamSpec, TypeVar
 
 import torch
@@ -13,6 +12,7 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.environment import describe_environment
 from fashionbench.errors import SetupError
+from fashionbench.records.files import temporary_folder
 from fashionbench.records.record import Environment, TrainingRecord
 from fashionbench.running.process.call import SECONDS_TO_ANSWER as CALL_SECONDS
 from fashionbench.running.process.call import call_within
@@ -165,8 +165,8 @@ def train_on_node(
 
     """
     start_fork_server_on_node()
-    with TemporaryDirectory(prefix="fashionbench-") as folder:
-        path = Path(folder, "case.pt")
+    with temporary_folder() as folder:
+        path = folder / "case.pt"
         if checkpoint is not None:
             path.write_bytes(checkpoint)
         sent = _saved_at(path)

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from fashionbench.errors import SetupError
-from fashionbench.records.files import UNFINISHED_SUFFIX, check_output, lock_folder, write_atomically, write_output
+from fashionbench.records.files import (
+    IN_USE,
+    UNFINISHED_SUFFIX,
+    check_output,
+    lock_folder,
+    temporary_folder,
+    write_atomically,
+    write_output,
+)
 
 
 def test_a_file_is_replaced_and_no_other_file_remains(tmp_path: Path) -> None:
@@ -143,3 +151,33 @@ def test_no_link_leads_a_run_to_write_out_of_its_folder(tmp_path: Path) -> None:
         lock_folder(out, "process 1"),
     ):
         pytest.fail("locked")
+
+
+def test_temporary_folders_of_killed_processes_are_removed_and_no_others(tmp_path: Path) -> None:
+    killed, young, results = (tmp_path / f"fashionbench-{name}" for name in ("killed", "young", "results"))
+    elsewhere = tmp_path / "elsewhere"
+    for folder in (killed, young, elsewhere):
+        (folder / "inside").mkdir(parents=True)
+        (folder / IN_USE).touch()
+    results.mkdir()
+    (tmp_path / "fashionbench-link").symlink_to(elsewhere)
+
+    with temporary_folder(tmp_path) as used:
+        for folder in (killed, elsewhere, used):
+            os.utime(folder / IN_USE, (0, 0))
+        with temporary_folder(tmp_path) as other:
+            (other / "file").touch()
+
+            assert not killed.exists()
+            assert used.exists()
+
+    assert sorted(tmp_path.iterdir()) == sorted([young, results, elsewhere, tmp_path / "fashionbench-link"])
+    assert (elsewhere / "inside").exists()
+
+
+def test_a_folder_for_temporary_files_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SetupError, match=r"No folder for temporary files .* \(No such file or directory\)\. Expected"),
+        temporary_folder(tmp_path / "gone"),
+    ):
+        pass

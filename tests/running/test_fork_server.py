@@ -1,7 +1,10 @@
 """The fork server starts early where there is one; a Ray worker's has the threads its node was started with."""
 
 import os
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from commands import call
@@ -41,3 +44,18 @@ def test_the_fork_server_starts_early_for_a_run_here_and_not_for_one_elsewhere(
     call("run", "--engine", engine, "--models", "none such")
 
     assert len(starts) == started
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are spawned, without a socket")
+@pytest.mark.parametrize(("letter", "count", "is_short"), [("x", 40, True), ("x", 41, False), ("\u00e9", 21, False)])
+def test_the_path_of_the_fork_servers_socket_is_never_too_long(letter: str, count: int, *, is_short: bool) -> None:
+    code = (
+        "from multiprocessing.connection import Listener; from fashionbench.running.process import server; "
+        "server._prepare_once(); print(Listener(family='AF_UNIX').address)"
+    )
+    with tempfile.TemporaryDirectory(prefix=letter * count, dir="/tmp") as folder:
+        environ = {**os.environ, "TMPDIR": folder}
+        done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+
+        assert done.stdout.startswith(f"{folder}/") == is_short
+        assert [*Path(folder).iterdir()] == []

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,9 @@ from numpy.typing import NDArray
 from fashionbench.data.dataset import Reading
 from fashionbench.data.own.halves import Half
 from fashionbench.data.own.listing import Layout
+from fashionbench.errors import SetupError
 from fashionbench.opening import open_regular
+from fashionbench.records.files import temporary_folder
 
 __all__ = ["FEWEST_KEPT", "Copy", "find_copy", "keep_copy", "name_copy"]
 
@@ -88,11 +89,11 @@ def keep_copy(cache: Path, name: str, copy: Copy) -> None:
         f"{half} {what}": array for half, pair in copy.halves.items() for what, array in zip(PARTS, pair, strict=True)
     }
     path = _path(cache, name)
-    with suppress(OSError):
+    with suppress(OSError, SetupError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as work:
-            np.savez(Path(work) / path.name, remarks=np.array(copy.remarks, dtype=str), **arrays)
-            (Path(work) / path.name).replace(path)
+        with temporary_folder(path.parent) as work:
+            np.savez(work / path.name, remarks=np.array(copy.remarks, dtype=str), **arrays)
+            (work / path.name).replace(path)
         for old in sorted(path.parent.glob("*.npz"), key=lambda each: each.stat().st_mtime)[:-COPIES_KEPT]:
             old.unlink()
 

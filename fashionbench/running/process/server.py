@@ -9,21 +9,20 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from fashionbench.errors import SetupError
+from fashionbench.records.files import claim_folder
 from fashionbench.running.program import ENDING
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
 
+    from filelock import BaseFileLock
+
 if sys.platform == "linux":
-    import fcntl
     from multiprocessing import forkserver, resource_tracker
 
 __all__ = [
@@ -37,10 +36,11 @@ THREADS: Final = "OMP_NUM_THREADS"
 PRELOADED: Final = "fashionbench.running.process.case"
 """What the fork server imports: all that measuring needs."""
 
-LONGEST_FOLDER: Final = 50
-"""Characters of a temporary folder's path that leave room for a socket, whose path may have 107."""
+LONGEST_SOCKET: Final = 107
+"""Bytes of the path of a socket, from Linux's un.h."""
 
-SOCKET_PREFIX: Final = "socket-of-fashionbench-"
+WITHIN_FOLDER: Final = "/fashionbench-12345678/pymp-12345678/listener-12345678"
+"""How multiprocessing names a socket in our folder for temporary files."""
 
 PR_SET_CHILD_SUBREAPER: Final = 36
 """From Linux's prctl.h."""
@@ -88,30 +88,21 @@ def drop_threads_of_ray(environ: MutableMapping[str, str], of_node: Mapping[str,
 if sys.platform == "linux":
 
     @cache
-    def _prepare_once() -> None:
+    def _prepare_once() -> "BaseFileLock":
         """Adopt what processes leave behind when they end, and give multiprocessing a folder for its socket.
 
         Its own choice is below TMPDIR, whose path may be too long for a socket, and nobody could tell the folder of a
         killed run from another program's.
+
+        Returns:
+            What locks the folder as long as this process lives.
 
         Raises:
             SetupError: No folder for temporary files can be written.
 
         """
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        try:
-            parent = Path(tempfile.gettempdir())
-            if len(str(parent)) > LONGEST_FOLDER:
-                parent = Path("/tmp")  # noqa: S108 - mkdtemp makes a folder of its own in it
-            _remove_folders_of_killed_runs(parent)
-            folder = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX, dir=parent))
-        except OSError as error:
-            raise SetupError(
-                f"no folder for temporary files can be written ({error.strerror or error})",
-                expected="a folder with free space, such as /tmp",
-                remedy="set TMPDIR to such a folder",
-            ) from error
-        _lock(folder)
+        folder, lock = claim_folder(longest=LONGEST_SOCKET - len(WITHIN_FOLDER))
         # after multiprocessing, which removes its own folder in this one at priority -100
         multiprocessing.util.Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-101)
         before, tempfile.tempdir = tempfile.tempdir, str(folder)
@@ -119,19 +110,4 @@ if sys.platform == "linux":
             multiprocessing.util.get_temp_dir()  # it keeps its first answer
         finally:
             tempfile.tempdir = before
-
-    def _remove_folders_of_killed_runs(parent: Path) -> None:
-        for folder in parent.glob(f"{SOCKET_PREFIX}*"):
-            with suppress(OSError):  # another user's, or one that has just gone
-                if folder.stat().st_uid == os.getuid() and _lock(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
-
-    def _lock(folder: Path) -> bool:
-        """Lock a folder until this process ends; return whether nobody else has it locked."""
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        return True
+        return lock
