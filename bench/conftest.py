@@ -24,6 +24,7 @@ from fashionbench.records.store import EXTRA_INFO_KEY, benchmark_section
 from fashionbench.running.program import (
     SIGNALLED,
     exit_status,
+    finding_lost_signals,
     ignore_signals,
     interruptible,
     raising_lost_signals,
@@ -70,8 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         pytest.exit("pytest-xdist (-n) disables timing; run bench/ without it", returncode=2)
     try:
-        _require_plugins(config)
-        _read_options(config)
+        with finding_lost_signals(config.stash[SIGNALS]):
+            _require_plugins(config)
+            _read_options(config)
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
     except KeyboardInterrupt as interrupt:
@@ -167,19 +169,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     opened = ExitStack()
     config.add_cleanup(opened.close)
     try:
-        start_fork_server()  # its imports run during the checks
-        config.stash[RUN] = opened.enter_context(
-            open_run(
-                plan,
-                tuple(case for case in plan.cases() if f"bench_training[{case.key}]" in picked),
-                data=config.stash[ASKED].data,
-                out=config.stash[ASKED].out,
-                command=typed_command(os.environ, sys.argv, sys.orig_argv),
-                environ=os.environ,
-                console=config.stash[CONSOLE],
+        with finding_lost_signals(config.stash[SIGNALS]):
+            start_fork_server()  # its imports run during the checks
+            config.stash[RUN] = opened.enter_context(
+                open_run(
+                    plan,
+                    tuple(case for case in plan.cases() if f"bench_training[{case.key}]" in picked),
+                    data=config.stash[ASKED].data,
+                    out=config.stash[ASKED].out,
+                    command=typed_command(os.environ, sys.argv, sys.orig_argv),
+                    environ=os.environ,
+                    console=config.stash[CONSOLE],
+                )
             )
-        )
-        _prepare_benchmarks(config)
+            _prepare_benchmarks(config)
     except FashionBenchError as error:
         pytest.exit(str(error), returncode=2)
 
@@ -199,7 +202,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     """Show the run's progress in the terminal while a case is measured."""
     plugins = pyfuncitem.config.pluginmanager
     capture, terminal = plugins.getplugin("capturemanager"), plugins.getplugin("terminalreporter")
-    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+    shown = nullcontext() if capture is None else capture.global_and_fixture_disabled()
+    with shown, finding_lost_signals(pyfuncitem.config.stash[SIGNALS]):
         if terminal is not None:
             terminal.ensure_newline()
         return (yield)

@@ -12,7 +12,14 @@ import typer
 
 from fashionbench.errors import FashionBenchError, visible
 from fashionbench.options.option import Option
-from fashionbench.running.program import SIGNALLED, exit_status, interruptible, reliable_output, typed_command
+from fashionbench.running.program import (
+    SIGNALLED,
+    exit_status,
+    finding_lost_signals,
+    interruptible,
+    reliable_output,
+    typed_command,
+)
 
 __all__ = ["run_app", "say", "with_options"]
 
@@ -24,7 +31,8 @@ def run_app(app: typer.Typer) -> None:
     """Run the command line; a user's mistake is one line on standard error and exit status 2."""
     with reliable_output(), interruptible() as received:
         try:
-            status = app(standalone_mode=False)
+            with finding_lost_signals(received):
+                status = app(standalone_mode=False)
         except typer.TyperException as error:
             from typer.rich_utils import rich_format_error
 
@@ -39,12 +47,16 @@ def run_app(app: typer.Typer) -> None:
             say("fashionbench: The memory is exhausted. Close other programs, or allow this one more.", err=True)
             raise SystemExit(EXIT_BAD_INPUT) from None
         except KeyboardInterrupt as interrupt:
-            say("Interrupted", err=True)
-            raise SystemExit(exit_status(interrupt)) from None
+            raise SystemExit(_say_interrupted(interrupt)) from None
         if status == EXIT_CTRL_C and received[:1] not in ([], [signal.SIGINT]):  # of typer, whatever the signal
             say("Interrupted", err=True)
             status = SIGNALLED + received[0]
         raise SystemExit(status)
+
+
+def _say_interrupted(interrupt: KeyboardInterrupt) -> int:
+    say("Interrupted. Continue with:", typed_command(os.environ, sys.argv, sys.orig_argv), err=True)
+    return exit_status(interrupt)
 
 
 def say(*lines: str, err: bool = False) -> None:
@@ -68,8 +80,7 @@ def with_options(*taken: Option[Any]) -> Callable[[Callable[..., None]], Callabl
             try:
                 command(**values, given=given)
             except KeyboardInterrupt as interrupt:
-                say("Interrupted. Continue with:", typed_command(os.environ, sys.argv, sys.orig_argv), err=True)
-                raise typer.Exit(exit_status(interrupt)) from None
+                raise typer.Exit(_say_interrupted(interrupt)) from None
 
         arguments = [each for each in inspect.signature(command).parameters.values() if each.name != "given"]
         parameters = [*arguments, *(_parameter(each) for each in taken)]

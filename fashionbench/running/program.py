@@ -28,6 +28,7 @@ __all__ = [
     "Interrupted",
     "command_line",
     "exit_status",
+    "finding_lost_signals",
     "hold_signals",
     "ignore_signals",
     "interruptible",
@@ -123,6 +124,27 @@ def raising_lost_signals(received: list[int]) -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
+
+
+@contextmanager
+def finding_lost_signals(received: list[int]) -> Iterator[None]:
+    """Raise again an interrupt that a library caught, once an error tells: its own, or one that follows from it.
+
+    pydantic and torch's import of NumPy catch all that is raised in Python code that they call.
+
+    Args:
+        received: What ``interruptible`` yields.
+
+    """
+    try:
+        yield
+    except Exception as error:
+        chain: list[BaseException] = [error]
+        while (before := chain[-1].__cause__ or chain[-1].__context__) is not None:
+            chain.append(before)
+        if received and not any(isinstance(each, Interrupted) for each in chain):
+            raise Interrupted(received[0]) from None
+        raise
 
 
 def _signal_main_thread(number: int) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from fashionbench.running.program import (
     Interrupted,
     command_line,
     exit_status,
+    finding_lost_signals,
     hold_signals,
     ignore_signals,
     interruptible,
@@ -78,6 +79,23 @@ def test_a_signal_that_comes_where_errors_are_dropped_is_raised_a_moment_later()
     assert late == []  # the wait itself was ended
     assert received == [signal.SIGTERM]
     assert sys.unraisablehook is hook
+
+
+def test_a_signal_that_a_library_turns_into_an_error_of_its_own_is_an_interrupt_again() -> None:
+    with interruptible() as received, pytest.raises(Interrupted, match="SIGTERM"), finding_lost_signals(received):
+        with suppress(Interrupted):  # as pydantic does, and the import of NumPy by torch
+            signal.raise_signal(signal.SIGTERM)
+        raise ValueError("Error calling function: Interrupted: SIGTERM")
+
+
+def test_a_bug_keeps_its_traceback_before_a_signal_and_while_one_is_handled() -> None:
+    with interruptible() as received, pytest.raises(ValueError, match="a bug"), finding_lost_signals(received):
+        raise ValueError("a bug")
+    with interruptible() as received, pytest.raises(ValueError, match="a bug"), finding_lost_signals(received):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Interrupted:
+            raise ValueError("a bug") from None
 
 
 def test_what_else_is_dropped_is_reported_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
