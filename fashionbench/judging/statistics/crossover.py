@@ -84,8 +84,8 @@ def _correlation(pairs: Pairs, errors: NDArray[np.float64], classes: Classes) ->
     Trainings of different budgets have nothing else in common.
     """
     per_image = np.stack([big.mean(axis=0) - small.mean(axis=0) for big, small in pairs])  # (budgets, images)
-    strata = list_strata(per_image, classes)
-    variances = [np.cov(per_image[:, each]) / each.sum() for each in strata if each.sum() > 1]
+    strata = [per_image[:, members] for members in list_strata(classes)]
+    variances = [np.cov(each) / each.shape[1] for each in strata if each.shape[1] > 1]
     shared = np.asarray(sum(variances)) / len(strata) ** 2 / np.outer(errors, errors)
     found: NDArray[np.float64] = np.clip(shared, -1, 1)
     np.fill_diagonal(found, 1)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,14 +176,12 @@ def gain_error(big: Correct, small: Correct, classes: Classes) -> tuple[float, f
 
 def _score_seeds(correct: Correct, classes: Classes) -> NDArray[np.float64]:
     """Return the score of each seed, (seeds,)."""
-    return np.asarray(np.mean([correct[:, members].mean(axis=1) for members in list_strata(correct, classes)], axis=0))
+    return np.asarray(np.mean([correct[:, members].mean(axis=1) for members in list_strata(classes)], axis=0))
 
 
-def list_strata(correct: NDArray[Any], classes: Classes) -> list[NDArray[np.bool_]]:
+def list_strata(classes: Classes) -> Sequence[NDArray[np.bool_] | slice]:
     """Return which images are in each group whose means a score averages: one group of all, or one of each class."""
-    if classes is None:
-        return [np.ones(correct.shape[1], dtype=bool)]
-    return [classes == each for each in np.unique(classes)]
+    return [slice(None)] if classes is None else [classes == each for each in np.unique(classes)]
 
 
 def _combine(parts: Sequence[float], images: _ImagePart, seeds: int) -> tuple[float, float]:
@@ -193,22 +191,21 @@ def _combine(parts: Sequence[float], images: _ImagePart, seeds: int) -> tuple[fl
 
 def _weigh_images(big: Correct, small: Correct, classes: Classes) -> _ImagePart:
     """Return the part of the gain's variance that comes from the choice of test images."""
-    seeds, strata = len(big), list_strata(big, classes)
-    variances, chances, freedoms = [], [], []
-    for members in strata:
-        sides = big[:, members], small[:, members]
-        count = sides[0].shape[1]
-        per_image = sides[0].mean(axis=0) - sides[1].mean(axis=0)
+    seeds, counts, variances, chances = len(big), [], [], []
+    for members in list_strata(classes):
+        sides = [each[:, members].mean(axis=0) for each in (big, small)]
+        counts.append(count := len(sides[0]))
         # of a single image there is no variance to see: less than its resolution
-        variances.append(float(per_image.var(ddof=1) / count) if count > 1 else 0.0)
-        chance = float(sum(each.var(axis=0, ddof=1).mean() for each in sides) / seeds / count) if seeds > 1 else 0.0
+        variances.append(float((sides[0] - sides[1]).var(ddof=1) / count) if count > 1 else 0.0)
+        # over seeds, a prediction that is right or wrong has the variance p (1 - p) n / (n - 1)
+        chance = sum(float((each * (1 - each)).mean()) for each in sides) / (seeds - 1) / count if seeds > 1 else 0.0
         chances.append(chance if count > 1 else 0.0)
-        freedoms.append(max(1, count - 1))
+    freedoms = [max(1, each - 1) for each in counts]
     shares = sum(each**2 / freedom for each, freedom in zip(variances, freedoms, strict=True))
     return _ImagePart(
-        variance=max(0.0, sum(variances) - sum(chances)) / len(strata) ** 2,
-        freedom=sum(variances) ** 2 / shares if shares and len(strata) > 1 else min(freedoms),
-        resolution=max(1 / int(members.sum()) for members in strata) / len(strata),
+        variance=max(0.0, sum(variances) - sum(chances)) / len(counts) ** 2,
+        freedom=sum(variances) ** 2 / shares if shares and len(counts) > 1 else min(freedoms),
+        resolution=1 / min(counts) / len(counts),
     )
 
 
