@@ -19,10 +19,11 @@ from fashionbench.execution.rewriting import (
     fuse_first_batch_norm,
     pool_before_relu,
     rewrite_convolutions,
+    rewrite_dropout,
     rewrite_linear,
 )
 from fashionbench.models.analysis.dataflow import is_steady, trace
-from fashionbench.models.analysis.state import State, is_independent
+from fashionbench.models.analysis.state import State, asks_for_classes, is_independent
 from fashionbench.models.analysis.taps import is_exactly
 
 __all__ = ["find_objection", "keep_memory", "rewrite", "speed_up", "speed_up_inference"]
@@ -93,24 +94,25 @@ def _has_hooks(model: nn.Module) -> bool:
 def rewrite(model: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """Rewrite a model in place, computing the same function and gradients to rounding.
 
-    The order of axes in memory, on which views and random draws depend, changes only where a pass changes nothing and
-    looks at no value: what it does can then be compared. What depends on how the data flow is done only where torch.fx
-    can trace it besides.
+    What it does in every pass must be known: a pass changes nothing and looks at no value, and torch.fx can trace it.
+    Of any other model, only the matrix products change, and these only where its code does not ask for classes.
     """
-    steady = is_steady(model, shape)
-    flow = trace(model) if steady else None
-    if steady:
-        for layer in model.modules():
-            convolves = is_exactly(layer, nn.Conv2d) or is_exactly(layer, nn.ConvTranspose2d)  # others may read weights
-            if convolves and (flow is None or flow.is_only_called(layer)):
-                layer.to(memory_format=torch.channels_last)
-    places = [] if flow is None else find_normed_places(model, flow)
-    if flow is not None:
-        pool_before_relu(model, flow)
+    flow = trace(model) if is_steady(model, shape) else None
+    if flow is None:
+        if not asks_for_classes(model):
+            rewrite_linear(model)
+        return model
+    for layer in model.modules():
+        convolves = is_exactly(layer, nn.Conv2d) or is_exactly(layer, nn.ConvTranspose2d)  # others may read weights
+        if convolves and flow.is_only_called(layer):
+            layer.to(memory_format=torch.channels_last)
+    places = find_normed_places(model, flow)
+    pool_before_relu(model, flow)
     rewrite_convolutions(model, flow, shape)
     fuse_first_batch_norm(places)
     rewrite_linear(model)
-    for name in set() if flow is None else flow.before_views():
+    rewrite_dropout(model)
+    for name in flow.before_views():
         model.get_submodule(name).register_forward_hook(_make_contiguous)
     return model
 

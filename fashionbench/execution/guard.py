@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam
 
 from fashionbench.errors import describe_error
+from fashionbench.models.analysis.modes import SCORING, TIMING, TRAINING, Mode
 from fashionbench.models.randomness import seeded_generators
 
 __all__ = ["find_difference", "find_inference_difference"]
@@ -80,16 +81,18 @@ def find_inference_difference(
 ) -> str:
     """Return how a model's outputs in evaluation change when it is rewritten; empty where they do not.
 
-    Compared on a copy whose norms are as after some training: untrained ones are the identity.
+    Compared on a copy whose norms are as after some training: untrained ones are the identity. In the mode in which a
+    forward pass is timed, and in that of scoring.
     """
-    single = CHECKS[-1]
+    single, modes = CHECKS[-1], (SCORING, TIMING)
     prepared, copied = (_prepare(model, single.dtype) for _ in range(2))
-    expected = _evaluate(prepared, shape, single)
+    expected = [_evaluate(prepared, shape, single, mode) for mode in modes]
     try:
-        found = _evaluate(rewrite(copied), shape, single)
+        rewritten = rewrite(copied)
+        found = [_evaluate(rewritten, shape, single, mode) for mode in modes]
     except Exception as error:
         return describe_error(error)
-    return "" if _difference(expected, found) <= single.tolerance else "its outputs differ"
+    return "" if _largest_difference(expected, found) <= single.tolerance else "its outputs differ"
 
 
 def _train(
@@ -103,7 +106,7 @@ def _train(
     optimizer = Adam(model.parameters(), lr=1e-3, eps=EPSILON)
     outcome = []
     for step in range(arithmetic.steps):
-        with seeded_generators(step):
+        with seeded_generators(step), TRAINING.entered():
             images = _images(shape, arithmetic.dtype, step)
             if last_bit:
                 images *= 1 + torch.finfo(images.dtype).eps * (torch.randint_like(images, 2) * 2 - 1)
@@ -114,11 +117,11 @@ def _train(
             loss.backward()
             optimizer.step()
             outcome += [loss.detach(), output.detach()]
-    return [*outcome, _evaluate(model, shape, arithmetic)]
+    return [*outcome, _evaluate(model, shape, arithmetic, SCORING)]
 
 
-def _evaluate(model: nn.Module, shape: tuple[int, int, int], arithmetic: _Arithmetic) -> Tensor:
-    with seeded_generators(0), torch.no_grad():
+def _evaluate(model: nn.Module, shape: tuple[int, int, int], arithmetic: _Arithmetic, mode: Mode) -> Tensor:
+    with seeded_generators(0), mode.entered():
         model.eval()
         output: Tensor = model(_images(shape, arithmetic.dtype, 0))
         return output

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fashionbench.execution.layers import ChannelsLast, Dropout, Elementwise, NormedConvolution, SizeCheck
 from fashionbench.execution.onednn import Linear, Pixelwise, Product
 from fashionbench.models.analysis.dataflow import Dataflow
+from fashionbench.models.analysis.modes import SCORING
 from fashionbench.models.analysis.taps import Crop, Taps, crop_convolutions, is_exactly
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "fuse_first_batch_norm",
     "pool_before_relu",
     "rewrite_convolutions",
+    "rewrite_dropout",
     "rewrite_linear",
 ]
 
@@ -28,7 +30,7 @@ _FEW_TAPS: Final = 9
 """Of a kernel, over all its channels: 27 taps, of a 3 x 3 kernel over three colours, gain nothing."""
 
 
-def rewrite_convolutions(model: nn.Module, flow: Dataflow | None, shape: tuple[int, int, int]) -> None:
+def rewrite_convolutions(model: nn.Module, flow: Dataflow, shape: tuple[int, int, int]) -> None:
     """Replace convolutions, in place, by ones with only the kernel taps that meet data.
 
     A tap that only ever meets zero padding adds nothing to the output and has a zero gradient, so that Adam without
@@ -38,27 +40,32 @@ def rewrite_convolutions(model: nn.Module, flow: Dataflow | None, shape: tuple[i
 
     Args:
         model: The model, on the CPU.
-        flow: How data flow through it; None where that is not known, and all convolutions stay as they are.
+        flow: How data flow through it.
         shape: Channels, height and width of its images.
 
     """
     for crop in crop_convolutions(model, shape):
         if crop.rows is None or crop.columns is None:
             crop.convolution.to(memory_format=torch.contiguous_format)  # in channels-last order oneDNN crashes on it
-        elif flow is not None and flow.is_only_called(crop.convolution):
+        elif flow.is_only_called(crop.convolution):
             _replace(model, crop.name, _rewrite(crop, crop.rows, crop.columns))
 
 
 def rewrite_linear(model: nn.Module) -> None:
     """Let each linear layer multiply by oneDNN, in place.
 
-    And let dropout draw in the same order as before, though maps are now in channels-last order. The layers change
-    their class only, so that whoever refers to one still finds it, with whatever attributes it was given.
+    The layers change their class only, so that whoever refers to one still finds it, with whatever attributes it was
+    given.
     """
     for layer in model.modules():
         if is_exactly(layer, nn.Linear):
             layer.__class__ = Linear
-        elif is_exactly(layer, nn.Dropout):
+
+
+def rewrite_dropout(model: nn.Module) -> None:
+    """Let dropout draw in the same order as before, in place, though maps are now in channels-last order."""
+    for layer in model.modules():
+        if is_exactly(layer, nn.Dropout):
             layer.__class__ = Dropout
 
 
@@ -128,16 +135,18 @@ def pool_before_relu(model: nn.Module, flow: Dataflow) -> None:
 def fold_batch_norm(model: nn.Module, flow: Dataflow) -> nn.Module:
     """Return a model in evaluation mode whose batch norms are folded into the convolutions before them.
 
-    A model that calls a convolution or a norm more than once, or that someone has hooked on to, keeps its norms:
-    ``fuse`` overlooks both.
+    A model that calls a convolution or a norm more than once, that someone has hooked on to, or that does otherwise in
+    another mode of evaluation, keeps its norms: ``fuse`` overlooks all that.
     """
     model.eval()
     layers = [*model.modules()]
     foldable = [each for each in layers if isinstance(each, (nn.Conv1d, nn.Conv2d, nn.Conv3d, _BatchNorm))]
-    if not all(is_exactly(each, type(each)) for each in layers) or not all(map(flow.is_called_once, foldable)):
+    exact = all(is_exactly(each, type(each)) for each in layers)
+    if not exact or not flow.evaluates_alike or not all(map(flow.is_called_once, foldable)):
         return model
     try:
-        folded: nn.Module = fuse(model)
+        with SCORING.entered():
+            folded: nn.Module = fuse(model)
     except Exception:
         return model
     return folded

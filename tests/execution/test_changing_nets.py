@@ -1,10 +1,12 @@
 """A net that may do otherwise after some passes is trained as plain trains it, wherever it keeps count."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import MethodType, ModuleType
 from typing import ClassVar
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -146,6 +148,71 @@ class Slotted(Late):
     def count(self) -> int:
         object.__setattr__(self, "passes", self.passes + self.training)
         return self.passes
+
+
+class AttributeCount(Late):
+    """Keeps count in an attribute of a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        vars(tick)["passes"] = 0
+
+    def count(self) -> int:
+        vars(tick)["passes"] += self.training
+        return int(vars(tick)["passes"])
+
+
+class EnvironmentCount(Late):
+    """Keeps count in the environment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.environ["PASSES"] = "0"
+
+    def count(self) -> int:
+        os.environ["PASSES"] = str(int(os.environ["PASSES"]) + self.training)
+        return int(os.environ["PASSES"])
+
+
+class GradientCount(Noisy):
+    """Counts only where there will be gradients."""
+
+    def count(self) -> int:
+        self.seen += self.training and torch.is_grad_enabled()
+        return self.seen
+
+
+class BackwardCount(Late):
+    """Counts backward passes."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        if getattr(logits, "requires_grad", False) is True:
+            logits.register_hook(self.note)
+        return logits
+
+    def note(self, _: Tensor) -> None:
+        self.seen += 1
+
+    def count(self) -> int:
+        return self.seen
+
+
+class ClassAsking(Late):
+    """Weighs its layers of one exact class."""
+
+    def late(self, maps: Tensor) -> Tensor:
+        return maps * sum(each.weight.square().sum() for each in self.modules() if type(each) is nn.Linear)
+
+
+class SizeAsking(Noisy):
+    """Adds noise to large batches."""
+
+    def late(self, maps: Tensor) -> Tensor:
+        return super().late(maps) if maps.shape[0] > LATE else maps
+
+    def count(self) -> int:
+        return LATE + 1
 
 
 class DataCount(Late):
@@ -292,10 +359,12 @@ KINDS = [
         ModuleCount,
         CallbackCount,
     ),
+    *(AttributeCount, EnvironmentCount, GradientCount, BackwardCount, ClassAsking),
 ]
 
 
-@pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [*KINDS, SizeAsking], ids=lambda build: build.__name__)
+@patch.dict(os.environ)
 def test_a_net_that_counts_its_passes_trains_as_plain_trains_it(build: Callable[[], Late]) -> None:
     suits = not find_objection(build(), SHAPE)
     generator = torch.Generator().manual_seed(1)
@@ -315,6 +384,7 @@ def test_a_net_that_counts_its_passes_trains_as_plain_trains_it(build: Callable[
 
 
 @pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)
+@patch.dict(os.environ)
 def test_a_count_is_found_wherever_it_is_kept(build: Callable[[], Late]) -> None:
     assert not is_steady(build(), SHAPE)
 

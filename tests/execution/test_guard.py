@@ -259,6 +259,32 @@ def test_inference_gives_what_the_model_gives(use: Callable[[Blocks, Tensor], Te
     assert torch.allclose(expected, found, rtol=1e-3, atol=1e-4)
 
 
+def scales(net: Blocks, images: Tensor) -> Tensor:
+    return usual(net, images) * 3
+
+
+def leaves_the_norm_out(net: Blocks, images: Tensor) -> Tensor:
+    maps: Tensor = net.block[0](images)
+    return maps
+
+
+@pytest.mark.parametrize("way", [scales, leaves_the_norm_out, skip], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=["no_grad", "inference_mode"])
+def test_a_net_that_asks_for_its_mode_is_timed_as_it_is(
+    mode: Callable[[], contextlib.AbstractContextManager[None]], way: Callable[[Blocks, Tensor], Tensor]
+) -> None:
+    def use(net: Blocks, images: Tensor) -> Tensor:
+        return way(net, images) if torch.is_inference_mode_enabled() else usual(net, images)
+
+    model, images = Blocks(use), torch.rand(5, *SHAPE)
+    with mode():
+        expected = model.eval()(images)
+
+        found = speed_up_inference(model, SHAPE)(images)
+
+    assert torch.allclose(expected, found, rtol=1e-3, atol=1e-4)
+
+
 def closes_over_itself(net: Blocks) -> None:
     net.use = lambda _, images: functional.dropout(net.deep(net.block(images)), 0.5, net.training)
 

@@ -1,6 +1,7 @@
 """What a network's code can change or reach: its attributes, and the variables outside of it that it names."""
 
 import io
+import os
 import pickle
 import sys
 import sysconfig
@@ -16,7 +17,7 @@ from weakref import ReferenceType
 import torch
 from torch import Tensor, nn
 
-__all__ = ["State", "is_independent"]
+__all__ = ["State", "asks_for_classes", "is_independent"]
 
 _ATOMS = (type, FunctionType, ModuleType, torch.jit.ScriptModule)
 _HOLDERS = {
@@ -54,6 +55,7 @@ class State(pickle.Pickler):
         self.dump(network)
         self.identities = frozenset(map(id, self._met))
         self._outside = True
+        self.dump(dict(os.environ))
         for each in _find_outside(network):
             with suppress(Exception):  # what cannot be pickled, such as a file, counts as unchanged
                 self.dump(each)
@@ -113,9 +115,23 @@ def is_independent(network: nn.Module, original: nn.Module) -> bool:
 def _find_outside(network: nn.Module) -> Iterator[object]:
     """Yield what a network's own code finds outside of it, but for functions, classes and modules.
 
-    These are global variables, those that functions close over, their defaults, and attributes of classes and of the
-    user's other modules. The code of installed packages is passed over.
+    These are global variables, those that functions close over, their defaults and attributes, and attributes of
+    classes and of the user's other modules. The code of installed packages is passed over.
     """
+    for each in _find_code(network):
+        for value in _named_by(each):
+            if not isinstance(_held_by(value), (FunctionType, type)):
+                yield value
+
+
+def asks_for_classes(network: nn.Module) -> bool:
+    """Say whether a network's own code may ask for the exact class of something."""
+    functions = (each for each in _find_code(network) if isinstance(each, FunctionType))
+    return any(not {"type", "__class__"}.isdisjoint(_names_in(each.__code__)) for each in functions)
+
+
+def _find_code(network: nn.Module) -> Iterator[FunctionType | type]:
+    """Yield a network's own functions and classes, and those that they name."""
     waiting: list[object] = [type(each) for each in network.modules()]
     waiting += [value for each in network.modules() for value in vars(each).values()]
     seen: set[int] = set()
@@ -123,10 +139,8 @@ def _find_outside(network: nn.Module) -> Iterator[object]:
         each = _code_of(waiting.pop())
         if id(each) not in seen and not _is_installed(each.__module__):
             seen.add(id(each))
-            for value in _named_by(each):
-                waiting.append(value)
-                if not isinstance(_held_by(value), (FunctionType, type)):
-                    yield value
+            waiting += _named_by(each)
+            yield each
 
 
 def _held_by(value: object) -> object:
@@ -149,7 +163,7 @@ def _named_by(each: FunctionType | type) -> Iterator[object]:
         yield from (value for name, value in vars(each).items() if name not in {"__dict__", "__weakref__"})
         return
     yield from (cell.cell_contents for cell in each.__closure__ or ())
-    yield from (each.__defaults__, each.__kwdefaults__)
+    yield from (each.__defaults__, each.__kwdefaults__, *vars(each).values())
     names = set(_names_in(each.__code__))
     spaces: list[dict[str, Any]] = [each.__globals__, sys.modules]
     for space in spaces:  # which grow by the modules that are found
@@ -161,11 +175,16 @@ def _named_by(each: FunctionType | type) -> Iterator[object]:
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
-    """Yield the names of variables and attributes in code, and in the functions and comprehensions within."""
+    """Yield the names of variables and attributes in code, and in the functions and comprehensions within.
+
+    Texts count as names, too: ``globals()["count"]``.
+    """
     yield from code.co_names
     for each in code.co_consts:
         if isinstance(each, CodeType):
             yield from _names_in(each)
+        elif isinstance(each, str):
+            yield each
 
 
 @cache

@@ -9,7 +9,9 @@ from typing import TypeGuard, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Crop", "Taps", "crop_convolutions", "is_exactly"]
+from fashionbench.models.analysis.modes import SCORING, TRAINING
+
+__all__ = ["Crop", "Taps", "crop_convolutions", "is_exactly", "memory_of"]
 
 _Layer = TypeVar("_Layer", bound=nn.Module)
 
@@ -66,7 +68,7 @@ def crop_convolutions(model: nn.Module, shape: tuple[int, int, int]) -> list[Cro
             len(sizes) != 1
             or convolution.padding_mode != "zeros"
             or isinstance(convolution.padding, str)
-            or any(owners[id(each)] > 1 or _has_hooks(each) for each in convolution.parameters())
+            or any(owners[memory_of(each)] > 1 or _has_hooks(each) for each in convolution.parameters())
         ):
             continue
         ((height, width),) = sizes
@@ -139,9 +141,9 @@ def _sizes_met(model: nn.Module, shape: tuple[int, int, int]) -> dict[str, set[t
             if is_exactly(layer, nn.Conv2d):
                 layer.register_forward_pre_hook(partial(_note_size, met.setdefault(name, set())))
         dtype = next((each.dtype for each in probe.parameters() if each.is_floating_point()), torch.float32)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for training in (True, False):
-                probe.train(training)(torch.rand(2, *shape).to(dtype))
+        for mode in (TRAINING, SCORING):
+            with mode.entered(), torch.random.fork_rng(devices=[]):
+                probe.train(mode.training)(torch.rand(2, *shape).to(dtype))
     except Exception:  # whatever a model's own code raises
         return {}
     return met
@@ -152,5 +154,10 @@ def _note_size(sizes: set[tuple[int, int]], _: nn.Module, given: tuple[Tensor, .
 
 
 def _count_owners(model: nn.Module) -> Counter[int]:
-    """Count the places where each parameter, by its id, stands."""
-    return Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    """Count the places where each parameter, by its memory, stands."""
+    return Counter(memory_of(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+
+
+def memory_of(tensor: Tensor) -> int:
+    """Return where a tensor's memory begins, which other tensors may share."""
+    return tensor.untyped_storage().data_ptr()

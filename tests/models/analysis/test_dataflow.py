@@ -1,11 +1,13 @@
 """A trace counts only where it is true of every pass: nothing changes meanwhile, and nothing is drawn at random."""
 
 import itertools
+import os
 import random
 import weakref
 from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -35,6 +37,14 @@ class Net(nn.Module):
         return maps
 
 
+def count_in_an_attribute() -> None:
+    vars(count_in_an_attribute)["calls"] = vars(count_in_an_attribute).get("calls", 0) + 1
+
+
+def count_in_the_environment() -> None:
+    os.environ["CALLS"] = os.environ.get("CALLS", "") + "1"
+
+
 class CountsModes(Net):
     epochs = 0
 
@@ -58,6 +68,9 @@ CHANGES: list[Callable[[Net], object]] = [
     lambda net: net.layer.eval(),
     lambda net: net.get_buffer("count").data.add_(1),
     lambda net: np.add(net.get_buffer("count").numpy(), 1, out=net.get_buffer("count").numpy()),
+    lambda _: count_in_an_attribute(),
+    lambda _: globals().update(calls_by_name=globals().get("calls_by_name", 0) + 1),
+    lambda _: count_in_the_environment(),
 ]
 LOOKS: list[Callable[[Net], object]] = [
     lambda net: bool(net.get_buffer("count") > 3),
@@ -67,10 +80,21 @@ LOOKS: list[Callable[[Net], object]] = [
     lambda net: net.state_dict()["layer.weight"].sum(),
     lambda net: nn.utils.parameters_to_vector(net.parameters()),
     lambda net: nn.utils.clip_grad_norm_(net.parameters(), 1.0),
+    lambda net: torch.equal(net.get_buffer("count"), torch.zeros(1)),
+    lambda net: torch.allclose(net.get_buffer("count"), torch.zeros(1)),
+    lambda net: 3 in net.get_buffer("count"),
+    lambda net: f"{net.get_buffer('count')}",
+    lambda net: np.asarray(net.get_buffer("count")),
+    lambda net: np.from_dlpack(net.get_buffer("count")),
+    lambda net: net.get_buffer("count").untyped_storage()[0],
+    lambda net: len(net.get_buffer("count").nonzero()),
+    lambda net: net.get_buffer("count")[net.get_buffer("count") > 3].numel(),
+    lambda net: net.get_buffer("count").unique().numel(),
 ]
 
 
 @pytest.mark.parametrize("does", CHANGES, ids=map(str, range(len(CHANGES))))
+@patch.dict(os.environ)
 def test_a_network_that_changes_or_draws_in_a_pass_may_do_otherwise_in_the_next(does: Callable[[Net], object]) -> None:
     assert trace(Net(does)) is None
 
@@ -111,6 +135,76 @@ def test_without_a_gradient_a_network_may_take_another_way() -> None:
     net.does = lambda _: None if torch.is_grad_enabled() else net.missing
 
     assert trace(net) is None
+
+
+ASKS: list[Callable[[], bool]] = [
+    torch.is_grad_enabled,
+    torch.is_inference_mode_enabled,
+    lambda: torch.zeros(1).is_inference(),
+    torch.is_autocast_enabled,
+    lambda: torch.is_autocast_enabled("cpu"),
+]
+
+
+@pytest.mark.parametrize("asks", ASKS, ids=["gradients", "inference mode", "its tensors", "autocast", "on the CPU"])
+def test_a_layer_that_is_left_out_in_one_mode_is_not_called_in_each(asks: Callable[[], bool]) -> None:
+    class Choosing(Net):
+        def forward(self, images: Tensor) -> Tensor:
+            return images * 2 if asks() else super().forward(images)
+
+    net = Choosing()
+
+    flow = trace(net)
+
+    assert flow is not None
+    assert not flow.is_only_called(net.layer)
+    assert not torch.is_autocast_enabled()
+
+
+@pytest.mark.parametrize("asks", ASKS[1:], ids=["inference mode", "its tensors", "autocast", "on the CPU"])
+def test_one_graph_is_not_right_for_a_network_that_does_otherwise_when_it_is_timed(asks: Callable[[], bool]) -> None:
+    class Scaling(Net):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * (2.0 if asks() else 1.0)
+
+    scaling, usual = trace(Scaling()), trace(Net())
+
+    assert scaling is not None
+    assert usual is not None
+    assert not scaling.evaluates_alike
+    assert usual.evaluates_alike
+
+
+def test_slices_of_a_sequence_and_numbers_made_of_buffers_are_traced() -> None:
+    class Everyday(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.ReLU(), nn.Conv2d(2, 2, 3))
+
+        def forward(self, images: Tensor) -> Tensor:
+            maps: Tensor = self.layers[1:](self.layers[:1](super().forward(images)))
+            return maps - self.get_buffer("count")[:, None, None]
+
+    net = Everyday()
+
+    flow = trace(net)
+
+    assert flow is not None
+    assert flow.is_called_once(net.layers[1])
+
+
+def test_a_weight_in_memory_that_another_one_has_too_is_not_a_layers_own() -> None:
+    net = Net()
+    net.register_parameter("other", nn.Parameter(net.layer.weight.detach().flatten()))
+
+    flow = trace(net)
+
+    assert flow is not None
+    assert not flow.is_only_called(net.layer)
+
+
+def test_an_index_by_numbers_is_no_look_at_values() -> None:
+    assert trace(Net(lambda net: net.get_buffer("count")[torch.tensor([0, 0])])) is not None
 
 
 def test_a_layer_that_is_called_has_its_calls() -> None:
