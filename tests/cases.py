@@ -23,7 +23,7 @@ TINY = Recipe(name="tiny", epochs=2, batch_size=50, model={"resnet18": Hyperpara
 
 
 def tiny_case(model: str = "fashioncnn", recipe: Recipe = TINY, seed: int = 0) -> Case:
-    return Case(model=model, device=CPU, recipe=recipe, seed=seed)
+    return Case(model=model, device=CPU, recipe=recipe, seed=seed, rewritten=True)  # as a run has decided
 
 
 def provenance_of(case: Case, dataset: Dataset, environment: Environment | None = None) -> Provenance:
@@ -42,7 +42,7 @@ def measure(case: Case, dataset: Dataset, clock: TrainingClock | None = None) ->
 
 def job_of(seed: int, folder: Path, dataset: Dataset, recipe: Recipe = TINY, device: Device | None = None) -> Job:
     """Return FashionCNN's case on a device that is here, with its checkpoint in a folder."""
-    case = Case(model="fashioncnn", device=device or list_devices()[0], recipe=recipe, seed=seed)
+    case = Case(model="fashioncnn", device=device or list_devices()[0], recipe=recipe, seed=seed, rewritten=True)
     return Job(
         case=case,
         provenance=provenance_of(case, dataset),

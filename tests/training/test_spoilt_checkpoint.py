@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Callable
@@ -19,26 +20,45 @@ from fashionbench.training.checkpoint import Checkpoints, Stopped
 from fashionbench.training.ingredients.state import State
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a stopped training, with the one before."""
+    path = tmp_path_factory.mktemp("stopped") / "case.pt"
+    with pytest.raises(Stopped):
+        run(network(), keeper(path, StopAt(9), seconds=0))
+    return path
+
+
+@pytest.fixture
+def path(stopped: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may spoil."""
+    for each in stopped.parent.iterdir():
+        shutil.copy(each, tmp_path)
+    return tmp_path / stopped.name
+
+
+@pytest.fixture(scope="module")
+def expected() -> Tensor:
+    """The losses of the training that was not stopped."""
+    return run(network()).step_losses
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda content: content[:-1], lambda content: content[:40] + b"x" + content[41:]],
     ids=["truncated", "flipped"],
 )
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
-    tmp_path: Path, damage: Callable[[bytes], bytes]
+    path: Path, expected: Tensor, damage: Callable[[bytes], bytes]
 ) -> None:
-    path = tmp_path / "case.pt"
     told: list[str] = []
-    with pytest.raises(Stopped):
-        run(network(), keeper(path, StopAt(9), seconds=0))
     path.write_bytes(damage(path.read_bytes()))
-    model = network()
 
-    curves = run(model, Checkpoints(path, stop=never, warn=told.append))
+    curves = run(network(), Checkpoints(path, stop=never, warn=told.append))
 
     assert told == ["A checkpoint is damaged (its SHA-256 differs) and is passed over"]
     assert curves.resumed == 1
-    assert torch.equal(curves.step_losses, run(network()).step_losses)
+    assert torch.equal(curves.step_losses, expected)
 
 
 def saved_as(content: dict[str, Any] | bytes) -> bytes:
@@ -135,11 +155,9 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore:Validating sparse tensor")  # torch's own, while it reads one
 @pytest.mark.parametrize("has_before", [True, False])
 def test_a_sealed_checkpoint_that_cannot_be_used_is_passed_over_and_leaves_nothing_behind(
-    tmp_path: Path, spoil: Callable[[dict[str, Any]], dict[str, Any] | bytes], *, has_before: bool
+    path: Path, expected: Tensor, spoil: Callable[[dict[str, Any]], dict[str, Any] | bytes], *, has_before: bool
 ) -> None:
-    path, told = tmp_path / "case.pt", list[str]()
-    with pytest.raises(Stopped):
-        run(network(), keeper(path, StopAt(9), seconds=0))
+    told: list[str] = []
     path.write_bytes(saved_as(spoil(whole(path))))
     if not has_before:
         path.with_name("case.pt.before").unlink()
@@ -149,7 +167,7 @@ def test_a_sealed_checkpoint_that_cannot_be_used_is_passed_over_and_leaves_nothi
     assert len(told) == 1
     assert told[0].startswith("A checkpoint cannot be used (")
     assert curves.resumed == has_before
-    assert torch.equal(curves.step_losses, run(network()).step_losses)
+    assert torch.equal(curves.step_losses, expected)
 
 
 def test_without_a_whole_checkpoint_a_training_starts_anew(tmp_path: Path) -> None:
