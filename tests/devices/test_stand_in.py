@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,9 @@ IN_RECORDS = Device(word="xpu", name="Stand-in", threads=0)
 """A record takes the names of the kinds of device that there are."""
 TASK = Task(shape=(1, 4, 4), classes=4)
 RECIPE = Recipe(name="toy", epochs=2, batch_size=8, learning_rate=0.01)
-FAST = StepOptions()
-CAPTURED = StepOptions(method="captured channels-last")
-GRADIENTS = StepOptions(method="captured channels-last", update=Update(cycles=True))
+FAST = StepOptions(rewritten=True)
+CAPTURED = StepOptions(method="captured channels-last", rewritten=True)
+GRADIENTS = replace(CAPTURED, update=Update(cycles=True))
 WAYS = {"plain": StepOptions(execution="plain"), "fast": FAST, "captured": CAPTURED, "gradients": GRADIENTS}
 
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -188,7 +189,7 @@ def test_a_training_stopped_again_and_again_ends_in_the_same_bits(
 
 
 def case_here(recipe: Recipe = TINY, execution: Execution = "fast") -> Case:
-    return Case(model="fashioncnn", device=IN_RECORDS, recipe=recipe, seed=0, execution=execution)
+    return Case(model="fashioncnn", device=IN_RECORDS, recipe=recipe, seed=0, execution=execution, rewritten=True)
 
 
 def measure_here(case: Case, sample: Dataset, watch: Callable[[Tick], None] = lambda _: None) -> TrainingRecord:

@@ -1,32 +1,44 @@
-"""Both executions take turns in processes of their own, and their ratio comes with an interval."""
+"""Both executions take turns, and their ratio comes with an interval."""
+
+from collections.abc import Callable
 
 import pytest
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.execution.comparison import ExecutionComparison
+from fashionbench.execution.comparison import ExecutionComparison, take_turn
+from fashionbench.execution.step import StepOptions
 from fashionbench.running.process.call import CallFailedError, call_in_process
 
 
-def comparison_on(device: str, sample: Dataset) -> ExecutionComparison:
+def comparison_on(
+    device: str, sample: Dataset, call: Callable[..., tuple[float, int]] = call_in_process
+) -> ExecutionComparison:
     return ExecutionComparison(
         model="fashioncnn",
         dataset=sample,
         device=device,
         precision="fp32",
         batch_size=20,
-        call=call_in_process,
+        call=call,
     )
 
 
 def test_executions_take_turns_and_turn_the_order_round(sample: Dataset) -> None:
-    comparison = comparison_on("cpu", sample)
+    order = []
+
+    def call(function: object, *given: object) -> tuple[float, int]:
+        assert function is take_turn
+        order.extend(each.execution for each in given if isinstance(each, StepOptions))
+        return float(len(order)), 100 * len(order)
+
+    comparison = comparison_on("cpu", sample, call)
 
     taken = [comparison.take_turns() for _ in range(2)]
 
-    assert taken == comparison.step_seconds["fast"]
-    assert len(comparison.step_seconds["plain"]) == 2
-    assert all(seconds > 0 for seconds in (*comparison.step_seconds["plain"], *taken))
-    assert min(comparison.peak_bytes["plain"] + comparison.peak_bytes["fast"]) > 10**8
+    assert order == ["plain", "fast", "fast", "plain"]
+    assert taken == comparison.step_seconds["fast"] == [2.0, 3.0]
+    assert comparison.step_seconds["plain"] == [1.0, 4.0]
+    assert comparison.peak_bytes == {"plain": [100, 400], "fast": [200, 300]}
 
 
 def test_a_device_that_fails_is_told_in_its_own_words(sample: Dataset) -> None:

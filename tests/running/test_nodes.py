@@ -28,7 +28,7 @@ def keep_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_tells_ticks_checkpoints_and_its_record_and_goes_on_from_what_it_is_given(
     sample: Dataset,
 ) -> None:
-    case = Case(model="fashioncnn", device=list_devices()[0], recipe=SLOW, seed=0)
+    case = Case(model="fashioncnn", device=list_devices()[0], recipe=SLOW, seed=0, rewritten=True)
     undisturbed = measure(case, sample)
     job = Job(case=case, provenance=provenance_of(case, sample), checkpoint=None, seconds_between_checkpoints=0.0)
     messages = train_on_node(job, sample, None, None)

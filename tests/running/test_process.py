@@ -30,7 +30,7 @@ on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no si
 
 
 def job(dataset: Dataset, recipe: Recipe = TINY, checkpoint: Path | None = None, model: str = "fashioncnn") -> Job:
-    case = Case(model=model, device=Device(word="cpu", name="Some CPU"), recipe=recipe, seed=0)
+    case = Case(model=model, device=Device(word="cpu", name="Some CPU"), recipe=recipe, seed=0, rewritten=True)
     provenance = provenance_of(case, dataset)
     return Job(case=case, provenance=provenance, checkpoint=checkpoint, seconds_between_checkpoints=60.0)
 

@@ -67,7 +67,15 @@ class Outcome:
     def train(
         self, recipe: Recipe = RECIPE, execution: Execution = "fast", seed: int = 0, precision: Precision = "fp32"
     ) -> Curves:
-        case = Case(model="toy", device=CPU, recipe=recipe, seed=seed, execution=execution, precision=precision)
+        case = Case(
+            model="toy",
+            device=CPU,
+            recipe=recipe,
+            seed=seed,
+            execution=execution,
+            precision=precision,
+            rewritten=True,
+        )
         supervision = Supervision(clock=self.clock, watch=self.ticks.append)
         return train(case, case.prepare(self.model, TASK), toy_split(self.count), supervision)
 
