@@ -27,6 +27,7 @@ __all__ = [
     "pp",
     "price",
     "ratio",
+    "ratio_digits",
     "rounded",
     "seconds",
     "shown_parts",
@@ -153,8 +154,14 @@ def ratio(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None else f"{fixed(value, digits)}{SPACE}×"
 
 
-def interval_ratio(low: float, high: float, digits: int = 1) -> str:
-    """Return an interval of a ratio: ``3.9 to 4.5 ×``."""
+def ratio_digits(high: float) -> int:
+    """Return the decimals of a ratio whose interval has this upper end: one more where it is below 1."""
+    return 2 if high < 1 else 1
+
+
+def interval_ratio(low: float, high: float, digits: int | None = None) -> str:
+    """Return an interval of a ratio: ``3.9 to 4.5 ×``, ``0.89 to 0.95 ×``."""
+    digits = ratio_digits(high) if digits is None else digits
     return f"{fixed(low, digits)} to {fixed(high, digits)}{SPACE}×"
 
 

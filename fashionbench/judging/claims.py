@@ -106,13 +106,12 @@ def _check_slowdown(kind: str, minutes: int, verdict: Verdict) -> Claim:
 
 def _describe_slowdown(device: DeviceVerdict) -> str:
     slowdown = device.slowdown
-    limits = (
-        f"95 % CI {units.bare(units.interval_ratio(slowdown.low, slowdown.high))}"
-        if isinstance(slowdown, Interval)
-        else "no interval"
-    )
+    limits, digits = "no interval", 1
+    if isinstance(slowdown, Interval):
+        limits = f"95 % CI {units.bare(units.interval_ratio(slowdown.low, slowdown.high))}"
+        digits = units.ratio_digits(slowdown.high)
     doubt = "" if device.times_are_reliable else ", not reliable"
-    return f"{units.ratio(slowdown.estimate)} on {device.device} ({limits}{doubt})"
+    return f"{units.ratio(slowdown.estimate, digits)} on {device.device} ({limits}{doubt})"
 
 
 def _compare_ratio(claimed: float, measured: Interval | None) -> Outcome:

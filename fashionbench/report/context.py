@@ -139,7 +139,7 @@ def _times_follow(judged: DeviceVerdict, scale: int, digits: int) -> bool:
     times = [scale * judged.big_minutes, scale * judged.small_minutes]
     big, small = (units.rounded(each, digits) for each in times)
     slowdown = judged.evidence().slowdown
-    places = 2 if slowdown is not None and slowdown.high < 1 else 1
+    places = 1 if slowdown is None else units.ratio_digits(slowdown.high)
     return (
         small > 0
         and units.fixed(big / small, places) == units.fixed(judged.slowdown.estimate, places)

@@ -57,7 +57,10 @@ class Table:
     kind: Literal["table"] = "table"
 
     def without_constant(self, *labels: str) -> "Table":
-        """Return the table without those of some columns that have one value, which the note states instead."""
+        """Return the table without those of some columns that have one value, which the note states instead.
+
+        The page names a single device at its top.
+        """
         table = self
         for label in labels:
             table = table._without(label)
@@ -79,7 +82,7 @@ class Table:
             header=(*self.header[:index], *self.header[index + 1 :]),
             rows=tuple((*row[:index], *row[index + 1 :]) for row in self.rows),
             groups=tuple(groups),
-            note=f"{label.capitalize()}: {values.pop()}. {self.note}".strip(),
+            note=self.note if label == "device" else f"{label.capitalize()}: {values.pop()}. {self.note}".strip(),
         )
 
     @property

@@ -209,14 +209,14 @@ def _matrices_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         )
         for (model, frame), style in zip(means.items(), styles, strict=True)
     )  # fmt: skip
+    means_over = ", means over seeds" if len({each.seed for each in context.trainings_on(device)}) > 1 else ""
     blocks = [
         CaptionedFigure(
             caption=_mistakes_caption(mistakes, styles),
             drawings=matrices,
-            explanation="Test images by true class (row) and predicted class (column), means over seeds. Mistakes are "
-            "shaded by their number; the diagonal counts correct predictions. Counts are rounded so that rows and "
-            "totals add up, so they can differ by one from the other tables."
-            + _selection_note(selected, len(classes), "with most mistakes"),
+            explanation=f"Test images by true class (row) and predicted class (column){means_over}. Mistakes are "
+            "shaded by their number; the diagonal counts correct predictions. Counts are rounded so that they add "
+            "up; elsewhere they can differ by one." + _selection_note(selected, len(classes), "with most mistakes"),
         )
     ]
     if len(pair) > 1:

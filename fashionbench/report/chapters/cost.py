@@ -107,9 +107,10 @@ def _summary_on(context: Context, device: str) -> Table:
             "seeds",
         ),
         rows=tuple(rows),
-        note=f"Training times are geometric means over seeds. {context.score_name.capitalize()} is the mean over seeds "
-        "on the test images, ± half "
-        "the width of this model’s own 95 % confidence interval, which is not paired. "
+        note="Training times are geometric means over seeds, scores are means. "
+        * (len({each.seed for each in trainings}) > 1)
+        + f"{context.score_name.capitalize()} is measured on the test images, ± half the width of this model’s own "
+        "95 % confidence interval, which is not paired. "
         + (
             "Device memory is what the process of a training allocated on the accelerator, from building the model to "
             "scoring."
@@ -174,9 +175,9 @@ def _gain_cells(context: Context, judged: DeviceVerdict) -> tuple[Cell, ...]:
 
 
 def _slowdown_text(slowdown: Interval | Estimate) -> str:
-    estimate = units.ratio(slowdown.estimate)
     if not isinstance(slowdown, Interval):
-        return units.bare(estimate)
+        return units.bare(units.ratio(slowdown.estimate))
+    estimate = units.ratio(slowdown.estimate, units.ratio_digits(slowdown.high))
     return units.with_interval(estimate, units.interval_ratio(slowdown.low, slowdown.high))
 
 

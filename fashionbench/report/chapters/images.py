@@ -65,8 +65,9 @@ def _outcomes_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
 
 def _describe_tests(judged: DeviceVerdict) -> str:
     plural = "s" if len(judged.seeds) > 1 else ""
-    values, seeds = map(_p_value, judged.mcnemar_p), map(str, judged.seeds)
-    return f"p value{plural} {join_phrases(list(values))} for seed{plural} {join_phrases(list(seeds))}"
+    values, seeds = [_p_value(each) for each in judged.mcnemar_p], [str(each) for each in judged.seeds]
+    shown = values[0] if len({*values}) == 1 else join_phrases(values)
+    return f"p value{plural} {shown} for seed{plural} {join_phrases(seeds)}"
 
 
 def _p_value(value: float) -> str:
@@ -190,8 +191,8 @@ def _describe_excesses(excesses: dict[str, float]) -> str:
     words = {name: "overconfident" if each > 0 else "underconfident" for name, each in excesses.items()}
     if len({*words.values()}) == 1:
         (word,) = {*words.values()}
-        return f": {'both are' if len(words) > 1 else 'it is'} {word} on average"
-    return f": on average, {join_phrases([f'{name} is {word}' for name, word in words.items()])}"
+        return f": {'both are' if len(words) > 1 else 'it is'} {word}"
+    return f": {join_phrases([f'{name} is {word}' for name, word in words.items()])}"
 
 
 def _describe_small_bins(smallest: int) -> str:

@@ -130,11 +130,13 @@ def _validation_figure(context: Context, device: str, validation: pd.DataFrame) 
         )
         for over in (MINUTES, EPOCH)
     )
+    has_seeds = len(set(validation[SEED])) > 1
+    lines = "Lines with markers are means over seeds after each epoch; thin lines are single seeds. " * has_seeds
     return CaptionedFigure(
         caption=_validation_caption(context, device, validation),
         drawings=drawings,
-        explanation="Lines with markers are means over seeds after each epoch; thin lines are single seeds. The first "
-        "figure compares the models after equal training time, the second after equal numbers of epochs.",
+        explanation=f"{lines}The first figure compares the models after equal training time, the second after equal "
+        "numbers of epochs.",
     )
 
 
@@ -186,9 +188,11 @@ def _validation_caption(context: Context, device: str, validation: pd.DataFrame)
     unit, target = context.time_unit(device), compared.final(compared.pair[0])
     needed = compared.minutes_to_reach(compared.pair[1], target)
     end = f"the validation accuracy of {units.percent(target, DIGITS)} with which {small} ends"
+    if len(set(validation[SEED])) > 1:
+        big = f"{big}’s mean curve"
     if needed is None:
-        return f"{big}’s mean curve never reaches {end}."
-    return f"{big}’s mean curve needs {unit.show(needed)} to reach {end}."
+        return f"{big} never reaches {end}."
+    return f"{big} needs {unit.show(needed)} to reach {end}."
 
 
 def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -> tuple[Table, ...]:
@@ -220,7 +224,7 @@ def _equal_time_table(context: Context, device: str, validation: pd.DataFrame) -
                 f"{LONG_UNITS[unit.name]} to reach the other’s final accuracy",
             ),
             rows=tuple(rows),
-            note="The two times are those of the models’ whole trainings. Each cell is the mean accuracy after the "
+            note="The two times are those of the models’ whole trainings. Each cell is the accuracy after the "
             "last epoch that ended by then. Not run: the recipe ends the training earlier."
             + (f" {units.MISSING}: no epoch ended by then." if is_missing else "")
             + _describe_target(context, device),
@@ -234,7 +238,7 @@ def _describe_target(context: Context, device: str) -> str:
     if not found:
         return ""
     unit, stated = context.time_unit(device), context.verdict and context.verdict.thresholds.target
-    medians = ", medians over seeds" if any(each.seeds > 1 for each in found) else ""
+    medians = " (medians of single trainings, not of the mean curve)" if any(each.seeds > 1 for each in found) else ""
     reason = "" if stated else ", the lower of the models’ final accuracies"
     times = []
     for each in found:

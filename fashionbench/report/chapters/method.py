@@ -64,12 +64,13 @@ def training_clock(context: Context) -> tuple[Block, ...]:
     frame = runs(context.records)
     columns = [BUILD_SECONDS, WARMUP_SECONDS, VALIDATION_SECONDS, TEST_SECONDS]
     means = frame[frame[MINUTES].notna()].groupby([DEVICE, MODEL], sort=False)[columns].mean()
+    means_over = ", means over seeds (training: geometric mean)" * (len({each.seed for each in context.trainings}) > 1)
     rows = sorted(means.itertuples(name=None), key=lambda row: list(context.styles).index(row[0][1]))
     digits = [units.decimals(*means[column]) for column in columns]
     return (
         Prose(partial="partials/clock.j2", facts={"self_checks": " ".join(_describe_self_checks(context))}),
         Table(
-            caption="Seconds per training, means over seeds (training: geometric mean)",
+            caption=f"Seconds per training{means_over}",
             groups=(("", 2), ("on the clock", 1), ("off the clock", 4)),
             header=("model", "device", "training", "model build", "warm-up", "validation", "test"),
             rows=tuple(

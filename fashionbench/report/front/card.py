@@ -266,7 +266,7 @@ def list_reasons(context: Context) -> tuple[str, ...]:
     faster = small if judged.slowdown.estimate > 1 else big
     return (
         f"{where}{compare_outcomes(judged, small, big)}",
-        *([f"{faster} saves {saved} per training."] if significant else []),
+        *([f"{where}{faster} saves {saved} per training."] if significant else []),
     )
 
 
