@@ -24,7 +24,7 @@ def comparison_on(
 
 
 def test_executions_take_turns_and_turn_the_order_round(sample: Dataset) -> None:
-    order = []
+    order: list[str] = []
 
     def call(function: object, *given: object) -> tuple[float, int]:
         assert function is take_turn
