@@ -1,19 +1,23 @@
-"""Simulated studies with a known truth; as a script, it prints the tables of docs/statistics.md (about 15 minutes)."""
+"""Simulated studies with a known truth; as a script, it prints the tables of docs/statistics.md.
+
+All of them take some 10 minutes; ``python tests/simulation.py prices classes`` prints some.
+"""
 
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from fashionbench.judging.rule import Evidence, Thresholds, judge
+from fashionbench.judging.rule import Evidence, State, Thresholds, judge
 from fashionbench.judging.statistics.crossover import find_crossover, last_rise
 from fashionbench.judging.statistics.differences import METRICS, class_differences
-from fashionbench.judging.statistics.gains import gain_interval
-from fashionbench.judging.statistics.intervals import Interval
+from fashionbench.judging.statistics.gains import gain_interval, gain_probabilities, probability_of_winning
+from fashionbench.judging.statistics.intervals import Interval, look_confidence, seed_allowance
 from fashionbench.judging.statistics.times import extra_interval, price_interval, slowdown_interval
 
 Correct = NDArray[np.bool_]
@@ -22,6 +26,7 @@ IMAGES: Final = 10_000
 SEED_SPREAD: Final = 0.002
 NOISY_SPREAD: Final = 0.005
 SEEDS: Final = (1, 3, 5)
+MARGIN: Final = 0.005
 HARD: Final = 0.2
 
 CLASSES: Final = 10
@@ -33,6 +38,9 @@ DIFFICULTY, PREFERENCE, BIAS, NOISE = 1.2, 0.3, 0.05, 0.3
 UNLIKE_SIZES: Final = [4_000, 2_000, 800, 400, 160]
 UNLIKE_CENTRES: Final = np.array([3.0, 2.5, 2.0, 1.5, 1.0])
 """Classes of unlike sizes, and how easy their images are."""
+
+LOOKS: Final = (3, 5, 8, 12, 20)
+"""After how many seeds an interim analysis judges the verdict."""
 
 MINUTES: Final = (19.0, 4.0)
 """Of the big and the small model."""
@@ -223,8 +231,6 @@ def tabulate_prices(studies: int) -> Iterator[str]:
 
 BUDGETS: Final = (1.0, 2.0, 4.0, 8.0)
 
-MARGIN: Final = 0.005
-
 CURVES: Final = {
     "steep": (-0.03, -0.01, 0.01, 0.02),
     "slow": (-0.004, 0.001, 0.006, 0.011),
@@ -301,6 +307,87 @@ def tabulate_crossovers(studies: int) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
 
 
+def tabulate_coverage(studies: int) -> Iterator[str]:
+    """Yield the table of gains."""
+    yield "| seeds | true gain, pp | interval covers it, % | WORTH IT, % | mean half-width, pp |"
+    yield "| --: | --: | --: | --: | --: |"
+    for seeds in SEEDS:
+        for gain in (0.0, 0.0045, 0.005, 0.015):
+            generator = np.random.default_rng([seeds, round(gain * 10_000)])
+            found = [gain_interval(*simulate(generator, gain, seeds)) for _ in range(studies)]
+            covered = np.mean([each.low <= gain <= each.high for each in found])
+            worth = np.mean([each.low - seed_allowance(each, seeds) >= MARGIN for each in found])
+            half = np.mean([each.high - each.estimate for each in found])
+            yield (f"| {seeds} | {100 * gain:.2f} | {100 * covered:.1f} | {100 * worth:.1f} | {100 * half:.2f} |")
+
+
+def tabulate_probabilities(studies: int) -> Iterator[str]:
+    """Yield the table of stated probabilities and of the shares that were true, and that of one more training."""
+    ranges = [0.0, 0.1, 0.5, 0.9, 1.0]
+    yield f"| seeds | probability | {' | '.join(f'{100 * a:.0f} to {100 * b:.0f} %' for a, b in pairwise(ranges))} |"
+    yield "| --: | :-- | --: | --: | --: | --: |"
+    wins: list[tuple[float, bool]] = []
+    for seeds in SEEDS:
+        generator = np.random.default_rng([20, seeds])
+        stated: dict[str, list[tuple[float, bool]]] = {"above the margin": [], "within the margin": []}
+        for _ in range(studies):
+            gain = generator.uniform(-0.01, 0.01)
+            big, small = simulate(generator, gain, seeds + 1)
+            found = gain_probabilities(big[:seeds], small[:seeds], MARGIN)
+            stated["above the margin"].append((found.at_least_margin, gain >= MARGIN))
+            stated["within the margin"].append((found.within_margin, abs(gain) < MARGIN))
+            if seeds == 3:
+                wins.append((probability_of_winning(big[:seeds], small[:seeds]), bool(big[-1].sum() > small[-1].sum())))
+        for name, outcomes in stated.items():
+            yield f"| {seeds} | {name} | {' | '.join(compare_probabilities(outcomes, ranges))} |"
+    yield f"One more training wins (3 seeds): {'; '.join(compare_probabilities(wins, np.linspace(0, 1, 6).tolist()))}"
+
+
+def compare_probabilities(outcomes: Sequence[tuple[float, bool]], ranges: Sequence[float]) -> Iterator[str]:
+    """Yield for each range of stated probabilities their mean, the share that was true, and how many they are."""
+    stated, true = np.array(outcomes).T
+    for low, high in pairwise(ranges):
+        chosen = (stated >= low) & ((stated < high) | (high == 1.0))
+        some = chosen.any()
+        yield (
+            f"{100 * stated[chosen].mean():.1f}, {100 * true[chosen].mean():.1f} ({chosen.sum():,})" if some else "none"
+        )
+
+
+def add_seeds_until_decided(
+    big: Correct, small: Correct, gain: float, looks: tuple[int, ...]
+) -> tuple[State, int, bool]:
+    """Return how a study ends that stops when it is decided, its seeds, and whether all intervals cover the gain."""
+    slowdown = Interval(estimate=7.0, low=6.0, high=8.0, method="")
+    intervals = [gain_interval(big[:look], small[:look], look_confidence(look, looks)) for look in LOOKS]
+    thresholds = Thresholds(margin=MARGIN, price_minutes_per_pp=None)
+    states = [judge(Evidence(gain=each, slowdown=slowdown, extra_minutes=slowdown), thresholds) for each in intervals]
+    last = next((place for place, state in enumerate(states) if state != "CANNOT TELL"), len(LOOKS) - 1)
+    return states[last], LOOKS[last], all(each.low <= gain <= each.high for each in intervals)
+
+
+def tabulate_interim_analyses(studies: int) -> Iterator[str]:
+    """Yield the table of interim analyses; in brackets with plain 95 % intervals."""
+    yield (
+        "| true gain, pp | WORTH IT, % | NOT WORTH IT, % | open at 20 seeds, % | seeds, mean "
+        "| all intervals cover the gain, % |"
+    )
+    yield "| --: | --: | --: | --: | --: | --: |"
+    for gain in (0.0, 0.0045, 0.005, 0.01, 0.015):
+        simulated = [simulate(np.random.default_rng(seed), gain, LOOKS[-1]) for seed in range(studies)]
+        columns = []
+        for looks in (LOOKS, ()):
+            states, seeds, covered = zip(
+                *(add_seeds_until_decided(*each, gain, looks) for each in simulated), strict=True
+            )
+            shares = [
+                100 * np.mean([s == name for s in states]) for name in ("WORTH IT", "NOT WORTH IT", "CANNOT TELL")
+            ]
+            columns.append([f"{each:.1f}" for each in (*shares, np.mean(seeds), 100 * np.mean(covered))])
+        cells = [f"{own} ({plain})" for own, plain in zip(*columns, strict=True)]
+        yield f"| {100 * gain:.2f} | {' | '.join(cells)} |"
+
+
 def tabulate_classes(studies: int) -> Iterator[str]:
     """Yield the table of class differences."""
     yield "| seeds | shift of one class | lowest coverage, % | mean coverage, % | highest, % | false “significant”, % |"
@@ -315,6 +402,21 @@ def tabulate_classes(studies: int) -> Iterator[str]:
             )
 
 
+TABLES: Final = {
+    "coverage": (tabulate_coverage, 1_000),
+    "probabilities": (tabulate_probabilities, 2_000),
+    "balanced": (tabulate_balanced, 1_000),
+    "interim": (tabulate_interim_analyses, 1_000),
+    "prices": (tabulate_prices, 2_000),
+    "crossovers": (tabulate_crossovers, 500),
+    "classes": (tabulate_classes, 2_000),
+}
+"""By name, in the order of the page: what yields it, and of how many studies a row."""
+
 if __name__ == "__main__":
-    for table in (tabulate_prices(2_000), tabulate_classes(2_000), tabulate_crossovers(500), tabulate_balanced(1_000)):
-        sys.stdout.write("\n".join([*table, "", ""]))
+    for name in sys.argv[1:] or TABLES:
+        tabulate, number = TABLES[name]
+        for line in tabulate(number):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        sys.stdout.write("\n")

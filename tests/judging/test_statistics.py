@@ -4,16 +4,15 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
-from simulation import correct, cover_classes, simulate, weigh_price
+from simulation import LOOKS, add_seeds_until_decided, correct, cover_classes, simulate, weigh_price
 from sklearn.metrics import precision_recall_fscore_support
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from synthetic import make_training
 
-from fashionbench.judging.rule import Evidence, State, Thresholds, judge
+from fashionbench.judging.rule import State
 from fashionbench.judging.statistics.differences import (
     class_differences,
     expected_calibration_error,
@@ -24,7 +23,6 @@ from fashionbench.judging.statistics.differences import (
 from fashionbench.judging.statistics.gains import accuracy_interval, detectable_gain, gain_interval, seeds_needed
 from fashionbench.judging.statistics.intervals import (
     CONFIDENCE,
-    Interval,
     look_confidence,
     seed_allowance,
     wilson_interval,
@@ -228,9 +226,6 @@ def test_intervals_have_their_coverage_and_a_small_gain_is_rarely_worth_it(gain:
         assert worth < 0.05
 
 
-LOOKS = (3, 5, 8, 12, 20)
-
-
 def test_interim_analyses_share_the_five_percent_in_proportion_to_their_new_seeds() -> None:
     shares = [1 - look_confidence(look, LOOKS) for look in LOOKS]
 
@@ -250,20 +245,6 @@ def test_the_interval_of_an_interim_analysis_is_wider_and_says_so() -> None:
     assert look.method.endswith("99.2 % at this interim analysis, 95 % over all planned analyses")
 
 
-def add_seeds_until_decided(
-    big: NDArray[np.bool_], small: NDArray[np.bool_], gain: float, looks: tuple[int, ...]
-) -> tuple[State, bool]:
-    """Return how a study ends that stops when it is decided, and whether all its intervals cover the true gain."""
-    slowdown = Interval(estimate=7.0, low=6.0, high=8.0, method="")
-    intervals = [gain_interval(big[:look], small[:look], look_confidence(look, looks)) for look in LOOKS]
-    thresholds = Thresholds(margin=MARGIN, price_minutes_per_pp=None)
-    states = [
-        judge(Evidence(gain=interval, slowdown=slowdown, extra_minutes=slowdown), thresholds) for interval in intervals
-    ]
-    ended = next((state for state in states if state != "CANNOT TELL"), states[-1])
-    return ended, all(interval.low <= gain <= interval.high for interval in intervals)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("gain", [0.0045, 0.005])
 def test_adding_seeds_until_decided_rarely_ends_in_a_false_verdict(gain: float) -> None:
@@ -274,6 +255,6 @@ def test_adding_seeds_until_decided_rarely_ends_in_a_false_verdict(gain: float) 
         unadjusted.append(add_seeds_until_decided(*study, gain, ()))
 
     false: State = "WORTH IT" if gain < MARGIN else "NOT WORTH IT"
-    assert np.mean([state == false for state, _ in adjusted]) < 0.05
-    assert np.mean([is_covered for _, is_covered in adjusted]) > 0.93
-    assert np.mean([is_covered for _, is_covered in unadjusted]) < 0.9  # plain 95 % intervals would be wrong
+    assert np.mean([state == false for state, _, _ in adjusted]) < 0.05
+    assert np.mean([is_covered for _, _, is_covered in adjusted]) > 0.93
+    assert np.mean([is_covered for _, _, is_covered in unadjusted]) < 0.9  # plain 95 % intervals would be wrong
