@@ -125,6 +125,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
         lambda content: content | {"step_losses": content["step_losses"].double()},
         lambda content: content | {"device_generator": torch.arange(3)},
         lambda content: content | {"model": {name: each * float("inf") for name, each in content["model"].items()}},
+        lambda content: content | {"model": {name: each.double() for name, each in content["model"].items()}},
         lambda content: changed_schedule(content, last_epoch=1),
         lambda content: changed_schedule(content, gamma=0.5),
         lambda content: changed_betas(content, 0.9, 1.5),
@@ -141,7 +142,7 @@ def beyond(generators: dict[str, Any]) -> dict[str, Any]:
     ids=[
         *("no archive", "storage", "empty", "epochs", "optimizer", "schedule", "generator", "other generators"),
         *("seconds", "resumed", "steps", "kind of losses", "device"),
-        *("weights", "place", "gamma", "a beta above one", "a negative beta"),
+        *("weights", "weights in double", "place", "gamma", "a beta above one", "a negative beta"),
         *(
             "shape of moments",
             "sparse moments",

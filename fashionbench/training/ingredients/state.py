@@ -174,6 +174,9 @@ def _differences(saved: Mapping[str, Any], now: Mapping[str, Any], state: State)
         yield "its optimizer averages with weights outside 0 to 1"
     if not _fits(moments, state.optimizer, saved["schedule"]["last_epoch"]):
         yield "its optimizer has other weights"
+    kinds = ((saved["model"][name], each) for name, each in now["model"].items() if isinstance(each, Tensor))
+    if any(found.dtype != each.dtype for found, each in kinds):  # PyTorch would convert them
+        yield "its weights are of another kind"
     if not all(bool(each.isfinite().all()) for each in weights):
         yield "its weights are not finite"
     if any(bool(each.isnan().any()) for kept in moments.values() for each in kept.values()):
