@@ -202,11 +202,11 @@ def reliable_output() -> Iterator[None]:
         except OSError:  # closed; else the next file that is opened would be taken for it
             os.open(os.devnull, os.O_RDWR)
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _reliable(sys.stdout), _reliable(sys.stderr)
+    reliable = sys.stdout, sys.stderr = _reliable(sys.stdout), _reliable(sys.stderr)
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
+        for stream in reliable:  # others may stand in their place, as of pytest's capture
             stream.flush()
         sys.stdout, sys.stderr = before
 

@@ -161,6 +161,17 @@ with reliable_output():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_what_is_written_is_flushed_at_the_end_whatever_stands_in_its_place_by_then(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as file, redirect_stdout(file):
+        with reliable_output():
+            kept = sys.stdout
+            kept.write("the reason")
+            sys.stdout = file  # as pytest's capture puts back what it found
+
+        assert (tmp_path / "out").read_text() == "the reason"
+        assert kept is not sys.stdout
+
+
 def test_a_full_output_is_said_once_and_ends_nothing() -> None:
     with Path("/dev/full").open("w", encoding="ascii") as full:
         done = subprocess.run([sys.executable, "-c", PRINT], stdout=full, stderr=subprocess.PIPE, text=True, check=True)
