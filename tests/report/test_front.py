@@ -47,7 +47,7 @@ def test_the_first_page_gives_reason_scope_and_what_was_not_tested_and_each_numb
     assert view.card.state == "NOT WORTH IT"
     assert "its accuracy gain lies below the default margin of 0.5 percentage points" in view.card.sentence
     assert view.card.scope == (
-        "Applies to: recipe study (10 epochs, Adam, batch size 20 for ResNet18 and 100 for FashionCNN, no "
+        "Applies to: recipe “study” (10 epochs, Adam, batch size 20 for ResNet18 and 100 for FashionCNN, no "
         "augmentation); cpu (Synthetic CPU, 2 threads); 3 seeds. Not tested: equal batch sizes, longer training and an "
         "accelerator."
     )
@@ -73,7 +73,7 @@ def test_a_run_that_only_checks_an_installation_gives_no_verdict_and_no_advice()
 
     tables = [block for section in view.sections for block in section.blocks if isinstance(block, Table)]
     assert view.card.state == "NO VERDICT"
-    assert view.card.sentence.startswith("The recipe smoke only checks an installation.")
+    assert view.card.sentence.startswith("The recipe “smoke” only checks an installation.")
     assert (view.advice, view.reasons, view.bullets, view.explorer) == ((), (), (), None)
     assert [section.key for section in view.sections] == ["cost"]
     assert not any("verdict" in table.header for table in tables)

@@ -79,13 +79,15 @@ def correct_predictions(results: Sequence[TrainingResult]) -> Correct:
     return np.stack([np.asarray(each.test_predictions.array() == each.test_labels.array()) for each in results])
 
 
-def wilson_interval(right: int, images: int) -> Interval:
-    """Return Wilson's score interval of a proportion (Wilson, 1927)."""
-    interval = stats.binomtest(right, images).proportion_ci(CONFIDENCE, method="wilson")
+def wilson_interval(right: float, images: int) -> Interval:
+    """Return Wilson's score interval of a proportion (Wilson, 1927); the count may be a mean over seeds."""
+    share, z = right / images, float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    middle = (share + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
     return Interval(
-        estimate=right / images,
-        low=float(interval.low),
-        high=float(interval.high),
+        estimate=share,
+        low=max(0.0, middle - half),
+        high=min(1.0, middle + half),
         method=f"Wilson interval, {images:,} test images",
     )
 

@@ -106,8 +106,9 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
         Gallery(
             title="Most confident mistakes",
             rows=shown,
-            note=f"Predictions of seed {seed}{where}. Each group has up to {MAX_THUMBNAILS} of the {stored} most "
-            f"confident mistakes of the model that is wrong; where both are wrong, of {big}. Below an image: its true "
+            note=f"Predictions of seed {seed}{where}. A group shows up to {MAX_THUMBNAILS} of the {stored} most "
+            "confident mistakes of the model that is wrong: those that the other gets right, or, where both are wrong, "
+            f"those of {big} that {small} gets wrong too. Below an image: its true "
             "class, then each model’s prediction, with the confidence where it is under "
             f"{units.percent(NEARLY_CERTAIN)}.",
         ),
@@ -163,7 +164,7 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         rows = []
         for confidence, accuracy, number in zip(found.confidences, found.accuracies, images, strict=True):
             if number:
-                interval = wilson_interval(round(accuracy * number), number)
+                interval = wilson_interval(accuracy * number, number)
                 rows.append((confidence, accuracy, interval.low, interval.high, number))
         bins = pd.DataFrame(rows, columns=[CONFIDENCE, ACCURACY, LOW, HIGH, IMAGES])
         smallest = min(smallest, *bins[IMAGES])
@@ -175,8 +176,9 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         CaptionedFigure(
             caption=f"The expected calibration error is {join_phrases(errors)}{_describe_excesses(excesses)}.",
             drawings=tuple(drawings),
-            explanation="Predictions in ten bins of confidence; nearly empty bins are left out. The number above a bin "
-            f"counts its images{', a mean over seeds' if seeds > 1 else ''}. Lines are 95 % confidence intervals of "
+            explanation="Predictions in ten bins of confidence; bins of fewer than one image are left out. The number "
+            f"above a bin counts its images{', a mean over seeds' if seeds > 1 else ''}. "
+            f"Lines are 95 % confidence intervals of "
             f"the accuracy for that many images (Wilson). {_describe_small_bins(smallest)}On the dashed line, accuracy "
             "equals confidence; below it, the model is overconfident. The expected calibration error is the mean "
             "absolute difference between confidence and accuracy over the bins, weighted by their images.",

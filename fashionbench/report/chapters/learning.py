@@ -107,7 +107,8 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         drawings=drawings,
         explanation=f"Each seed has a line{smoothed}. "
         + (
-            "The light band is the lowest to highest loss of a single iteration, cut off at the axis. "
+            "Its light band is the lowest to highest loss of a single iteration, cut off at the axis; the bands of the "
+            "seeds overlap. "
             if smoothed
             else ""
         )
@@ -239,7 +240,7 @@ def _describe_target(context: Context, device: str) -> str:
         return ""
     unit, stated = context.time_unit(device), context.verdict and context.verdict.thresholds.target
     medians = " (medians of single trainings, not of the mean curve)" if any(each.seeds > 1 for each in found) else ""
-    reason = "" if stated else ", the lower of the models’ final accuracies"
+    reason = "" if stated else f", the lower of the models’ {'median ' * bool(medians)}final accuracies"
     times = []
     for each in found:
         shown = "never" if each.minutes is None else unit.show(each.minutes)

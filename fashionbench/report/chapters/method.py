@@ -31,7 +31,8 @@ __all__ = ["glossary", "method", "study_claims", "training_clock"]
 
 EXECUTIONS: Final = MappingProxyType(
     {
-        "fast": "steps are computed in a faster order, with the same result up to rounding (execution “fast”)",
+        "fast": "the operations of a step are rearranged to save time, with the same result up to rounding "
+        "(execution “fast”)",
         "plain": "the steps are PyTorch’s own (execution “plain”)",
     }
 )
@@ -53,7 +54,8 @@ def study_claims(context: Context) -> tuple[Block, ...]:
             note="The study gives no thresholds, so these are FashionBench’s: a ratio of times within a factor of "
             f"{RATIO_TOLERANCE} of the study’s counts as the same, an accuracy of "
             f"{units.percent(ACCEPTABLE_ACCURACY, 0)} or more as acceptable, and an F1 higher by more than the margin "
-            "as “by far”. A claim on classes is reproduced if the unadjusted 95 % CI supports it in every class, and "
+            "as “by far”. The study names no device for the CNN’s 3 min, so at most one of its two ratios is of one "
+            "device. A claim on classes is reproduced if the unadjusted 95 % CI supports it in every class, and "
             "not reproduced if it contradicts it in one. Scores are compared unrounded.",
         ),
     )

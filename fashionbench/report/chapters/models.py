@@ -188,7 +188,7 @@ def _describe_peak(peak: Peak | None) -> str:
         f"({units.fixed(peak.product_flops_per_second / 1e9, 0)}) and convolutions "
         f"({units.fixed(peak.convolution_flops_per_second / 1e9, 0)}), measured before the run. The bandwidth is "
         f"{units.fixed(peak.copy_bytes_per_second / 1e9, 0)} GB/s, measured by copies; its share is a lower bound, "
-        "because only what has to be moved is counted: each weight, input and output once per use. "
+        "because only what has to be moved is counted: each reachable weight, input and output once per use. "
         "Limited by: the larger of the two shares, or "
         f"overhead where both are under {units.percent(LIMITING_SHARE, 0)}. Overhead is everything else, such as "
         "changing layouts, starting operations and waiting."

@@ -153,8 +153,8 @@ def confusion_changes(mistakes: pd.DataFrame, pair: tuple[ModelStyle, ModelStyle
     labels = []
     for height, (true, predicted, before, after) in enumerate(rows_of(mistakes, *mistakes.columns)):
         axes.plot([before, after], [height, height], color=LINE, linewidth=3, zorder=1)
-        for count, style in ((before, pair[0]), (after, pair[1])):
-            axes.plot(count, height, marker=style.marker, color=style.colour, markersize=7, mec=PAPER, mew=0.8)
+        for shift, count, style in ((-0.2, before, pair[0]), (0.2, after, pair[1])):  # so that neither hides the other
+            axes.plot(count, height + shift, marker=style.marker, color=style.colour, markersize=7, mec=PAPER, mew=0.8)
         labels.append(f"{shorten(true, 11)} as {shorten(predicted, 11)}")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)

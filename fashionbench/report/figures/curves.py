@@ -105,9 +105,8 @@ def accuracy_minutes(
                 reached,
                 style.marker,
                 color=style.colour,
-                markersize=5,
-                mec=PAPER,
-                mew=0.5,
+                markersize=4,
+                mew=0,
                 zorder=4,
                 gid=tooltip([text], seed),
             )

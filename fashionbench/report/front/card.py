@@ -53,7 +53,7 @@ def describe_run(context: Context) -> tuple[str, ...]:
     first = next((each for each in context.records if isinstance(each, TrainingRecord)), None)
     days = sorted({each.measured_at[:10] for each in context.records})
     names = list(dict.fromkeys(each.recipe.name for each in context.records if isinstance(each, TrainingRecord)))
-    recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(f'“{name}”' for name in names)}"
     rungs = context.verdict.budgets[0].rungs if context.verdict and context.verdict.budgets else ()
     if rungs:
         recipes += f" with {join_phrases([f'{each.minutes:g}' for each in rungs])}{units.SPACE}min"
@@ -75,9 +75,9 @@ def introduce_study(context: Context) -> str:
     times = join_phrases([f"{minutes}{units.SPACE}min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
     return (
         f"“The study” is an unpublished student report, “Resnet”, on Fashion-MNIST, small images of clothing. It "
-        f"trained a large neural network, {big}, in {times}, and a small one, {small} here, in "
+        f"trained a large neural network, {big}, in {times}, and a small one, here called {small}, in "
         f"{STUDY_CNN_MINUTES}{units.SPACE}min on an unnamed device."
-        + (" The recipe “study” repeats its training; the number of epochs is our choice." if has_recipe else "")
+        + (" The recipe “study” repeats this; epochs and the small one’s schedule are ours." if has_recipe else "")
     )
 
 
@@ -114,7 +114,7 @@ def make_card(context: Context) -> VerdictCard:
         return VerdictCard(
             state="NO VERDICT",
             tone="unsure",
-            sentence=f"The recipe {context.trainings[0].recipe.name} only checks an installation. Its numbers show "
+            sentence=f"The recipe “{context.trainings[0].recipe.name}” only checks an installation. Its numbers show "
             "what a report contains, and decide nothing.",
             scope=describe_scope(context),
             tiles=tiles,

@@ -58,7 +58,7 @@ def _first_trainings(context: Context, verdict: Verdict) -> dict[str, TrainingRe
 
 def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
     if not names:
-        return f"recipe {recipe.label}"
+        return f"recipe “{recipe.label}”"
     how = {name: recipe.for_model(model) for model, name in names.items()}
     parts = (
         _say_of_each({name: f"{each.epochs} epoch{'s' if each.epochs > 1 else ''}" for name, each in how.items()}),
@@ -66,7 +66,7 @@ def _describe_recipe(recipe: Recipe, names: Mapping[str, str]) -> str:
         f"batch size {_say_of_each({name: units.count(each.batch_size) for name, each in how.items()})}",
         _say_of_each({name: f"{'no ' * (each.augment == Augmentation())}augmentation" for name, each in how.items()}),
     )
-    return f"recipe {recipe.label} ({', '.join(parts)})"
+    return f"recipe “{recipe.label}” ({', '.join(parts)})"
 
 
 def _say_of_each(values: Mapping[str, str]) -> str:
