@@ -1,6 +1,7 @@
 """The fork server starts early where there is one; a Ray worker's has the threads its node was started with."""
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -59,3 +60,32 @@ def test_the_path_of_the_fork_servers_socket_is_never_too_long(letter: str, coun
 
         assert done.stdout.startswith(f"{folder}/") == is_short
         assert [*Path(folder).iterdir()] == []
+
+
+class Mine:
+    """A model's class, whose own code fails where it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return exec, ("raise EOFError('mine')", {})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere processes are spawned, without a hook")
+@pytest.mark.parametrize(
+    ("handed_over", "shown"),
+    [
+        (b"", ""),
+        (pickle.dumps({}), ""),
+        (pickle.dumps({}) + pickle.dumps(b"x" * 9)[:-5], ""),
+        (pickle.dumps({}) + pickle.dumps(Mine()), "EOFError: mine"),
+        (b"no pickle", "_pickle.UnpicklingError: invalid load key, 'n'."),
+    ],
+)
+def test_a_job_cut_short_leaves_no_traceback_and_any_other_error_does(handed_over: bytes, shown: str) -> None:
+    hook = server_module.PRELOADED[0]
+    code = f"import {hook}; from multiprocessing.spawn import spawn_main; spawn_main(0)"
+    child = [sys.executable, "-c", code, "--multiprocessing-fork"]
+
+    ended = subprocess.run(child, input=handed_over, capture_output=True, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.decode().splitlines()[-1:] == ([shown] if shown else [])

@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 THREADS: Final = "OMP_NUM_THREADS"
-PRELOADED: Final = "fashionbench.running.process.case"
-"""What the fork server imports: all that measuring needs."""
+PRELOADED: Final = ("fashionbench.running.process.excepthook", "fashionbench.running.process.case")
+"""What the fork server imports: how it shows errors, and all that measuring needs."""
 
 LONGEST_SOCKET: Final = 107
 """Bytes of the path of a socket, from Linux's un.h."""
@@ -50,7 +50,7 @@ def clean_context() -> "ForkServerContext | SpawnContext":
     """Return how a process is made that shares nothing with this one: by the fork server, on Linux, or spawned."""
     linux = sys.platform == "linux"
     context = multiprocessing.get_context("forkserver") if linux else multiprocessing.get_context("spawn")
-    context.set_forkserver_preload([PRELOADED])
+    context.set_forkserver_preload([*PRELOADED])
     return context
 
 
