@@ -197,7 +197,7 @@ def test_a_model_with_hooks_keeps_its_batch_norms_in_inference() -> None:
     assert isinstance(fast.get_submodule("1"), nn.BatchNorm2d)
 
 
-def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
+def test_twenty_five_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
     build = partial(build_model, "resnet18", Task(shape=(1, 28, 28), classes=10), seed=1)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(4, *SHAPE, generator=generator, dtype=torch.double)
@@ -207,7 +207,7 @@ def test_fifty_steps_of_fast_training_stay_within_rounding_of_plain() -> None:
     for execution, model in (("plain", build()), ("fast", speed_up(build(), SHAPE))):
         model.double()
         optimizer = make_optimizer(model, 1e-4, "fast" if execution == "fast" else "plain")
-        losses[execution] = torch.stack([train_step(model, optimizer, images, labels) for _ in range(50)])
+        losses[execution] = torch.stack([train_step(model, optimizer, images, labels) for _ in range(25)])
 
-    assert losses["fast"][0] > 10 * losses["fast"][-1]
+    assert losses["fast"][0] > 2 * losses["fast"][-1]
     assert torch.allclose(losses["fast"], losses["plain"], rtol=1e-5)

@@ -8,7 +8,7 @@ from fashionbench.errors import InputError
 from fashionbench.judging.prices import Money, predictions_cost
 from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.verdict import decide
-from fashionbench.report.page import make_view
+from fashionbench.report.page import CHAPTERS, make_view
 from fashionbench.report.render import render_markdown
 from fashionbench.report.view import Table
 
@@ -65,8 +65,11 @@ def test_the_cost_of_a_million_predictions_is_their_time_at_the_price_of_an_hour
 def test_the_report_shows_money_if_prices_are_given() -> None:
     records = [*make_study(3), *(make_inference(model, batch_size=256) for model in ("fashioncnn", "resnet18"))]
 
-    view = make_view(records, decide(records, money=Money(per_hour={"cpu": 0.6, "cuda": 9.0}, per_pp=0.5)))
-    without = make_view(records, decide(records, money=Money(per_hour={"cuda": 9.0})))
+    cost = [chapter for chapter in CHAPTERS if chapter.key == "cost"]
+    priced = Money(per_hour={"cpu": 0.6, "cuda": 9.0}, per_pp=0.5)
+
+    view = make_view(records, decide(records, money=priced), chapters=cost)
+    without = make_view(records, decide(records, money=Money(per_hour={"cuda": 9.0})), chapters=cost)
 
     tables = [block for section in view.sections for block in section.blocks if isinstance(block, Table)]
     (money,) = [table for table in tables if table.caption == "Cost in money"]
@@ -74,7 +77,7 @@ def test_the_report_shows_money_if_prices_are_given() -> None:
     assert money.header[1:] == ("per training", "per million predictions")
     assert "The limit is 0.50 per percentage point." in money.note
     assert "stated prices: 0.50 per percentage point, 0.60 per hour on cpu, 9.00 per hour on cuda" in view.card.remark
-    in_minutes = make_view(records, decide(records, price_minutes_per_pp=5.0))
+    in_minutes = make_view(records, decide(records, price_minutes_per_pp=5.0), chapters=cost)
     assert "stated price: 5.0\N{NO-BREAK SPACE}min per pp" in in_minutes.card.remark
     assert "0.60" in money.note
     assert "Cost in money" not in str(without)

@@ -137,7 +137,9 @@ def test_a_device_whose_nodes_are_gone_costs_lines_and_not_the_run(
 
 
 def plan_for(sample_folder: Path, **options: str) -> Plan:
-    return make_plan(RunOptions.read({"recipe": str(sample_folder / "tiny.toml"), "devices": "cpu", **options}))
+    return make_plan(
+        RunOptions.read({"recipe": str(sample_folder / "tiny.toml"), "devices": "cpu", "execution": "plain", **options})
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ class Mode:
             stack.enter_context(self.gradients())
             if self.autocast:
                 stack.enter_context(torch.autocast("cpu", torch.bfloat16))
-                for each in ACCELERATORS:
+                here = torch.accelerator.current_accelerator()
+                for each in {*ACCELERATORS, *([] if here is None else [here.type])}:
                     stack.callback(torch.set_autocast_enabled, each, torch.is_autocast_enabled(each))
                     torch.set_autocast_enabled(each, enabled=True)
             yield

@@ -151,8 +151,8 @@ def _differences_figure(context: Context, device: str) -> tuple[ContentBlock, ..
         CaptionedFigure(
             caption=_differences_caption(frame),
             drawings=(drawing,),
-            explanation=f"{big.name} minus {small.name}, sorted by the difference in F1. Arrows point to the better "
-            f"model. Lines are unadjusted 95 % confidence intervals, each for one comparison alone. "
+            explanation=f"{big.name} minus {small.name}, sorted by the difference in F1. Right of zero, {big.name} is "
+            "better. Lines are unadjusted 95 % confidence intervals, each for one comparison alone. "
             f"{_explain_colours(frame)}" + _selection_note(selected, len(order), "with the largest difference in F1"),
         ),
     )
@@ -279,7 +279,7 @@ def _change_figure(
         ),
         explanation=f"First figure: {styles[1].name} minus {styles[0].name}, in the colour of the model that makes "
         "the mistake more often; the diagonal is left blank, because more images there are better. Second figure: the "
-        "most common mistakes; each label gives the true class first.",
+        "most common mistakes, sorted by the larger of the two counts; each label gives the true class first.",
     )
 
 

@@ -106,9 +106,9 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
         Gallery(
             title="Most confident mistakes",
             rows=shown,
-            note=f"Predictions of seed {seed}{where}. A group shows up to {MAX_THUMBNAILS} of the {stored} most "
-            "confident mistakes of the model that is wrong: those that the other gets right, or, where both are wrong, "
-            f"those of {big} that {small} gets wrong too. Below an image: its true "
+            note=f"Predictions of seed {seed}{where}. A group is taken from the {stored} most confident mistakes of "
+            f"one model, the wrong one or, where both are wrong, {big}; it shows up to {MAX_THUMBNAILS} that fit its "
+            "title. Below an image: its true "
             "class, then each model’s prediction, with the confidence where it is under "
             f"{units.percent(NEARLY_CERTAIN)}.",
         ),

@@ -91,7 +91,10 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         recipe = next(each.recipe for each in trainings if each.model == model).for_model(model)
         last = np.concatenate([each[-max(1, len(each) // recipe.epochs) :] for each in arrays])
         if len(arrays[0]) > MAX_BINS:
-            smoothed = f"; each point is the mean loss of 1/{MAX_BINS} of the iterations"
+            smoothed = (
+                f", the means of {MAX_BINS} successive parts of the training, and a light band from the lowest to the "
+                "highest loss of a single iteration in each part, cut off at the axis; the bands of the seeds overlap"
+            )
         last_losses.append(f"{units.fixed(float(last.mean()), 3)} for {names[model]}")
         iterations.append(f"{names[model]}: {units.count(len(arrays[0]))} iterations of {recipe.batch_size} images")
     drawings = tuple(
@@ -106,13 +109,7 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         caption=f"The mean training loss of the last epoch is {join_phrases(last_losses)}.",
         drawings=drawings,
         explanation=f"Each seed has a line{smoothed}. "
-        + (
-            "Its light band is the lowest to highest loss of a single iteration, cut off at the axis; the bands of the "
-            "seeds overlap. "
-            if smoothed
-            else ""
-        )
-        + f"{'; '.join(iterations)}."
+        f"{'; '.join(iterations)}."
         + (" The losses of the other models are not drawn." if len(selected) < len(present) else "")
         + (
             " Every training has one epoch, so there is no curve of validation accuracy."

@@ -160,7 +160,9 @@ def _describe_recipe(context: Context, recipe: Recipe) -> str:
         parts.append(f"{lead}{phrase if len({*phrases}) == 1 else several}")
     baselines = [style.name for model, style in context.styles.items() if is_baseline(model)]
     fitted = f" {join_phrases(baselines)}: scikit-learn with its defaults, on the same images." if baselines else ""
-    return f"Recipe {recipe.name}: {'; '.join(filter(None, parts))}.{fitted}{_describe_tuning(context, recipe.tuning)}"
+    return (
+        f"Recipe “{recipe.name}”: {'; '.join(filter(None, parts))}.{fitted}{_describe_tuning(context, recipe.tuning)}"
+    )
 
 
 def _describe_tuning(context: Context, tuning: Tuning | None) -> str:

@@ -128,7 +128,7 @@ def class_differences(
             axes.plot([low, high], [height, height], color=colour, linewidth=1.6)
             axes.plot(score, height, marker=marker, color=colour, markersize=size, mew=1.6)
         axes.set_title(f"{title}, pp")
-        axes.set_xlabel(f"← {shorten(pair[0].name, room)} | {shorten(pair[1].name, room)} →")
+        axes.set_xlabel(f"← {shorten(pair[0].name, room)}    {shorten(pair[1].name, room)} →")
         axes.set_yticks(range(len(classes)), labels)
         axes.set_ylim(len(classes) - 0.4, -0.6)
         axes.set_xlim(-furthest, furthest)

@@ -77,7 +77,11 @@ def introduce_study(context: Context) -> str:
         f"“The study” is an unpublished student report, “Resnet”, on Fashion-MNIST, small images of clothing. It "
         f"trained a large neural network, {big}, in {times}, and a small one, here called {small}, in "
         f"{STUDY_CNN_MINUTES}{units.SPACE}min on an unnamed device."
-        + (" The recipe “study” repeats this; epochs and the small one’s schedule are ours." if has_recipe else "")
+        + (
+            " The recipe “study” repeats this; the number of epochs and the small one’s learning-rate schedule are our choice."
+            if has_recipe
+            else ""
+        )
     )
 
 
