@@ -1,5 +1,7 @@
 """Whether torch and torchvision can be used: found out before anything else imports them."""
 
+import atexit
+import gc
 import warnings
 from importlib import import_module, metadata
 from typing import Final
@@ -24,6 +26,9 @@ def require_torch() -> None:
             warnings.simplefilter("ignore")  # torchvision warns before it fails
             for name in ("torch", "torchvision"):
                 import_module(name)
+        atexit.register(
+            gc.freeze
+        )  # else Python looks through half a million objects of theirs at the end, for a second
     except (AttributeError, ImportError, OSError, RuntimeError) as error:
         # what torchvision raises where its compiled operators do not fit depends on its version
         reason = str(error).strip().partition("\n")[0]

@@ -78,7 +78,8 @@ def introduce_study(context: Context) -> str:
         f"trained a large neural network, {big}, in {times}, and a small one, here called {small}, in "
         f"{STUDY_CNN_MINUTES}{units.SPACE}min on an unnamed device."
         + (
-            " The recipe “study” repeats this; the number of epochs and the small one’s learning-rate schedule are our choice."
+            " The recipe “study” repeats this; the number of epochs and the small one’s learning-rate schedule are our "
+            "choice."
             if has_recipe
             else ""
         )
