@@ -3,6 +3,7 @@
 import errno
 import importlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fashionbench.records.files import (
     IN_USE,
     UNFINISHED_SUFFIX,
     check_output,
+    claim_folder,
     lock_folder,
     temporary_folder,
     write_atomically,
@@ -173,6 +175,15 @@ def test_temporary_folders_of_killed_processes_are_removed_and_no_others(tmp_pat
 
     assert sorted(tmp_path.iterdir()) == sorted([young, results, elsewhere, tmp_path / "fashionbench-link"])
     assert (elsewhere / "inside").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sockets in the file system, and no /tmp")
+def test_a_folder_whose_path_is_too_long_for_a_socket_is_made_in_tmp(tmp_path: Path) -> None:
+    folder, lock = claim_folder(tmp_path, longest=4)
+    lock.release()
+    shutil.rmtree(folder)
+
+    assert folder.parent == Path("/tmp")  # noqa: S108 - what the function promises
 
 
 def test_a_folder_for_temporary_files_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

@@ -106,9 +106,9 @@ def _galleries(context: Context, verdict: Verdict) -> tuple[Block, ...]:
         Gallery(
             title="Most confident mistakes",
             rows=shown,
-            note=f"Predictions of seed {seed}{where}. A group is taken from the {stored} most confident mistakes of "
-            f"one model, the wrong one or, where both are wrong, {big}; it shows up to {MAX_THUMBNAILS} that fit its "
-            "title. Below an image: its true "
+            note=f"Predictions of seed {seed}{where}. Each group is taken from the {stored} most confident mistakes of "
+            f"one model: the model that is wrong or, where both are, {big}. It shows the first {MAX_THUMBNAILS} that "
+            "fit its title, or fewer. Below an image: its true "
             "class, then each model’s prediction, with the confidence where it is under "
             f"{units.percent(NEARLY_CERTAIN)}.",
         ),
