@@ -28,7 +28,7 @@ def test_the_first_sentence_says_what_to_take_with_which_budget(view: View) -> N
     assert plain(view.card.sentence).startswith("With 0.1 min, take FashionCNN; from about 2.")
     assert plain(view.card.remark) == "with the largest budget, 8 min"
     assert "budget from which on ResNet18 is worth it" in view.card.tiles[2][1]
-    assert "recipe “swift” with 0.1, 1, 4 and 8 min" in plain(view.run_description[2])
+    assert "recipe swift with 0.1, 1, 4 and 8 min" in plain(view.run_description[2])
     assert plain(view.bullets[-1]) == "A budget of over 8 min might: it was not tested."
     assert plain(view.card.sentence) in plain(render_html(view))
     assert view.card.sentence in render_markdown(view)

@@ -145,7 +145,7 @@ def test_the_page_states_the_verdict_before_anything_else(study_report: Report) 
     words = read(study_report.paths[0].read_text(encoding="utf-8")).text()
 
     order = [
-        "recipe “study”",
+        "recipe study",
         study_report.verdict.state,
         study_report.verdict.sentence,
         "If time or cost matters",

@@ -53,7 +53,7 @@ def describe_run(context: Context) -> tuple[str, ...]:
     first = next((each for each in context.records if isinstance(each, TrainingRecord)), None)
     days = sorted({each.measured_at[:10] for each in context.records})
     names = list(dict.fromkeys(each.recipe.name for each in context.records if isinstance(each, TrainingRecord)))
-    recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(f'“{name}”' for name in names)}"
+    recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(names)}"
     rungs = context.verdict.budgets[0].rungs if context.verdict and context.verdict.budgets else ()
     if rungs:
         recipes += f" with {join_phrases([f'{each.minutes:g}' for each in rungs])}{units.SPACE}min"
