@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from cases import CPU
-from torch import nn
+from torch import Tensor, nn
 
 from fashionbench.data.dataset import Split, Task
 from fashionbench.execution.step import StepOptions, TrainingStep, prepare_step
@@ -34,18 +34,22 @@ def network(execution: Execution = "fast") -> TrainingStep:
     return prepare_step(model, TASK, device=torch.device("cpu"), learning_rate=RECIPE.learning_rate, options=options)
 
 
-def split() -> Split:
-    generator = torch.Generator().manual_seed(1)
-    images = torch.randint(256, (60, 1, 28, 28), generator=generator, dtype=torch.uint8)
-    labels = torch.arange(60) % 10
+def divide(images: Tensor, labels: Tensor, count: int) -> Split:
+    """Return the first ``count`` images for training and the others for validation, with none to test on."""
     return Split(
-        train_images=images[:50],
-        train_labels=labels[:50],
-        validation_images=images[50:],
-        validation_labels=labels[50:],
+        train_images=images[:count],
+        train_labels=labels[:count],
+        validation_images=images[count:],
+        validation_labels=labels[count:],
         test_images=images[:0],
         test_labels=labels[:0],
     )
+
+
+def split() -> Split:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(256, (60, 1, 28, 28), generator=generator, dtype=torch.uint8)
+    return divide(images, torch.arange(60) % 10, 50)
 
 
 def run(

@@ -11,8 +11,9 @@ import pytest
 import torch
 from cases import job_of, provenance_of
 from torch import nn
+from toy_training import divide
 
-from fashionbench.data.dataset import Dataset, Split, Task
+from fashionbench.data.dataset import Dataset, Task
 from fashionbench.devices.device import Device, list_devices
 from fashionbench.devices.precision import single_precision
 from fashionbench.devices.runtime import driver_version, free_bytes, peak_device_bytes, reset_peaks, synchronize
@@ -134,15 +135,7 @@ def toy_run(
             nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 36, 4)
         )
     pixels = torch.randint(256, (38, 1, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    labels, asked = torch.arange(38) % 4, iter(range(10**9))
-    split = Split(
-        train_images=pixels[:30],
-        train_labels=labels[:30],
-        validation_images=pixels[30:],
-        validation_labels=labels[30:],
-        test_images=pixels[:0],
-        test_labels=labels[:0],
-    )
+    split, asked = divide(pixels, torch.arange(38) % 4, 30), iter(range(10**9))
     execution, method = way
     trial = None if method is None else Trial(chosen=method, step_seconds={method: 0.0}, rejected={})
     recipe = Recipe.model_validate({"name": "toy", "epochs": 3, "batch_size": 8, **fields})

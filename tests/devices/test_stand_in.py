@@ -11,6 +11,7 @@ from cases import TINY, provenance_of
 from stand_in_device import NAME, StandIn
 from synthetic import make_environment
 from torch import Tensor, nn
+from toy_training import divide
 
 from fashionbench.data.dataset import Dataset, Split, Task
 from fashionbench.devices.device import Device, list_devices
@@ -57,15 +58,7 @@ def images(count: int) -> tuple[Tensor, Tensor]:
 
 
 def split() -> Split:
-    pixels, labels = images(38)
-    return Split(
-        train_images=pixels[:30],
-        train_labels=labels[:30],
-        validation_images=pixels[30:],
-        validation_labels=labels[30:],
-        test_images=pixels[:0],
-        test_labels=labels[:0],
-    )
+    return divide(*images(38), 30)
 
 
 class NotingClock(TrainingClock):

@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 from torch.utils.data import DataLoader, TensorDataset
+from toy_training import divide
 
 from fashionbench.data.dataset import Split, Task
 from fashionbench.errors import CaseFailedError
@@ -46,15 +47,7 @@ TASK = Task(shape=(1, 4, 4), classes=4)
 
 
 def toy_split(count: int = 41) -> Split:
-    images, labels = toy_images(count + 8)
-    return Split(
-        train_images=images[:count],
-        train_labels=labels[:count],
-        validation_images=images[count:],
-        validation_labels=labels[count:],
-        test_images=images[:0],
-        test_labels=labels[:0],
-    )
+    return divide(*toy_images(count + 8), count)
 
 
 @dataclass
