@@ -21,7 +21,7 @@ def bench_execution(benchmark: BenchmarkFixture, run: Run, model: str, images_a_
         model=model,
         dataset=run.dataset,
         device=run.plan.devices[0].word,
-        precision=run.plan.precision,
+        precision=run.plan.precision_on(run.plan.devices[0]),
         batch_size=images_a_step,
         call=call_in_process,
     )

@@ -107,7 +107,17 @@ def test_files_and_records_from_before_the_tables_are_read(tmp_path: Path) -> No
 
 
 def test_the_digest_of_an_earlier_record_is_that_of_its_layout() -> None:
-    assert RECIPES["swift"].model_dump_json(exclude_defaults=True) == (
+    earlier = Recipe(
+        name="swift",
+        epochs=4,
+        batch_size=128,
+        learning_rate=0.006,
+        schedule="one-cycle",
+        label_smoothing=0.1,
+        model={"resnet18": Hyperparameters(epochs=6, batch_size=64)},
+    )
+
+    assert earlier.model_dump_json(exclude_defaults=True) == (
         '{"name":"swift","epochs":4,"epochs_by_model":{"resnet18":6},"batch_size":128,'
         '"batch_size_by_model":{"resnet18":64},"learning_rate":0.006,"schedule":"one-cycle","label_smoothing":0.1}'
     )

@@ -9,6 +9,7 @@ import cpuinfo
 import torch
 
 from fashionbench.devices.cpus import default_threads
+from fashionbench.devices.precision import computes_bf16
 from fashionbench.devices.runtime import accelerator_names
 from fashionbench.options.parsing import EVERY_DEVICE
 
@@ -35,6 +36,8 @@ class Device:
     """Threads with which PyTorch computes on a CPU. They decide the speed and the last bits. 0 for an accelerator."""
     host: str = field(default_factory=cpu_name)
     """Product name of the CPU in its machine."""
+    bf16: bool = field(default=False, compare=False)
+    """Whether it has instructions for bfloat16."""
 
 
 def find_accelerators() -> dict[str, str]:
@@ -51,10 +54,10 @@ def list_devices(accelerators: Mapping[str, str] | None = None) -> tuple[Device,
 
     """
     found = find_accelerators() if accelerators is None else accelerators
-    devices = [Device(word="cpu", name=cpu_name())]
+    devices = [_present("cpu", cpu_name())]
     for word, name in found.items():
         if name not in {device.name for device in devices}:
-            devices.append(Device(word=word, name=name, threads=0))
+            devices.append(_present(word, name))
     return tuple(devices)
 
 
@@ -87,11 +90,16 @@ def name_devices(devices: Collection[Device]) -> dict[Device, str]:
     return names
 
 
+def _present(word: str, name: str) -> Device:
+    threads = default_threads() if word == "cpu" else 0
+    return Device(word=word, name=name, threads=threads, bf16=computes_bf16(torch.device(word)))
+
+
 def _find_device(word: str, accelerators: Mapping[str, str]) -> Device:
     if word == "cpu":
-        return Device(word=word, name=cpu_name())
+        return _present(word, cpu_name())
     if word in accelerators:
-        return Device(word=word, name=accelerators[word], threads=0)
+        return _present(word, accelerators[word])
     there = ", ".join(device.word for device in list_devices(accelerators))
     absence = f"not found by torch {torch.__version__} here (found: {there})"
     return Device(word=word, name="", threads=0, absence=absence)

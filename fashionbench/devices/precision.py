@@ -2,13 +2,28 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from fashionbench.records.record import Precision
 
-__all__ = ["arithmetic", "single_precision"]
+__all__ = ["arithmetic", "computes_bf16", "single_precision"]
+
+CPU_BF16: Final = ("avx512_bf16", "amx_bf16", "bf16")
+"""Instructions for bfloat16 of Intel's and AMD's, of Intel's newer, and of Arm's CPUs, as PyTorch names them."""
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Return whether a device has instructions for bfloat16. On others, and on Apple's GPU, bf16 may take longer."""
+    if device.type == "cpu":
+        known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # older PyTorch lacks it
+        return any(known.get(name, False) for name in CPU_BF16)
+    module = torch.get_device_module(device)
+    if not hasattr(module, "is_bf16_supported") or (device.index or 0) >= module.device_count():
+        return False
+    with module.device(device):
+        return bool(module.is_bf16_supported(including_emulation=False))
 
 
 @contextmanager

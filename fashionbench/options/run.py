@@ -138,12 +138,12 @@ EXECUTION: Final[Option[Execution]] = Option(
     default="fast",
     parse=parsing.one_of("execution", get_args(Execution)),
 )
-PRECISION: Final[Option[Precision]] = Option(
+PRECISION: Final[Option[Precision | None]] = Option(
     name="precision",
     group="Trainings",
     help="fp32, bf16 (where PyTorch's autocast uses it), or tf32 on cuda",
-    default="fp32",
-    parse=parsing.one_of("precision", get_args(Precision)),
+    unset="of the recipe",
+    parse=parsing.optional(parsing.one_of("precision", get_args(Precision))),
 )
 SCORE: Final[Option[Score]] = Option(
     name="score",

@@ -142,6 +142,8 @@ class Recipe(Hyperparameters):
     )
     """What differs for single models, by their names: only the fields that were given count."""
 
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """The arithmetic where ``--precision`` names none; bf16 only on devices that have instructions for it."""
     tuning: Tuning | None = None
     """Where the recipe comes from, if ``fashionbench tune`` wrote it."""
     budget_minutes: Annotated[float, Field(gt=0, le=MOST_MINUTES)] | None = None
@@ -203,7 +205,8 @@ RECIPES: Final = MappingProxyType(
             learning_rate=0.006,
             schedule="one-cycle",
             label_smoothing=0.1,
-            model={"resnet18": Hyperparameters(epochs=6, batch_size=64)},
+            precision="bf16",
+            model={"resnet18": Hyperparameters(epochs=7, batch_size=256, learning_rate=0.01)},
         ),
         "smoke": Recipe(
             name="smoke",

@@ -64,7 +64,7 @@ class RunOptions:
     budgets: tuple[float, ...]
     until_decided: int | None
     execution: Execution
-    precision: Precision
+    precision: Precision | None
     thresholds: Thresholds
     self_check: bool
     limit_minutes: float | None
@@ -134,7 +134,8 @@ class Plan:
     """A word or path for ``load_dataset``."""
     reading: Reading = AS_STORED
     execution: Execution = "fast"
-    precision: Precision = "fp32"
+    precision: Precision | None = None
+    """Of every device; None: what the recipe asks for."""
     arms: Mapping[Device, tuple[Arm, ...]] = field(default_factory=dict)
     """The trainings of each seed on each device, where they differ by more than the model; empty: ``recipe``."""
     estimates: tuple[EpochEstimate, ...] = ()
@@ -165,7 +166,7 @@ class Plan:
                 seed=seed,
                 label=arm.label,
                 execution=self.execution,
-                precision=self.precision,
+                precision=self.precision_on(device),
                 rewritten=self.rewritten.get(arm.model),
                 trial=self.trials.get((arm.model, device, arm.recipe.name)),
                 unfit=arm.unfit,
@@ -175,6 +176,21 @@ class Plan:
             for arm in self.arms.get(device, by_default)[:: 1 if place % 2 == 0 else -1]
             if _runs_on(arm.model, device)
         )
+
+    def precision_on(self, device: Device) -> Precision:
+        """Return the arithmetic of a device; a recipe's bf16 is for those that have instructions for it."""
+        if self.precision is not None:
+            return self.precision
+        return self.recipe.precision if device.bf16 else "fp32"
+
+    def describe(self, device: Device) -> str:
+        """Return what a device is, and its arithmetic where that is not fp32 or not what the recipe asks for."""
+        if device.absence:
+            return f"absent: {device.absence}"
+        found, asked = self.precision_on(device), self.precision or self.recipe.precision
+        if found != asked:
+            return f"{device.name}, in {found}: it has no instructions for {asked}"
+        return device.name if found == "fp32" else f"{device.name}, in {found}"
 
     def inferences(self) -> tuple[tuple[str, Device, int], ...]:
         """Return model, device and batch size of each forward pass to be timed."""

@@ -98,7 +98,7 @@ class Run:
             device=device,
             batch_size=batch_size,
             execution=self.plan.execution,
-            precision=self.plan.precision,
+            precision=self.plan.precision_on(device),
             seconds=self.plan.recipe.seconds_per_timing,
         )
         identity = identify_inference(case, self.model_digests[model], self.dataset)
@@ -166,7 +166,7 @@ def open_run(  # noqa: PLR0913 - the options of a run
         say(f"Data: {dataset.described}")
         names = name_devices(plan.devices)
         for device in plan.devices:
-            say(f"Device: {names[device]}, {f'absent: {device.absence}' if device.absence else device.name}")
+            say(f"Device: {names[device]}, {plan.describe(device)}")
         digests = {model: digest_in_process(model, plan.limit_minutes) for model in plan.models}
         identities = {_key(case): identify(case, digests[case.model], dataset) for case in plan.cases()}
         finished = find_finished(out / "records", say)

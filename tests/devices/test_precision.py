@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import cpuinfo
 import pytest
 import torch
 
-from fashionbench.devices.precision import arithmetic, single_precision
+from fashionbench.devices.precision import CPU_BF16, arithmetic, computes_bf16, single_precision
 from fashionbench.records.record import Precision
 
 CUDA = torch.device("cuda")
@@ -53,3 +54,14 @@ def test_a_step_changes_no_setting() -> None:
         assert settings() == before
 
     assert product.dtype == torch.bfloat16
+
+
+def test_bf16_is_computed_where_the_cpu_states_instructions_for_it() -> None:
+    stated = {*cpuinfo.get_cpu_info().get("flags", [])}
+
+    assert computes_bf16(torch.device("cpu")) == (not stated.isdisjoint(CPU_BF16))
+
+
+@pytest.mark.parametrize("word", ["cuda:63", "xpu:63", "mps"])
+def test_a_device_that_is_not_there_or_cannot_say_computes_no_bf16(word: str) -> None:
+    assert not computes_bf16(torch.device(word))

@@ -1,10 +1,12 @@
 """Options become cases in a fair order; options that exclude each other are refused by name."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fashionbench.devices.device import Device
 from fashionbench.errors import InputError
 from fashionbench.judging.prices import Money
 from fashionbench.judging.rule import Thresholds
@@ -68,6 +70,33 @@ def test_execution_and_precision_reach_every_case() -> None:
     plan = plan_of(execution="plain", precision="bf16")
 
     assert {(case.execution, case.precision) for case in plan.cases()} == {("plain", "bf16")}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "bf16", "found", "described"),
+    [
+        ("smoke", {}, True, "fp32", "A CPU"),
+        ("swift", {}, True, "bf16", "A CPU, in bf16"),
+        ("swift", {}, False, "fp32", "A CPU, in fp32: it has no instructions for bf16"),
+        ("swift", {"precision": "fp32"}, True, "fp32", "A CPU"),
+        ("smoke", {"precision": "bf16"}, False, "bf16", "A CPU, in bf16"),
+    ],
+)
+def test_a_recipe_asks_for_bf16_where_a_device_has_instructions_for_it(  # noqa: PLR0913, PLR0917 - one case
+    recipe: str, asked: dict[str, str], bf16: bool, found: str, described: str
+) -> None:
+    device = Device(word="cpu", name="A CPU", bf16=bf16)
+
+    plan = replace(plan_of(recipe=recipe, **asked), devices=(device,))
+
+    assert {case.precision for case in plan.cases()} == {found}
+    assert plan.describe(device) == described
+
+
+def test_an_absent_device_is_described_as_such() -> None:
+    plan = plan_of(recipe="swift", devices="cuda:63")
+
+    assert plan.describe(plan.devices[0]).startswith("absent: not found by torch ")
 
 
 def test_tf32_is_refused_on_a_device_that_does_not_compute_in_it() -> None:
