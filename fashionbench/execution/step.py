@@ -1,7 +1,7 @@
 """One training step: its preparation, its batches, and forward, backward and update."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, islice
@@ -39,6 +39,8 @@ __all__ = [
 WARM_UP_STEPS: Final = 3
 
 MOST_STEPS_AT_ONCE: Final = 16
+
+Change = Callable[[Iterator[tuple[Tensor, Tensor]]], Iterator[tuple[Tensor, Tensor]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +264,9 @@ def warm_up(step: TrainingStep, task: Task, batch_size: int) -> None:
     synchronize(step.device)
 
 
-def time_steps(step: TrainingStep, images: Tensor, labels: Tensor, *, batch_size: int, seconds: float) -> float:
+def time_steps(  # noqa: PLR0913 - what a training has, too
+    step: TrainingStep, images: Tensor, labels: Tensor, *, batch_size: int, seconds: float, change: Change = iter
+) -> float:
     """Return the mean seconds of a step, over about so many seconds of steps and after a few to warm up.
 
     Args:
@@ -271,12 +275,13 @@ def time_steps(step: TrainingStep, images: Tensor, labels: Tensor, *, batch_size
         labels: (N,), int64.
         batch_size: Images per batch, at most N.
         seconds: How long to train.
+        change: What becomes of the batches of each pass over the images, such as their augmentation.
 
     """
     placed = step.place(images, labels)
     take_step = step.begin(*placed, batch_size)
     generator = torch.Generator().manual_seed(0)
-    batches = chain.from_iterable(step.batches(*placed, batch_size, generator) for _ in count())
+    batches = chain.from_iterable(change(step.batches(*placed, batch_size, generator)) for _ in count())
 
     def take(number: int) -> float:
         """Return the seconds of some steps. As in a training, nothing waits for the device between two."""

@@ -95,7 +95,9 @@ def measure_peak_of(run: Run, device: Device) -> None:
     """Measure the peak of a device, once; None is kept where it cannot be measured."""
     if device not in run.peaks:
         try:
-            run.peaks[device] = call_where(run.cluster, run.plan, device, measure_peak, device, run.plan.precision_on(device))
+            run.peaks[device] = call_where(
+                run.cluster, run.plan, device, measure_peak, device, run.plan.precision_on(device)
+            )
         except (CallFailedError, SetupError) as error:
             run.peaks[device] = None
             run.display.say(

@@ -25,6 +25,7 @@ from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Plan
 from fashionbench.running.process.call import CallFailedError, call_within, seconds_to_answer
 from fashionbench.training.case import Case
+from fashionbench.training.ingredients.augmentation import augment_batches, draw
 
 __all__ = [
     "call_where",
@@ -98,8 +99,19 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     how = case.hyperparameters
     images, labels = (each[: 64 * how.batch_size] for each in (dataset.train_images, dataset.train_labels))
     step = case.prepare(model, dataset.task)
+
+    def augmented(batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        return augment_batches(batches, draw(how.augment, images, seed=case.seed, epoch=0, device=step.device), 0)
+
     with single_precision(case.torch_device, case.precision):
-        seconds = time_steps(step, images, labels, batch_size=how.batch_size, seconds=case.recipe.seconds_per_timing)
+        seconds = time_steps(
+            step,
+            images,
+            labels,
+            batch_size=how.batch_size,
+            seconds=case.recipe.seconds_per_timing,
+            change=augmented,
+        )
     return seconds * train_images / min(how.batch_size, len(images)) * how.epochs
 
 

@@ -177,8 +177,9 @@ def open_run(  # noqa: PLR0913 - the options of a run
                 f"Kept: {len(cases) - len(left)} of {len(cases)} trainings of earlier runs; --fresh measures them again"
             )
         plan = decide_rewriting(plan, left, dataset.task, say)
-        plan = _choose_methods(plan, left, dataset, out, cluster)
-        _say_methods(plan, say)
+        call = partial(call_where, cluster, plan)
+        waiting = [case for case in plan.cases() if case in left]
+        plan = replace(plan, trials=choose_methods(waiting, dataset, out / "trials", call, say, fresh=plan.fresh))
         cases, left = (tuple(case for case in plan.cases() if case in some) for some in (cases, left))  # as decided
         slots = 1 if cluster is None else max(1, cluster.slots(plan.devices))
         known = _estimate(plan, left, dataset, say, cluster)
@@ -229,18 +230,6 @@ def _environment(device: Device, command: str, cluster: Cluster | None) -> Envir
     """Return the environment of a device, on the first node that has it; of an absent one, that of this machine."""
     found = None if cluster is None else cluster.environment(device)
     return describe_environment(device, command) if found is None else found
-
-
-def _choose_methods(plan: Plan, left: tuple[Case, ...], dataset: Dataset, out: Path, cluster: Cluster | None) -> Plan:
-    """Choose how steps are computed on each accelerator, or take what an earlier run in the folder chose."""
-    cases, call = [case for case in plan.cases() if case in left], partial(call_where, cluster, plan)
-    return replace(plan, trials=choose_methods(cases, dataset, out / "trials", call, fresh=plan.fresh))
-
-
-def _say_methods(plan: Plan, say: Callable[[str], None]) -> None:
-    names = name_devices(plan.devices)
-    for (model, device, _), trial in plan.trials.items():
-        say(f"Steps of {model} on {names[device]}: {trial.described()}")
 
 
 def report_interruption(run: Run) -> None:

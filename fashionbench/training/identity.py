@@ -106,13 +106,20 @@ def identify_inference(case: InferenceCase, model_sha256: str, dataset: Dataset)
 
 
 def identify_trial(case: Case, dataset: Dataset) -> str:
-    """Return the SHA-256 of all that decides how the steps of a case are chosen, which its seed does not."""
+    """Return the SHA-256 of all that decides how the steps of a case are chosen.
+
+    Its seed does not, nor how large the learning rate, weight decay and label smoothing are.
+    """
+    options = asdict(replace(case, trial=None).options)
+    options["label_smoothing"], options["update"]["weight_decay"] = (
+        each > 0 for each in (options["label_smoothing"], options["update"]["weight_decay"])
+    )
     facts = {
         "model": (case.model, model_digest(case.model)),
         "batch_size": case.hyperparameters.batch_size,
         "schedule": case.hyperparameters.schedule,
         "data": dict(dataset.digests),
-        "options": asdict(replace(case, trial=None).options),
+        "options": options,
         **_place(case.device),
     }
     return _digest(facts)

@@ -58,7 +58,8 @@ def test_opening_a_run_only_lists_the_device_and_keeps_what_was_chosen_for_it(
         "estimate_seconds": 2,
         "measure_peak": 2,
     }
-    assert "Steps of fashioncnn on standin: contiguous, 1.00 ms a step (channels-last 2.00 ms; " in said.getvalue()
+    assert ": contiguous, 1.00 ms a step (channels-last 2.00 ms; " in said.getvalue()
+    assert said.getvalue().count("Trying how steps of fashioncnn on standin, batch ") == 1
     assert "fails on standin: not in this process" in said.getvalue()
     assert len(trials) == 4
     assert {str(trial) for trial in trials} == {str(trials[0])}

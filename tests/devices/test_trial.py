@@ -107,7 +107,7 @@ def call_here(_: Device, function: Callable[..., object], *args: object) -> obje
 
 
 def choose(case: Case, sample: Dataset, folder: Path, call: Callable[..., object] = call_here) -> Trial | None:
-    chosen = choose_methods([case], sample, folder, call, fresh=False)
+    chosen = choose_methods([case], sample, folder, call, print, fresh=False)
     return chosen.get((case.model, case.device, case.recipe.name))
 
 
@@ -236,25 +236,29 @@ def test_no_trial_runs_on_the_cpu_for_plain_steps_or_where_a_device_is_absent(sa
     cpu, absent = Device(word="cpu", name="Some CPU"), Device(word="cuda", name="", absence="not found")
     cases = [case_of(device=cpu), case_of(device=absent), case_of(execution="plain")]
 
-    assert choose_methods(cases, sample, tmp_path, pytest.fail, fresh=True) == {}
+    assert choose_methods(cases, sample, tmp_path, pytest.fail, print, fresh=True) == {}
 
 
 @pytest.mark.usefixtures("network")
-def test_a_choice_is_made_once_and_kept_for_other_seeds_and_later_runs(sample: Dataset, tmp_path: Path) -> None:
-    calls = Counter[str]()
+def test_a_choice_is_made_once_and_kept_for_other_seeds_rates_and_later_runs(sample: Dataset, tmp_path: Path) -> None:
+    calls, said = Counter[str](), list[str]()
 
     def count(place: Device, function: Callable[..., object], case: Case, *args: object) -> object:
         calls[case.recipe.name] += 1
         return call_here(place, function, case, *args)
 
     other = STEPS.model_copy(update={"name": "other", "batch_size": 4})
-    cases = [case_of(seed=seed) for seed in (0, 1)] + [case_of(other)]
-    first = choose_methods(cases, sample, tmp_path, count, fresh=False)
-    again = choose_methods(cases, sample, tmp_path, pytest.fail, fresh=False)
-    anew = choose_methods(cases[:1], sample, tmp_path, count, fresh=True)
+    faster = ADAM.model_copy(update={"name": "faster", "learning_rate": 0.1})
+    cases = [*(case_of(seed=seed) for seed in (0, 1)), case_of(faster), case_of(other)]
+    first = choose_methods(cases, sample, tmp_path, count, said.append, fresh=False)
+    again = choose_methods(cases, sample, tmp_path, pytest.fail, said.append, fresh=False)
+    anew = choose_methods(cases[:1], sample, tmp_path, count, said.append, fresh=True)
 
     assert again == first
-    assert {*first} == {("fashioncnn", PLACE, "adam"), ("fashioncnn", PLACE, "other")}
+    assert {name for _, _, name in first} == {"adam", "faster", "other"}
+    assert said[0] == "Trying how steps of fashioncnn on xpu, batch 8, are computed fastest"
+    assert said[1].startswith("Steps of fashioncnn on xpu, batch 8: ")
+    assert len(said) == 8  # two trials, both kept, one again
     assert {*anew} == {("fashioncnn", PLACE, "adam")}
     assert calls == {"adam": 2 * len(METHODS), "other": len(METHODS)}
 

@@ -82,7 +82,7 @@ def test_execution_and_precision_reach_every_case() -> None:
         ("smoke", {"precision": "bf16"}, False, "bf16", "A CPU, in bf16"),
     ],
 )
-def test_a_recipe_asks_for_bf16_where_a_device_has_instructions_for_it(  # noqa: PLR0913, PLR0917 - one case
+def test_a_recipe_asks_for_bf16_where_a_device_has_instructions_for_it(
     recipe: str, asked: dict[str, str], bf16: bool, found: str, described: str
 ) -> None:
     device = Device(word="cpu", name="A CPU", bf16=bf16)

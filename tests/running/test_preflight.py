@@ -1,14 +1,17 @@
 """What would fail after an hour fails in the first seconds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from cases import CPU
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.devices.load import CpuLoad
 from fashionbench.errors import InputError
-from fashionbench.recipe.fields import Recipe
+from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.running.plan import RunOptions, make_plan
 from fashionbench.running.preflight import check_fit, decide_rewriting, decide_self_check, estimate_seconds, tell_load
 from fashionbench.training.case import Case
@@ -173,6 +176,20 @@ def test_an_estimate_grows_with_the_epochs(sample: Dataset, execution: str) -> N
     )
 
     assert estimate_seconds(long, sample) > 20 * estimate_seconds(short, sample) > 0
+
+
+@pytest.mark.parametrize(("erase", "darkest"), [(0.0, 1.0), (1.0, 0.0)])
+def test_an_estimate_includes_the_augmentation(sample: Dataset, erase: float, darkest: float) -> None:
+    white = replace(sample, train_images=torch.full_like(sample.train_images, 255))
+    recipe = Recipe(name="x", epochs=1, is_result=False, augment=Augmentation(erase=erase))
+    seen = list[float]()
+    hook = register_module_forward_pre_hook(lambda _, inputs: seen.append(float(inputs[0].detach().min())))
+    try:
+        estimate_seconds(Case(model="fashioncnn", device=CPU, recipe=recipe, seed=0, execution="plain"), white)
+    finally:
+        hook.remove()
+
+    assert seen[0] == darkest  # of the network's input
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,16 @@ MOST_BYTES: Final = 2**20
 """Of a file that keeps a choice."""
 
 
-def choose_methods(
-    cases: Iterable[Case], dataset: Dataset, folder: Path, call: Callable[..., Any], *, fresh: bool
+def choose_methods(  # noqa: PLR0913 - what a run has, by keyword where it could be mixed up
+    cases: Iterable[Case],
+    dataset: Dataset,
+    folder: Path,
+    call: Callable[..., Any],
+    say: Callable[[str], None],
+    *,
+    fresh: bool,
 ) -> dict[tuple[str, Device, str], Trial]:
-    """Choose how the steps of cases are computed, once for those that differ by their seed only.
+    """Choose how the steps of cases are computed, once for those that differ by their seed and rates only.
 
     The choices are kept in files, so that a run that is resumed, or that adds seeds, goes on in the same way. A case
     has none on the CPU, where it is plain, and where no way to compute its steps works.
@@ -45,6 +51,7 @@ def choose_methods(
         dataset: Its training images are used.
         folder: Where the choices are kept.
         call: Calls a function in a process of its own where a device is, given the device, the function, its arguments.
+        say: Shows a line before each trial, which takes some ten seconds, and one with its choice.
         fresh: Whether to try again what was chosen before.
 
     Returns:
@@ -60,10 +67,17 @@ def choose_methods(
             continue
         path = folder / f"{identify_trial(case, dataset)}.json"
         if path not in known:
-            known[path] = (None if fresh else _read_trial(path)) or try_methods(case, dataset, call)
+            what = f"of {case.model} on {case.device.word}, batch {case.hyperparameters.batch_size}"
+            trial = None if fresh else _read_trial(path)
+            if trial is None:
+                say(f"Trying how steps {what}, are computed fastest")
+                trial = try_methods(case, dataset, call)
+            if trial is not None:
+                write_output(path, trial.model_dump_json().encode())
+                say(f"Steps {what}: {trial.described()}")
+            known[path] = trial
         trial = known[path]
         if trial is not None:
-            write_output(path, trial.model_dump_json().encode())
             chosen[case.model, case.device, case.recipe.name] = trial
     return chosen
 
