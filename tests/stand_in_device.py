@@ -23,6 +23,9 @@ __all__ = ["NAME", "StandIn", "attach"]
 NAME = "standin"
 READING = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default}  # torch's own name
 
+MIXING = {torch.ops.aten.copy_.default, torch.ops.aten.index.Tensor}
+"""What takes tensors of the device and of the CPU, as on a real device. Those without a dimension go anywhere."""
+
 
 class Remote(torch.Tensor):
     """A tensor on the stand-in device."""
@@ -85,7 +88,10 @@ class StandIn:
     def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do what an operator does, on the tensors inside."""
         self.asked[str(func)] += 1
-        given = {id(each.local): each for each in tree_leaves((args, kwargs)) if isinstance(each, Remote)}
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
+        given = {id(each.local): each for each in tensors if isinstance(each, Remote)}
+        if given and func not in MIXING and any(each.dim() for each in tensors if not isinstance(each, Remote)):
+            raise RuntimeError(f"Expected all tensors to be on the same device, but found {NAME} and cpu")
         to_host = (
             func in READING
             or str(kwargs.get("device", NAME)).startswith("cpu")

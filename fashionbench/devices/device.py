@@ -36,8 +36,8 @@ class Device:
     """Threads with which PyTorch computes on a CPU. They decide the speed and the last bits. 0 for an accelerator."""
     host: str = field(default_factory=cpu_name)
     """Product name of the CPU in its machine."""
-    bf16: bool = field(default=False, compare=False)
-    """Whether it has instructions for bfloat16."""
+    bf16: bool = False
+    """Whether it has instructions for bfloat16, as far as PyTorch knows."""
 
 
 def find_accelerators() -> dict[str, str]:
@@ -80,7 +80,7 @@ def name_devices(devices: Collection[Device]) -> dict[Device, str]:
 
     def features(device: Device) -> tuple[str, ...]:
         host = "" if device.word == "cpu" else f"on {device.host}"
-        return device.name, f"{device.threads} threads", host
+        return device.name, f"{device.threads} threads", "bf16" if device.bf16 else "no bf16", host
 
     names = {}
     for device in devices:

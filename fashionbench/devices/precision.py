@@ -15,15 +15,15 @@ CPU_BF16: Final = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Return whether a device has instructions for bfloat16. On others, and on Apple's GPU, bf16 may take longer."""
+    """Return whether PyTorch knows that a device has instructions for bfloat16: of Apple's GPU it does not say."""
     if device.type == "cpu":
         known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}  # older PyTorch lacks it
         return any(known.get(name, False) for name in CPU_BF16)
-    module = torch.get_device_module(device)
-    if not hasattr(module, "is_bf16_supported") or (device.index or 0) >= module.device_count():
+    if device.type not in {"cuda", "xpu"} or (device.index or 0) >= torch.get_device_module(device).device_count():
         return False
-    with module.device(device):
-        return bool(module.is_bf16_supported(including_emulation=False))
+    if device.type == "xpu":
+        return bool(torch.xpu.get_device_properties(device).has_bfloat16_conversions)
+    return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)  # since Ampere
 
 
 @contextmanager

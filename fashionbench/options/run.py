@@ -142,7 +142,7 @@ PRECISION: Final[Option[Precision | None]] = Option(
     name="precision",
     group="Trainings",
     help="fp32, bf16 (where PyTorch's autocast uses it), or tf32 on cuda",
-    unset="of the recipe",
+    unset="that of the recipe",
     parse=parsing.optional(parsing.one_of("precision", get_args(Precision))),
 )
 SCORE: Final[Option[Score]] = Option(

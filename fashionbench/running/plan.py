@@ -189,7 +189,7 @@ class Plan:
             return f"absent: {device.absence}"
         found, asked = self.precision_on(device), self.precision or self.recipe.precision
         if found != asked:
-            return f"{device.name}, in {found}: it has no instructions for {asked}"
+            return f"{device.name}, in {found}: PyTorch knows of no instructions for {asked}"
         return device.name if found == "fp32" else f"{device.name}, in {found}"
 
     def inferences(self) -> tuple[tuple[str, Device, int], ...]:

@@ -101,7 +101,8 @@ def estimate_seconds(case: Case, dataset: Dataset) -> float:
     step = case.prepare(model, dataset.task)
 
     def augmented(batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-        return augment_batches(batches, draw(how.augment, images, seed=case.seed, epoch=0, device=step.device), 0)
+        place = images.device if case.execution == "plain" else step.device
+        return augment_batches(batches, draw(how.augment, images, seed=case.seed, epoch=0, device=place), 0)
 
     with single_precision(case.torch_device, case.precision):
         seconds = time_steps(

@@ -127,10 +127,11 @@ class Display:
         return write
 
     def _expect(self, case: Case, tick: Tick) -> None:
-        """Correct what is expected of the like cases still to come by what this one takes."""
-        whole = tick.train_seconds / tick.step * tick.steps
+        """Correct what is expected of the like cases still to come by what an epoch of this one takes."""
+        epoch = tick.train_seconds / tick.step * tick.steps / case.hyperparameters.epochs
+        alike = case.model, case.device
         self._left = [
-            (other, whole if (other.model, other.device) == (case.model, case.device) else seconds)
+            (other, epoch * other.hyperparameters.epochs if (other.model, other.device) == alike else seconds)
             for other, seconds in self._left
         ]
 

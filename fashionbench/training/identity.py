@@ -110,14 +110,15 @@ def identify_trial(case: Case, dataset: Dataset) -> str:
 
     Its seed does not, nor how large the learning rate, weight decay and label smoothing are.
     """
-    options = asdict(replace(case, trial=None).options)
+    how, options = case.hyperparameters, asdict(replace(case, trial=None).options)
     options["label_smoothing"], options["update"]["weight_decay"] = (
         each > 0 for each in (options["label_smoothing"], options["update"]["weight_decay"])
     )
     facts = {
         "model": (case.model, model_digest(case.model)),
-        "batch_size": case.hyperparameters.batch_size,
-        "schedule": case.hyperparameters.schedule,
+        "batch_size": how.batch_size,
+        "schedule": (how.schedule, (how.warmup_fraction or 0) > 0),
+        "network": (how.freeze, how.normalize),
         "data": dict(dataset.digests),
         "options": options,
         **_place(case.device),

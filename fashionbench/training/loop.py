@@ -152,7 +152,7 @@ def train(case: Case, step: TrainingStep, split: Split, supervision: Supervision
                         synchronize(device)
                 batches = augment_batches(
                     batches,
-                    draw(how.augment, images, seed=case.seed, epoch=state.epoch, device=device),
+                    draw(how.augment, images, seed=case.seed, epoch=state.epoch, device=images.device),
                     seen * how.batch_size,
                 )
                 _train_epoch(state, batches, tick, keep, take)

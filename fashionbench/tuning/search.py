@@ -76,8 +76,9 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
             if minutes is None
             else _affordable_trials(base, asked.data, environ, minutes, cluster)
         )
-        for i, point in enumerate(draw_points(space, max(trials.values())), start=1):
-            console.print(f"Trial {i}: {describe_point(point)}", markup=False, highlight=False, soft_wrap=True)
+        points = draw_points(space, max(trials.values()) - 1)
+        for i, line in enumerate(["the recipe as it is", *map(describe_point, points)], start=1):
+            console.print(f"Trial {i}: {line}", markup=False, highlight=False, soft_wrap=True)
         plan = plan_trials(base, space, trials)
         with open_run(
             plan,
@@ -124,7 +125,10 @@ def search(opened: Search) -> Path:
                 expected="a trial that trains",
                 remedy="change the recipe or the search space",
             )
-    recipe = tuned_recipe(opened.base.recipe, describe_space(opened.space), trials)
+    base = opened.base.recipe
+    if opened.base.precision in {"fp32", "bf16"}:
+        base = base.model_copy(update={"precision": opened.base.precision})
+    recipe = tuned_recipe(base, describe_space(opened.space), trials)
     for model, found in recipe.tuning.models.items() if recipe.tuning else ():
         opened.run.display.say(found.described(model))
     write_output(opened.path, write_toml(recipe).encode())

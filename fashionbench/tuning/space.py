@@ -11,10 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from scipy.stats import qmc
 
 from fashionbench.errors import InputError
-from fashionbench.recipe.fields import Recipe
-from fashionbench.recipe.file import read_toml
+from fashionbench.recipe.fields import Hyperparameters, Recipe
+from fashionbench.recipe.file import SHOWN, read_toml
 
-__all__ = ["DEFAULT_SPACE", "Range", "Space", "describe_point", "describe_space", "draw_points", "load_space", "vary"]
+__all__ = [
+    "DEFAULT_SPACE",
+    "Range",
+    "Space",
+    "Value",
+    "describe_point",
+    "describe_space",
+    "draw_points",
+    "load_space",
+    "vary",
+]
 
 Value = bool | int | float | str | dict[str, bool | int | float]
 """Of a field; a table for ``augment``."""
@@ -55,13 +65,13 @@ Space = Mapping[str, Range | tuple[Value, ...]]
 DEFAULT_SPACE: Final[Space] = MappingProxyType(
     {
         "learning_rate": Range(low=0.0005, high=0.02, scale="log"),
-        "weight_decay": Range(low=0.00001, high=0.1, scale="log"),
+        "weight_decay": Range(low=0.000001, high=0.001, scale="log"),
         "label_smoothing": Range(low=0.0, high=0.2),
         "augment": ({}, {"flip": True}, {"flip": True, "shift": 2}),
         "batch_size": (32, 64, 128, 256),
     }
 )
-"""The same for every model, whatever it is."""
+"""The same for every model, whatever it is. Weight decay is an L2 penalty, as the built-in recipes train by Adam."""
 
 
 def load_space(path: Path | None, base: Recipe) -> Space:
@@ -79,6 +89,12 @@ def load_space(path: Path | None, base: Recipe) -> Space:
         return DEFAULT_SPACE
     try:
         space = TypeAdapter(dict[str, Range | Choices]).validate_python(read_toml(path, "space"))
+        for field in space.keys() - Hyperparameters.model_fields.keys():
+            raise InputError(
+                f"space file {path} has the unknown field {field[:SHOWN]!r}",
+                expected=f"only the fields {', '.join(Hyperparameters.model_fields)}",
+                remedy="correct or remove it",
+            )
         for field, values in space.items():
             for value in (values.low, values.high) if isinstance(values, Range) else values:
                 vary(base, {field: value})

@@ -4,23 +4,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fashionbench.running.plan import Arm, Plan
-from fashionbench.tuning.space import Space, draw_points, vary
+from fashionbench.tuning.space import Space, Value, draw_points, vary
 
 __all__ = ["plan_trials"]
 
 
 def plan_trials(plan: Plan, space: Space, trials: Mapping[str, int]) -> Plan:
-    """Return the plan that trains each model once with the recipe of each of its points.
+    """Return the plan that trains each model once with the recipe itself, and once with that of each of its points.
 
     Every model gets the first points of the same sequence, so that the same number of trials is the same search.
 
     Args:
         plan: What is tuned: its recipe, models, device and first seed.
         space: What each field may become.
-        trials: How many points each model gets.
+        trials: How often each model is trained, at least once.
 
     """
-    points = draw_points(space, max(trials.values()))
+    points: list[Mapping[str, Value]] = [{}, *draw_points(space, max(trials.values()) - 1)]
     recipes = [vary(plan.recipe, point, f"{plan.recipe.name}, trial {i}") for i, point in enumerate(points, start=1)]
     arms = tuple(
         Arm(model=model, recipe=recipe, label=f"trial {i} of {trials[model]}")

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from stand_in_device import NAME, StandIn
 
-from fashionbench.devices.device import Device
+from fashionbench.devices.device import select_devices
 from fashionbench.recipe.file import load_recipe
 from fashionbench.running import preflight
 from fashionbench.running.engine import measure_peak_of
@@ -39,7 +39,7 @@ def test_opening_a_run_only_lists_the_device_and_keeps_what_was_chosen_for_it(
     plan = Plan(
         recipe=recipe,
         models=("fashioncnn",),
-        devices=(Device(word=NAME, name="Stand-in", threads=0),),
+        devices=select_devices((NAME,)),
         seeds=(0, 1),
     )
     trials = []

@@ -56,10 +56,31 @@ def test_a_step_changes_no_setting() -> None:
     assert product.dtype == torch.bfloat16
 
 
-def test_bf16_is_computed_where_the_cpu_states_instructions_for_it() -> None:
-    stated = {*cpuinfo.get_cpu_info().get("flags", [])}
+@pytest.mark.skipif(not hasattr(torch.cpu, "get_capabilities"), reason="this PyTorch does not know what a CPU can do")
+@pytest.mark.parametrize(
+    ("known", "computes"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"bf16": True, "neon": True}, True),
+        ({"avx512_f": True, "avx512_bf16": False}, False),
+        ({}, False),
+    ],
+)
+def test_bf16_is_computed_where_the_cpu_has_instructions_for_it(
+    known: dict[str, bool], computes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
 
-    assert computes_bf16(torch.device("cpu")) == (not stated.isdisjoint(CPU_BF16))
+    assert computes_bf16(torch.device("cpu")) == computes
+
+
+def test_pytorch_and_the_system_agree_on_the_instructions_of_this_cpu() -> None:
+    flags = {*cpuinfo.get_cpu_info().get("flags", [])}
+    if not flags or not hasattr(torch.cpu, "get_capabilities"):
+        pytest.skip("one of the two does not say what this CPU can do")
+
+    assert computes_bf16(torch.device("cpu")) == (not flags.isdisjoint(CPU_BF16))
 
 
 @pytest.mark.parametrize("word", ["cuda:63", "xpu:63", "mps"])

@@ -19,7 +19,7 @@ from fashionbench.devices.runtime import driver_version, free_bytes, peak_device
 from fashionbench.execution import peak as peak_module
 from fashionbench.execution.peak import measure_peak
 from fashionbench.execution.step import StepOptions, TrainingStep, Update, prepare_step, time_steps
-from fashionbench.recipe.fields import Recipe
+from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import Execution, TrainingRecord
 from fashionbench.training import loop
 from fashionbench.training import measure as measure_module
@@ -99,13 +99,14 @@ class StopAt:
 def run(
     way: StepOptions = FAST,
     *,
+    recipe: Recipe = RECIPE,
     clock: TrainingClock | None = None,
     path: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     seconds: float = 1e9,
 ) -> Curves:
     checkpoints = None if path is None else Checkpoints(path, stop=stop, seconds_between=seconds, warn=pytest.fail)
-    recipe = RECIPE.model_copy(update={"schedule": "one-cycle"}) if way.update.cycles else RECIPE
+    recipe = recipe.model_copy(update={"schedule": "one-cycle"}) if way.update.cycles else recipe
     case = Case(model="toy", device=IN_RECORDS, recipe=recipe, seed=0, execution=way.execution)
     supervision = Supervision(clock=clock or TrainingClock(), checkpoints=checkpoints)
     step = prepared(way)
@@ -134,6 +135,14 @@ def test_it_learns_what_the_cpu_learns(device: StandIn) -> None:
 
     assert device.reads >= 5
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@each_way
+def test_images_are_augmented_where_the_batches_are(device: StandIn, way: StepOptions) -> None:
+    assert device.attached
+    erased = RECIPE.model_copy(update={"augment": Augmentation(flip=True, shift=1, erase=1.0)})
+
+    assert run(way, recipe=erased).step_losses.tolist() != run(way).step_losses.tolist()
 
 
 @each_way

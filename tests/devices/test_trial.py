@@ -248,19 +248,22 @@ def test_a_choice_is_made_once_and_kept_for_other_seeds_rates_and_later_runs(sam
         return call_here(place, function, case, *args)
 
     other = STEPS.model_copy(update={"name": "other", "batch_size": 4})
-    faster = ADAM.model_copy(update={"name": "faster", "learning_rate": 0.1})
-    cases = [*(case_of(seed=seed) for seed in (0, 1)), case_of(faster), case_of(other)]
+    rates = [
+        ADAM.model_copy(update={"name": name, "learning_rate": rate, "weight_decay": rate, "label_smoothing": rate})
+        for name, rate in (("slow", 0.001), ("fast", 0.1))
+    ]
+    cases = [*(case_of(seed=seed) for seed in (0, 1)), case_of(other), *map(case_of, rates)]
     first = choose_methods(cases, sample, tmp_path, count, said.append, fresh=False)
     again = choose_methods(cases, sample, tmp_path, pytest.fail, said.append, fresh=False)
     anew = choose_methods(cases[:1], sample, tmp_path, count, said.append, fresh=True)
 
     assert again == first
-    assert {name for _, _, name in first} == {"adam", "faster", "other"}
+    assert {name for _, _, name in first} == {"adam", "other", "slow", "fast"}
     assert said[0] == "Trying how steps of fashioncnn on xpu, batch 8, are computed fastest"
     assert said[1].startswith("Steps of fashioncnn on xpu, batch 8: ")
-    assert len(said) == 8  # two trials, both kept, one again
+    assert len(said) == 6 + 3 + 2  # three trials, all kept, one again
     assert {*anew} == {("fashioncnn", PLACE, "adam")}
-    assert calls == {"adam": 2 * len(METHODS), "other": len(METHODS)}
+    assert calls == {"adam": 2 * len(METHODS), "other": len(METHODS), "slow": len(METHODS)}  # smoothing or none
 
 
 @pytest.mark.usefixtures("network")

@@ -44,7 +44,7 @@ def test_the_page_is_as_expected(name: str, request: pytest.FixtureRequest) -> N
     assert page == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["reference"])
+@pytest.mark.parametrize("name", ["reference", "budgets"])
 def test_a_committed_report_is_made_by_this_code(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     committed = REPORTS / name
     records = read_records(committed / "benchmark.json")
@@ -56,6 +56,28 @@ def test_a_committed_report_is_made_by_this_code(name: str, tmp_path: Path, requ
     assert len(made.paths) == 3
     for path in made.paths:
         assert path.read_bytes() == (committed / path.name).read_bytes(), path.name
+
+
+def test_the_readme_and_the_docs_quote_the_committed_reports() -> None:
+    records = read_records(REPORTS / "reference" / "benchmark.json")
+    verdict, budgets = decide(records), decide(read_records(REPORTS / "budgets" / "benchmark.json"))
+    readme, page = (
+        " ".join((REPORTS.parent / name).read_text(encoding="utf-8").split())
+        for name in ("README.md", "docs/budgets.md")
+    )
+
+    assert verdict is not None
+    assert budgets is not None
+    (device,) = verdict.devices
+    (on_budget,) = budgets.budgets
+    slowdown = [f"{each:.1f}" for each in (device.slowdown.estimate, device.slowdown.low, device.slowdown.high)]
+    gain = [
+        f"{100 * each:+.1f}".replace("-", "−") for each in (device.gain.estimate, device.gain.low, device.gain.high)
+    ]
+    assert "takes {} times as long to train (95 % CI {} to {})".format(*slowdown) in readme
+    assert "differs by {} percentage points (95 % CI {} to {};".format(*gain) in readme
+    assert {f"at commit {str(each.environment.commit)[:7]} " in readme for each in records} == {True}
+    assert on_budget.sentence.replace("\N{NO-BREAK SPACE}", " ") in page
 
 
 def _text_of(html: str) -> str:

@@ -77,7 +77,7 @@ def test_execution_and_precision_reach_every_case() -> None:
     [
         ("smoke", {}, True, "fp32", "A CPU"),
         ("swift", {}, True, "bf16", "A CPU, in bf16"),
-        ("swift", {}, False, "fp32", "A CPU, in fp32: it has no instructions for bf16"),
+        ("swift", {}, False, "fp32", "A CPU, in fp32: PyTorch knows of no instructions for bf16"),
         ("swift", {"precision": "fp32"}, True, "fp32", "A CPU"),
         ("smoke", {"precision": "bf16"}, False, "bf16", "A CPU, in bf16"),
     ],
@@ -91,6 +91,18 @@ def test_a_recipe_asks_for_bf16_where_a_device_has_instructions_for_it(
 
     assert {case.precision for case in plan.cases()} == {found}
     assert plan.describe(device) == described
+
+
+def test_each_device_has_its_own_arithmetic() -> None:
+    slow, fast = (Device(word="cpu", name="slow"), Device(word="cuda", name="fast", threads=0, bf16=True))
+
+    plan = replace(plan_of(recipe="swift", models="fashioncnn,dummy"), devices=(slow, fast))
+
+    assert [(case.model, case.device.name, case.precision) for case in plan.cases()] == [
+        ("fashioncnn", "slow", "fp32"),
+        ("dummy", "slow", "fp32"),
+        ("fashioncnn", "fast", "bf16"),
+    ]
 
 
 def test_an_absent_device_is_described_as_such() -> None:

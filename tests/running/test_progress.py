@@ -141,3 +141,14 @@ def test_a_case_that_comes_twice_is_counted_twice() -> None:
     assert "[1/2] fashioncnn on cpu, seed 0: 50\N{NO-BREAK SPACE}%" in file.getvalue()
     assert "30 s left, 90 s for the whole run" in file.getvalue()
     assert "[2/2] fashioncnn on cpu, seed 0: 50\N{NO-BREAK SPACE}%" in file.getvalue()
+
+
+def test_a_longer_case_of_the_same_model_is_expected_to_take_longer() -> None:
+    file = io.StringIO()
+    longer = replace(CASES[0], recipe=CASES[0].recipe.model_copy(update={"epochs": 25}))
+    shown = Display(Console(file=file, width=200), [(CASES[0], 50.0), (longer, 50.0)])
+
+    with shown.watch(CASES[0]) as watch:
+        watch(tick(50, 0.9))
+
+    assert "30 s left, 3 min for the whole run" in file.getvalue()

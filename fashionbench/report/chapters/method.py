@@ -12,7 +12,6 @@ from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.recipe.fields import Augmentation, Hyperparameters, Recipe
 from fashionbench.recipe.tuning import Tuning
 from fashionbench.records.grouping import machine
-from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, results_of, text_cell
 from fashionbench.report.frames import (
     BUILD_SECONDS,
@@ -108,7 +107,7 @@ def method(context: Context) -> tuple[Block, ...]:
     """Describe training, data, intervals and the verdict rule, with the values of this run."""
     counts = context.trainings[0].data
     recipes = {each.recipe.name: each.recipe for each in context.trainings}
-    executions = sorted({_describe_execution(each) for each in context.trainings})
+    executions = sorted({*_describe_executions(context)})
     facts = {
         "recipes": " ".join(_describe_recipe(context, recipe) for recipe in recipes.values()),
         "unaugmented": "" if any(_is_augmented(each) for each in recipes.values()) else "unaugmented",
@@ -136,8 +135,13 @@ def method(context: Context) -> tuple[Block, ...]:
     return (Prose(partial="partials/method.j2", facts=facts),)
 
 
-def _describe_execution(training: TrainingRecord) -> str:
-    return f"Arithmetic is in {training.precision}; {EXECUTIONS[training.execution]}."
+def _describe_executions(context: Context) -> Iterator[str]:
+    """Yield arithmetic and execution of the networks, with the devices where they differ; without any, of baselines."""
+    networks = [each for each in context.trainings if not is_baseline(each.model)] or context.trainings
+    several = len({each.precision for each in networks}) > 1
+    for each in networks:
+        where = f" on {context.labels[machine(each)]}" if several else ""
+        yield f"Arithmetic{where} is in {each.precision}; {EXECUTIONS[each.execution]}."
 
 
 def _describe_steps(context: Context) -> Iterator[str]:
@@ -173,7 +177,7 @@ def _describe_tuning(context: Context, tuning: Tuning | None) -> str:
     trials = ". ".join(found.described(names.get(model, model)) for model, found in tuning.models.items())
     return (
         f" It was tuned from the recipe {tuning.recipe}, for every model over the same space "
-        f"({'; '.join(tuning.space)}), on the validation images only. {trials}."
+        f"({'; '.join(tuning.space)}), on the validation images only. Trial 1 is the recipe as it was. {trials}."
     )
 
 

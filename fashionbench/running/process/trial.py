@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fashionbench.data.dataset import Dataset
-from fashionbench.devices.device import Device
+from fashionbench.devices.device import Device, name_devices
 from fashionbench.devices.precision import single_precision
 from fashionbench.errors import SetupError, visible
 from fashionbench.execution.comparison import STEPS_COMPARED, step_methods, time_method
@@ -62,12 +62,14 @@ def choose_methods(  # noqa: PLR0913 - what a run has, by keyword where it could
 
     """
     known, chosen = dict[Path, Trial | None](), dict[tuple[str, Device, str], Trial]()
+    cases = tuple(cases)
+    names = name_devices({case.device for case in cases})
     for case in cases:
         if case.execution == "plain" or case.device.word == "cpu" or case.device.absence:
             continue
         path = folder / f"{identify_trial(case, dataset)}.json"
         if path not in known:
-            what = f"of {case.model} on {case.device.word}, batch {case.hyperparameters.batch_size}"
+            what = f"of {case.model} on {names[case.device]}, batch {case.hyperparameters.batch_size}"
             trial = None if fresh else _read_trial(path)
             if trial is None:
                 say(f"Trying how steps {what}, are computed fastest")
