@@ -32,7 +32,7 @@ def test_the_docs_example_runs_on_the_reference_run(
 
     state, device = capsys.readouterr().out.splitlines()
     assert state == "NOT WORTH IT"
-    assert re.fullmatch(r"cpu -0\.000966\d* -0\.003862\d* 0\.001929\d*", device)
+    assert re.fullmatch(r"cpu -0\.000633\d* -0\.003797\d* 0\.002530\d*", device)
 
 
 def test_importing_the_package_loads_no_library() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from synthetic import make_inference, make_study, make_training
 
+from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.verdict import decide
 from fashionbench.recipe.fields import RECIPES
 from fashionbench.records.reading import read_records
@@ -70,12 +71,13 @@ def test_the_readme_and_the_docs_quote_the_committed_reports() -> None:
     assert budgets is not None
     (device,) = verdict.devices
     (on_budget,) = budgets.budgets
-    slowdown = [f"{each:.1f}" for each in (device.slowdown.estimate, device.slowdown.low, device.slowdown.high)]
-    gain = [
-        f"{100 * each:+.1f}".replace("-", "−") for each in (device.gain.estimate, device.gain.low, device.gain.high)
-    ]
-    assert "takes {} times as long to train (95 % CI {} to {})".format(*slowdown) in readme
-    assert "differs by {} percentage points (95 % CI {} to {};".format(*gain) in readme
+    ratio, gain = device.slowdown, device.gain
+    assert isinstance(ratio, Interval)
+    assert isinstance(gain, Interval)
+    slower = f"takes {ratio.estimate:.1f} times as long to train (95 % CI {ratio.low:.1f} to {ratio.high:.1f})"
+    gained = f"{100 * gain.estimate:+.1f} percentage points (95 % CI {100 * gain.low:+.1f} to {100 * gain.high:+.1f};"
+    assert slower in readme
+    assert gained.replace("-", "−") in readme
     assert {f"at commit {str(each.environment.commit)[:7]} " in readme for each in records} == {True}
     assert on_budget.sentence.replace("\N{NO-BREAK SPACE}", " ") in page
 

@@ -285,7 +285,7 @@ def test_two_recipes_are_shown_side_by_side() -> None:
     assert (
         "Recipe “study”: Adam; 10 epochs; learning rate 0.001, multiplied by 0.1 every 5 epochs; batch size 100" in page
     )
-    assert "Recipe “swift”: Adam; 4 epochs for FashionCNN, 6 epochs for ResNet18; one-cycle schedule with" in page
+    assert "Recipe “swift”: Adam; 4 epochs for FashionCNN, 7 epochs for ResNet18; one-cycle schedule with" in page
 
 
 @pytest.mark.parametrize(
