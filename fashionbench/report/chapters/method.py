@@ -92,7 +92,8 @@ def _describe_self_checks(context: Context) -> Iterator[str]:
     for each in context.trainings:
         check = each.result.self_check if each.result else None
         if each.result is not None and check is not None:
-            first, second = each.result.train_seconds, check.train_seconds
+            times = each.result.train_seconds, check.train_seconds
+            first, second = (round(seconds, 1) or seconds for seconds in times)  # as shown, so that the share follows
             yield (
                 f"{model_label(each.model)} on {context.labels[machine(each)]}, seed {each.seed}, trained twice: "
                 f"{units.seconds(first)} and {units.seconds(second)}, "

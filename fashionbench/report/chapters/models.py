@@ -111,8 +111,8 @@ class _Workload:
     """Numbers read or written in memory for a batch, at least."""
     peak: Peak | None
 
-    def cells(self, context: Context, *, with_peak: bool) -> Iterator[Cell]:
-        """Yield the cells of the row; each rate follows from the shown numbers to its left."""
+    def cells(self, context: Context, peak: Peak | None) -> Iterator[Cell]:
+        """Yield the cells of the row; each rate follows from the shown numbers to its left, and the device's peak."""
         milliseconds = units.significant(1000 * self.batch_seconds)
         rate = units.significant(1000 * self.batch / _read(milliseconds))
         quartiles = [units.significant(1000 * each) for each in self.quartiles or ()]
@@ -120,7 +120,7 @@ class _Workload:
         yield text_cell(self.description)
         yield number_cell(milliseconds + (f" ({' to '.join(quartiles)})" if quartiles else ""))
         yield number_cell(rate)
-        if not with_peak:
+        if peak is None:
             return
         if self.peak is None or not self.flops:
             yield from [number_cell(units.MISSING)] * 4
@@ -128,8 +128,8 @@ class _Workload:
             return
         megaflops = _megaflops(self.flops)
         gigaflops = units.significant(_read(megaflops) * _read(rate) / 1000)
-        share = _read(gigaflops) / _read(_gigaflops_peak(self.peak))
-        bandwidth = BYTES * self.numbers / self.batch_seconds / self.peak.copy_bytes_per_second
+        share = _read(gigaflops) / _read(_gigaflops_peak(peak))
+        bandwidth = BYTES * self.numbers / self.batch_seconds / peak.copy_bytes_per_second
         yield number_cell(megaflops)
         yield number_cell(gigaflops)
         yield number_cell(units.fixed(100 * share, 0))
@@ -145,8 +145,12 @@ def _read(shown: str) -> float:
 
 
 def _gigaflops_peak(peak: Peak) -> str:
+    return units.fixed(_best_rate(peak) / 1e9, 0)
+
+
+def _best_rate(peak: Peak) -> float:
     """Return the better of the two peaks: those of products and of convolutions."""
-    return units.fixed(max(peak.product_flops_per_second, peak.convolution_flops_per_second) / 1e9, 0)
+    return max(peak.product_flops_per_second, peak.convolution_flops_per_second)
 
 
 def speed(context: Context) -> tuple[Block, ...]:
@@ -165,7 +169,8 @@ def speed(context: Context) -> tuple[Block, ...]:
 
 
 def _tabulate(context: Context, workloads: list[_Workload]) -> Table:
-    peak = next((each.peak for each in workloads if each.peak is not None and each.flops), None)
+    peaks = [each.peak for each in workloads if each.peak is not None and each.flops]
+    peak = max(peaks, key=_best_rate, default=None)  # a run that was continued measured it again
     peak_header = ("MFLOP/image", "GFLOP/s", "% of peak", "% of bandwidth", "limited by")
     return Table(
         caption="Time and throughput of a batch",
@@ -173,7 +178,7 @@ def _tabulate(context: Context, workloads: list[_Workload]) -> Table:
             *("model", "workload", "ms per batch (25th–75th percentile)", "images/s"),
             *(peak_header if peak else ()),
         ),
-        rows=tuple(tuple(each.cells(context, with_peak=peak is not None)) for each in workloads),
+        rows=tuple(tuple(each.cells(context, peak)) for each in workloads),
         note="Training: the mean of all steps, from the training time. Forward: the median of the timed rounds, with "
         "their percentiles; batch size 1 shows the latency of a single image, the large batch size the throughput."
         + _describe_peak(peak),
