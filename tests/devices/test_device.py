@@ -34,6 +34,9 @@ def test_devices_that_share_a_name_are_labelled_by_what_differs() -> None:
     assert [*name_devices([one, wide, gpus[0]]).values()] == ["cpu (2 threads)", "cpu (8 threads)", "cuda"]
     other = Device(word="cpu", name="Two", threads=2, host="Two")
     assert [*name_devices([one, other]).values()] == ["cpu (One)", "cpu (Two)"]
+    newer = Device(word="cpu", name="One", threads=2, host="One", bf16=True)
+    assert newer != one  # so that a cluster does not take them for each other
+    assert [*name_devices([one, newer]).values()] == ["cpu (no bf16)", "cpu (bf16)"]
     elsewhere = Device(word="cuda", name="A", threads=0, host="Two")
     assert [*name_devices([gpus[0], elsewhere]).values()] == ["cuda (on One)", "cuda (on Two)"]
 

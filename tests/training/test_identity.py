@@ -10,7 +10,7 @@ from cases import tiny_case
 
 from fashionbench.data.dataset import Dataset
 from fashionbench.recipe.fields import Recipe
-from fashionbench.training.identity import MEASURING, PACKAGE, code_digest, identify, model_digest
+from fashionbench.training.identity import MEASURING, PACKAGE, code_digest, identify, identify_trial, model_digest
 
 
 @pytest.fixture
@@ -62,3 +62,23 @@ def test_what_decides_numbers_changes_the_identity(sample: Dataset) -> None:
     assert len(identities) == 4
     assert identify(tiny_case(), "0", sample) == identify(case, "0", sample) != identify(case, "1", sample)
     assert all(re.fullmatch("[0-9a-f]{64}", each) for each in identities)
+
+
+def test_a_trial_is_that_of_the_kind_of_step_and_not_of_its_rates(sample: Dataset) -> None:
+    def trial(**fields: object) -> str:
+        recipe = Recipe.model_validate({"name": "any", "weight_decay": 0.1, "label_smoothing": 0.1, **fields})
+        return identify_trial(tiny_case("fashioncnn", recipe), sample)
+
+    usual = trial()
+
+    assert trial(learning_rate=0.1, weight_decay=0.2, label_smoothing=0.3) == usual
+    changes: list[dict[str, object]] = [
+        {"weight_decay": 0.0},
+        {"label_smoothing": 0.0},
+        {"batch_size": 7},
+        {"optimizer": "adamw"},
+        {"warmup_fraction": 0.5},
+        {"freeze": "all but head"},
+        {"normalize": "imagenet"},
+    ]
+    assert len({usual, *(trial(**each) for each in changes)}) == len(changes) + 1

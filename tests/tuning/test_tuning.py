@@ -159,7 +159,7 @@ def test_a_search_writes_a_recipe_and_goes_on_where_it_was(
     (tmp_path / "space.toml").write_text("learning_rate = {low = 0.0001, high = 0.01, scale = 'log'}\n")
     options = (
         *("--recipe", sample_folder / "tiny.toml", "--data", sample_folder, "--devices", "cpu", "--models"),
-        *("fashioncnn", "--space", tmp_path / "space.toml", "--out", tmp_path / "out"),
+        *("fashioncnn", "--space", tmp_path / "space.toml", "--precision", "bf16", "--out", tmp_path / "out"),
     )
 
     assert call("tune", *options, "--trials", "1") == 0
@@ -174,6 +174,7 @@ def test_a_search_writes_a_recipe_and_goes_on_where_it_was(
     assert "seed 0" not in said
     assert "; checks and validation take extra time\n" in said
     tuned = tomllib.loads((tmp_path / "out" / "tuned.toml").read_text())
+    assert tuned["precision"] == "bf16"  # that of the trials, not that of the recipe that was tuned
     assert len(tuned["tuning"]["models"]["fashioncnn"]["validation_accuracies"]) == 2
     records = read_records([tmp_path / "out" / "tuning"])
     assert {json.dumps(each.data.digests) for each in records if isinstance(each, TrainingRecord)}
