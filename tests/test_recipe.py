@@ -193,7 +193,7 @@ def test_every_field_of_a_recipe_is_in_the_docs() -> None:
         ("#" * 20_000, r"\(20,000 bytes or more, .*\)\. Expected a TOML file of at most 16,384 bytes"),
         ("epochs = " + "9" * 5_000, r"is not valid TOML \(Exceeds the limit"),
         ("epochs = 0x" + "f" * 5_000, r"field 'epochs' is a number of too many digits"),
-        ("epochs." + ".".join("a" * 4_000) + " = 1", r"field 'epochs' is (nested|\{'a': )"),  # 3.12 shows it
+        ("epochs." + ".".join("a" * 4_000) + " = 1", r"field 'epochs' is nested too deeply"),
         ('name = "a\\u001b[2J"', r"field 'name' is 'a\\x1b\[2J'\. Expected "),
         ('[model."\\u202e"]\nepochs = 2', r"field 'model\."),
         ("[epochs_by_model]\na = 2\n[model]\na = 3", r"the unknown field 'epochs_by_model'|field 'model\.a' is 3"),

@@ -26,9 +26,7 @@ def require_torch() -> None:
             warnings.simplefilter("ignore")  # torchvision warns before it fails
             for name in ("torch", "torchvision"):
                 import_module(name)
-        atexit.register(
-            gc.freeze
-        )  # else Python looks through half a million objects of theirs at the end, for a second
+        atexit.register(gc.freeze)  # else Python looks through half a million objects of theirs at its end
     except (AttributeError, ImportError, OSError, RuntimeError) as error:
         # what torchvision raises where its compiled operators do not fit depends on its version
         reason = str(error).strip().partition("\n")[0]

@@ -19,6 +19,9 @@ MAX_TOML_BYTES: Final = 16 * 1024
 SHOWN: Final = 60
 """Characters of a wrong value that a message quotes."""
 
+DEEPEST: Final = 10
+"""Tables and lists in each other that a message quotes."""
+
 
 def load_recipe(name_or_path: str, trained: Collection[str] | None = None) -> Recipe:
     """Return a built-in recipe by name, or the recipe in a ``.toml`` file.
@@ -129,8 +132,16 @@ def _invalid_field(path: Path, error: ValidationError) -> InputError:
 
 
 def _show(value: object) -> str:
-    """Return a wrong value for a message. Python writes out no number of over 4,300 digits, and no endless table."""
+    """Return a wrong value for a message. Python writes out no number of over 4,300 digits."""
+    if _is_deep(value):
+        return "nested too deeply"
     try:
         return repr(value)[:SHOWN]
-    except (RecursionError, ValueError):
-        return "nested too deeply" if isinstance(value, dict | list) else "a number of too many digits"
+    except ValueError:
+        return "a number of too many digits"
+
+
+def _is_deep(value: object, levels: int = DEEPEST) -> bool:
+    """Say whether tables and lists lie in each other more deeply than in any recipe."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deep(each, levels - 1) for each in inner)

@@ -89,9 +89,9 @@ def load_space(path: Path | None, base: Recipe) -> Space:
         return DEFAULT_SPACE
     try:
         space = TypeAdapter(dict[str, Range | Choices]).validate_python(read_toml(path, "space"))
-        for field in space.keys() - Hyperparameters.model_fields.keys():
+        if unknown := [field for field in space if field not in Hyperparameters.model_fields]:
             raise InputError(
-                f"space file {path} has the unknown field {field[:SHOWN]!r}",
+                f"space file {path} has the unknown field {unknown[0][:SHOWN]!r}",
                 expected=f"only the fields {', '.join(Hyperparameters.model_fields)}",
                 remedy="correct or remove it",
             )
