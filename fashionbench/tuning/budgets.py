@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from fashionbench.running.plan import Arm, Plan, RunOptions
 from fashionbench.running.preflight import call_where, estimate_seconds, load_images
 from fashionbench.running.process.call import CallFailedError
 from fashionbench.running.process.own import digest_in_process
+from fashionbench.running.process.trial import choose_methods
 from fashionbench.training.identity import identify
 
 __all__ = ["estimate_epochs", "plan_budgets"]
@@ -59,7 +61,8 @@ def plan_budgets(
                 remedy="add --recipe swift, or set the schedule of your recipe",
             )
     dataset = load_images(plan, asked.data, environ, lambda _: None)  # open_run says it
-    estimates = estimate_epochs(plan, dataset, cluster, () if plan.fresh else _read_estimates(asked.out, say))
+    earlier = () if plan.fresh else _read_estimates(asked.out, say)
+    plan, estimates = estimate_epochs(plan, dataset, say, cluster, earlier)
     arms, names = {}, name_devices(plan.devices)
     for device in plan.devices:
         seconds = {model: each.seconds for (model, where), each in estimates.items() if where == device}
@@ -81,13 +84,21 @@ def _read_estimates(out: Path, say: Callable[[str], None]) -> Sequence[EpochEsti
 
 
 def estimate_epochs(
-    plan: Plan, dataset: Dataset, cluster: Cluster | None = None, earlier: Sequence[EpochEstimate] = ()
-) -> dict[tuple[str, Device], EpochEstimate]:
+    plan: Plan,
+    dataset: Dataset,
+    say: Callable[[str], None],
+    cluster: Cluster | None = None,
+    earlier: Sequence[EpochEstimate] = (),
+) -> tuple[Plan, dict[tuple[str, Device], EpochEstimate]]:
     """Return how long an epoch of each model takes on each device that is there, with the plan's recipe.
+
+    On an accelerator, it first tries how steps are computed fastest, as the trainings will compute them. The plan that
+    is returned has what was chosen.
 
     Args:
         plan: What is estimated.
         dataset: The images.
+        say: Shows a line before and after such a trial.
         cluster: Where the devices are; None: here.
         earlier: Estimates that are not measured again, if they are of the same trainings.
 
@@ -96,7 +107,7 @@ def estimate_epochs(
 
     """
     known = {each.identity: each for each in earlier}
-    found = dict[tuple[str, Device], EpochEstimate]()
+    found, trials = dict[tuple[str, Device], EpochEstimate](), dict(plan.trials)
     for case in plan.cases():
         key = case.model, case.device
         if case.absence or key in found:
@@ -105,8 +116,10 @@ def estimate_epochs(
         if identity in known:
             found[key] = known[identity]
             continue
+        trials |= choose_methods([case], dataset, None, partial(call_where, cluster, plan), say, fresh=True)
+        trained = replace(case, trial=trials.get((case.model, case.device, case.recipe.name)))
         try:
-            seconds = call_where(cluster, plan, case.device, estimate_seconds, case, dataset)
+            seconds = call_where(cluster, plan, case.device, estimate_seconds, trained, dataset)
         except CallFailedError as error:
             raise InputError(
                 f"model {case.model[:80]!r} cannot be timed ({error.reason})",
@@ -119,7 +132,7 @@ def estimate_epochs(
             device=case.device.word,
             seconds=max(seconds / (1 if is_baseline(case.model) else case.hyperparameters.epochs), 1e-6),
         )
-    return found
+    return replace(plan, trials=trials), found
 
 
 def _make_arms(plan: Plan, minutes: float, seconds: Mapping[str, float]) -> tuple[Arm, ...]:

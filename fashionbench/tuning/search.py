@@ -1,14 +1,16 @@
 """A tuning from its options to the recipe that it writes: the same search for every model, on the validation images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from fashionbench.catalogue import is_baseline
+from fashionbench.data.dataset import Dataset
 from fashionbench.errors import InputError, SetupError
 from fashionbench.options.commands import MINUTES, SPACE, TRIALS
 from fashionbench.options.option import Given
@@ -59,6 +61,7 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
 
     """
     asked, minutes = RunOptions.read(given), MINUTES.read(given)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     base = make_plan(asked)
     space = load_space(SPACE.read(given), base.recipe)
     with open_engine(asked.engine, asked.address, base, command) as cluster:
@@ -70,15 +73,15 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
                 f"a tuning on {words}", expected="one device", remedy=f"name it: --devices {base.devices[0].word}"
             )
         for line in ("Search space, the same for every model:", *describe_space(space)):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(line)
         trials = (
             dict.fromkeys(base.models, TRIALS.read(given))
             if minutes is None
-            else _affordable_trials(base, asked.data, environ, minutes, cluster)
+            else _affordable_trials(base, load_images(base, asked.data, environ, lambda _: None), minutes, cluster, say)
         )
         points = draw_points(space, max(trials.values()) - 1)
         for i, line in enumerate(["the recipe as it is", *map(describe_point, points)], start=1):
-            console.print(f"Trial {i}: {line}", markup=False, highlight=False, soft_wrap=True)
+            say(f"Trial {i}: {line}")
         plan = plan_trials(base, space, trials)
         with open_run(
             plan,
@@ -94,13 +97,13 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
 
 
 def _affordable_trials(
-    plan: Plan, data: Path | None, environ: Mapping[str, str], minutes: float, cluster: Cluster | None
+    plan: Plan, dataset: Dataset, minutes: float, cluster: Cluster | None, say: Callable[[str], None]
 ) -> dict[str, int]:
     """Return how many trials of each model take about so many minutes, at least one: the cheaper model gets more."""
-    dataset = load_images(plan, data, environ, lambda _: None)  # open_run says it
+    _, estimates = estimate_epochs(plan, dataset, say, cluster)
     return {
         model: min(max(1, round(60 * minutes / _training_seconds(plan, each))), MOST_TRIALS)
-        for (model, _), each in estimate_epochs(plan, dataset, cluster).items()
+        for (model, _), each in estimates.items()
     }
 
 

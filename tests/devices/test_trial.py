@@ -13,19 +13,23 @@ from cases import TINY, provenance_of
 from stand_in_device import NAME, Graph, StandIn
 from torch import Tensor, nn
 
-from fashionbench.data.dataset import Dataset, Task
+from fashionbench.data.dataset import Dataset, Task, count_images
 from fashionbench.devices.device import Device
 from fashionbench.devices.recording import TakeStep, record_step
 from fashionbench.execution import comparison
 from fashionbench.execution import step as step_module
+from fashionbench.execution.step import TrainingStep
 from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import StepMethod, Trial
+from fashionbench.running import preflight
+from fashionbench.running.plan import Plan
 from fashionbench.running.process.call import CallFailedError
 from fashionbench.running.process.trial import choose_methods
 from fashionbench.training.case import Case
 from fashionbench.training.checkpoint import Checkpoints, Stopped
 from fashionbench.training.loop import Supervision
 from fashionbench.training.measure import measure_training
+from fashionbench.tuning import budgets
 
 METHODS: tuple[StepMethod, ...] = get_args(StepMethod)
 ADAM = Recipe(name="adam", epochs=2, batch_size=8, learning_rate=0.01)
@@ -264,6 +268,54 @@ def test_a_choice_is_made_once_and_kept_for_other_seeds_rates_and_later_runs(sam
     assert len(said) == 6 + 3 + 2  # three trials, all kept, one again
     assert {*anew} == {("fashioncnn", PLACE, "adam")}
     assert calls == {"adam": 2 * len(METHODS), "other": len(METHODS), "slow": len(METHODS)}  # smoothing or none
+
+
+@pytest.mark.usefixtures("network")
+def test_a_choice_from_before_is_kept_for_the_run_that_is_resumed(sample: Dataset, tmp_path: Path) -> None:
+    case = case_of()
+    before = choose_methods([case], sample, None, call_here, print, fresh=True)
+    assert not list(tmp_path.iterdir())
+    (trial,) = before.values()
+
+    kept = choose_methods([replace(case, trial=trial)], sample, tmp_path, pytest.fail, pytest.fail, fresh=True)
+    resumed = choose_methods([case], sample, tmp_path, pytest.fail, print, fresh=False)
+
+    assert kept == resumed == before
+
+
+@pytest.mark.usefixtures("network")
+def test_steps_are_timed_in_whole_batches(sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = []
+
+    def take(_: TrainingStep, images: Tensor, labels: Tensor, *, batch_size: int, seconds: float) -> float:
+        timed.append((len(images) % batch_size, len(labels) % batch_size))
+        return seconds
+
+    monkeypatch.setattr(comparison, "time_steps", take)
+    choose(case_of(), sample, tmp_path)
+
+    assert timed == [(0, 0)] * len(METHODS)  # a smaller batch is never captured: one in four would be a third way
+
+
+@pytest.mark.usefixtures("network")
+def test_an_epoch_is_estimated_by_the_steps_that_will_be_trained_with(
+    sample: Dataset, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]
+) -> None:
+    def take(step: TrainingStep, *_: Tensor, **__: object) -> float:
+        return seconds[step.options.method or "contiguous"]
+
+    def call(_: object, __: Plan, place: Device, function: Callable[..., object], *args: object) -> object:
+        return call_here(place, function, *args)
+
+    monkeypatch.setattr(preflight, "time_steps", take)
+    monkeypatch.setattr(budgets, "call_where", call)
+    plan = Plan(recipe=ADAM, models=("fashioncnn",), devices=(PLACE,), seeds=(0, 1))
+
+    tried, found = budgets.estimate_epochs(plan, sample, print)
+
+    images = count_images(sample, ADAM)[0]
+    assert found["fashioncnn", PLACE].seconds == pytest.approx(seconds["captured channels-last"] * images / 8)
+    assert [case.trial and case.trial.chosen for case in tried.cases()] == ["captured channels-last"] * 2
 
 
 @pytest.mark.usefixtures("network")
