@@ -110,7 +110,7 @@ def identify_trial(case: Case, dataset: Dataset) -> str:
 
     Its seed does not, nor how large the learning rate, weight decay and label smoothing are.
     """
-    how, options = case.hyperparameters, asdict(replace(case, trial=None).options)
+    how, options = case.hyperparameters, asdict(replace(case, trial=None, rewritten=None).options)
     options["label_smoothing"], options["update"]["weight_decay"] = (
         each > 0 for each in (options["label_smoothing"], options["update"]["weight_decay"])
     )

@@ -12,14 +12,16 @@ from fashionbench.data.dataset import Dataset
 from fashionbench.devices.device import Device, name_devices
 from fashionbench.errors import InputError
 from fashionbench.recipe.fields import Recipe
+from fashionbench.records.files import check_output
 from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.reading import read_manifest
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Arm, Plan, RunOptions
-from fashionbench.running.preflight import call_where, estimate_seconds, load_images
-from fashionbench.running.process.call import CallFailedError
+from fashionbench.running.preflight import call_where, check_in_process, estimate_seconds, load_images
+from fashionbench.running.process.call import CallFailedError, seconds_to_answer
 from fashionbench.running.process.own import digest_in_process
 from fashionbench.running.process.trial import choose_methods
+from fashionbench.training.case import Case
 from fashionbench.training.identity import identify
 
 __all__ = ["estimate_epochs", "plan_budgets"]
@@ -62,7 +64,7 @@ def plan_budgets(
             )
     dataset = load_images(plan, asked.data, environ, lambda _: None)  # open_run says it
     earlier = () if plan.fresh else _read_estimates(asked.out, say)
-    plan, estimates = estimate_epochs(plan, dataset, say, cluster, earlier)
+    plan, estimates = estimate_epochs(plan, dataset, asked.out, say, cluster=cluster, earlier=earlier)
     arms, names = {}, name_devices(plan.devices)
     for device in plan.devices:
         seconds = {model: each.seconds for (model, where), each in estimates.items() if where == device}
@@ -83,10 +85,12 @@ def _read_estimates(out: Path, say: Callable[[str], None]) -> Sequence[EpochEsti
     return () if manifest is None else manifest.estimates
 
 
-def estimate_epochs(
+def estimate_epochs(  # noqa: PLR0913 - what a run has
     plan: Plan,
     dataset: Dataset,
+    out: Path,
     say: Callable[[str], None],
+    *,
     cluster: Cluster | None = None,
     earlier: Sequence[EpochEstimate] = (),
 ) -> tuple[Plan, dict[tuple[str, Device], EpochEstimate]]:
@@ -98,26 +102,36 @@ def estimate_epochs(
     Args:
         plan: What is estimated.
         dataset: The images.
+        out: Where the run will write. Choices of an earlier run are read there, nothing is written.
         say: Shows a line before and after such a trial.
         cluster: Where the devices are; None: here.
         earlier: Estimates that are not measured again, if they are of the same trainings.
 
     Raises:
-        FashionBenchError: A model does not run.
+        FashionBenchError: A model does not run, or the output folder cannot be written later.
 
     """
     known = {each.identity: each for each in earlier}
-    found, trials = dict[tuple[str, Device], EpochEstimate](), dict(plan.trials)
+    cases = dict[tuple[str, Device], Case]()
     for case in plan.cases():
-        key = case.model, case.device
-        if case.absence or key in found:
+        if not case.absence:
+            cases.setdefault((case.model, case.device), replace(case, seed=0))
+    identities = {
+        key: identify(case, digest_in_process(case.model, plan.limit_minutes), dataset) for key, case in cases.items()
+    }
+    new = [case for key, case in cases.items() if identities[key] not in known]
+    if new:
+        check_output(out)
+    for case in {each.model: each for each in new}.values():
+        check_in_process(case, dataset, seconds_to_answer(plan.limit_minutes))
+    call = partial(call_where, cluster, plan)
+    plan = replace(plan, trials=choose_methods(new, dataset, out / "trials", call, say, fresh=plan.fresh, keep=False))
+    found = dict[tuple[str, Device], EpochEstimate]()
+    for key, case in cases.items():
+        if identities[key] in known:
+            found[key] = known[identities[key]]
             continue
-        identity = identify(replace(case, seed=0), digest_in_process(case.model, plan.limit_minutes), dataset)
-        if identity in known:
-            found[key] = known[identity]
-            continue
-        trials |= choose_methods([case], dataset, None, partial(call_where, cluster, plan), say, fresh=True)
-        trained = replace(case, trial=trials.get((case.model, case.device, case.recipe.name)))
+        trained = replace(case, trial=plan.trials.get((case.model, case.device, case.recipe.name)))
         try:
             seconds = call_where(cluster, plan, case.device, estimate_seconds, trained, dataset)
         except CallFailedError as error:
@@ -127,12 +141,12 @@ def estimate_epochs(
                 remedy="correct the model, or choose another with --models",
             ) from None
         found[key] = EpochEstimate(
-            identity=identity,
+            identity=identities[key],
             model=case.model,
             device=case.device.word,
             seconds=max(seconds / (1 if is_baseline(case.model) else case.hyperparameters.epochs), 1e-6),
         )
-    return replace(plan, trials=trials), found
+    return plan, found
 
 
 def _make_arms(plan: Plan, minutes: float, seconds: Mapping[str, float]) -> tuple[Arm, ...]:

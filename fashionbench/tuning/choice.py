@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from fashionbench.recipe.fields import Recipe
@@ -13,7 +14,8 @@ from fashionbench.records.record import TrainingRecord
 __all__ = ["choose", "tuned_recipe", "write_toml"]
 
 TIME_NOISE: Final = 1.25
-"""Times up to this ratio count as equal: ``study`` took FashionCNN 65 to 78 s on one quiet machine and day (n = 6)."""
+"""Times up to this ratio count as equal. On a quiet machine, ``study`` took FashionCNN 65 to 72 s in a row, and 75 to
+78 s three hours later (n = 3 each)."""
 
 
 def choose(trials: Iterable[TrainingRecord]) -> TrainingRecord | None:
@@ -21,17 +23,18 @@ def choose(trials: Iterable[TrainingRecord]) -> TrainingRecord | None:
 
     Near is within one standard error of the best one's accuracy, sqrt(p (1 - p) / n) for n validation images (the
     one-standard-error rule; Breiman et al., Classification and Regression Trees, 1984). Of those, the trials that took
-    up to ``TIME_NOISE`` times the shortest are left, and the most accurate of them is chosen, the first one if they are
-    equal. None: every trial failed.
+    up to ``TIME_NOISE`` times as long as the shortest are left, and the most accurate of them is chosen, the first one
+    if they are equal. None: every trial failed.
     """
     scored = [(each.result.validation_accuracies[-1], each.result, each) for each in trials if each.result is not None]
     if not scored:
         return None
-    best, result, _ = max(scored, key=lambda found: found[0])
-    images = sum(map(sum, result.scores.confusion))  # of a trial: validation images
+    best, result_of_best, _ = max(scored, key=itemgetter(0))
+    images = sum(map(sum, result_of_best.scores.confusion))  # of a trial: validation images
     near = [found for found in scored if found[0] >= best - math.sqrt(best * (1 - best) / images)]
     longest = TIME_NOISE * min(result.train_seconds for _, result, _ in near)
-    return max((found for found in near if found[1].train_seconds <= longest), key=lambda found: found[0])[2]
+    cheap = [(accuracy, each) for accuracy, result, each in near if result.train_seconds <= longest]
+    return max(cheap, key=itemgetter(0))[1]
 
 
 def tuned_recipe(base: Recipe, space: Iterable[str], trials: Mapping[str, Iterable[TrainingRecord]]) -> Recipe:

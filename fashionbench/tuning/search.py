@@ -1,23 +1,20 @@
 """A tuning from its options to the recipe that it writes: the same search for every model, on the validation images."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from fashionbench.catalogue import is_baseline
-from fashionbench.data.dataset import Dataset
-from fashionbench.errors import InputError, SetupError
+from fashionbench.errors import InputError, SetupError, visible
 from fashionbench.options.commands import MINUTES, SPACE, TRIALS
 from fashionbench.options.option import Given
 from fashionbench.records.files import write_output
 from fashionbench.records.manifest import EpochEstimate
 from fashionbench.records.record import TrainingRecord
-from fashionbench.running.cluster import Cluster
 from fashionbench.running.engine import open_engine, run_trainings
 from fashionbench.running.plan import Plan, RunOptions, make_plan
 from fashionbench.running.preflight import load_images
@@ -61,7 +58,10 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
 
     """
     asked, minutes = RunOptions.read(given), MINUTES.read(given)
-    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+
+    def say(line: str) -> None:
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+
     base = make_plan(asked)
     space = load_space(SPACE.read(given), base.recipe)
     with open_engine(asked.engine, asked.address, base, command) as cluster:
@@ -74,11 +74,11 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
             )
         for line in ("Search space, the same for every model:", *describe_space(space)):
             say(line)
-        trials = (
-            dict.fromkeys(base.models, TRIALS.read(given))
-            if minutes is None
-            else _affordable_trials(base, load_images(base, asked.data, environ, lambda _: None), minutes, cluster, say)
-        )
+        out, trials = asked.out / "tuning", dict.fromkeys(base.models, TRIALS.read(given))
+        if minutes is not None:
+            dataset = load_images(base, asked.data, environ, lambda _: None)  # open_run says it
+            base, estimates = estimate_epochs(base, dataset, out, say, cluster=cluster)
+            trials = _affordable_trials(base, estimates.values(), minutes)
         points = draw_points(space, max(trials.values()) - 1)
         for i, line in enumerate(["the recipe as it is", *map(describe_point, points)], start=1):
             say(f"Trial {i}: {line}")
@@ -87,7 +87,7 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
             plan,
             plan.cases(),
             data=asked.data,
-            out=asked.out / "tuning",
+            out=out,
             command=command,
             environ=environ,
             console=console,
@@ -96,14 +96,10 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
             yield Search(run=run, base=base, space=space, path=asked.out / "tuned.toml")
 
 
-def _affordable_trials(
-    plan: Plan, dataset: Dataset, minutes: float, cluster: Cluster | None, say: Callable[[str], None]
-) -> dict[str, int]:
+def _affordable_trials(plan: Plan, estimates: Iterable[EpochEstimate], minutes: float) -> dict[str, int]:
     """Return how many trials of each model take about so many minutes, at least one: the cheaper model gets more."""
-    _, estimates = estimate_epochs(plan, dataset, say, cluster)
     return {
-        model: min(max(1, round(60 * minutes / _training_seconds(plan, each))), MOST_TRIALS)
-        for (model, _), each in estimates.items()
+        each.model: min(max(1, round(60 * minutes / _training_seconds(plan, each))), MOST_TRIALS) for each in estimates
     }
 
 

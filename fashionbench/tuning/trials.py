@@ -28,4 +28,7 @@ def plan_trials(plan: Plan, space: Space, trials: Mapping[str, int]) -> Plan:
         for model in plan.models
         if i <= trials[model]
     )
-    return replace(plan, arms={plan.devices[0]: arms}, scored_on="validation", seeds=plan.seeds[:1], looks=())
+    methods = {(model, device, recipes[0].name): trial for (model, device, _), trial in plan.trials.items()}
+    return replace(
+        plan, arms={plan.devices[0]: arms}, scored_on="validation", seeds=plan.seeds[:1], looks=(), trials=methods
+    )

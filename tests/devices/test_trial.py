@@ -273,14 +273,16 @@ def test_a_choice_is_made_once_and_kept_for_other_seeds_rates_and_later_runs(sam
 @pytest.mark.usefixtures("network")
 def test_a_choice_from_before_is_kept_for_the_run_that_is_resumed(sample: Dataset, tmp_path: Path) -> None:
     case = case_of()
-    before = choose_methods([case], sample, None, call_here, print, fresh=True)
+    before = choose_methods([case], sample, tmp_path, call_here, print, fresh=True, keep=False)
     assert not list(tmp_path.iterdir())
     (trial,) = before.values()
 
     kept = choose_methods([replace(case, trial=trial)], sample, tmp_path, pytest.fail, pytest.fail, fresh=True)
-    resumed = choose_methods([case], sample, tmp_path, pytest.fail, print, fresh=False)
+    resumed = choose_methods([replace(case, rewritten=None)], sample, tmp_path, pytest.fail, print, fresh=False)
 
-    assert kept == resumed == before
+    planned = choose_methods([case], sample, tmp_path, pytest.fail, print, fresh=False, keep=False)
+
+    assert kept == resumed == planned == before
 
 
 @pytest.mark.usefixtures("network")
@@ -299,7 +301,7 @@ def test_steps_are_timed_in_whole_batches(sample: Dataset, tmp_path: Path, monke
 
 @pytest.mark.usefixtures("network")
 def test_an_epoch_is_estimated_by_the_steps_that_will_be_trained_with(
-    sample: Dataset, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]
+    sample: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]
 ) -> None:
     def take(step: TrainingStep, *_: Tensor, **__: object) -> float:
         return seconds[step.options.method or "contiguous"]
@@ -311,7 +313,7 @@ def test_an_epoch_is_estimated_by_the_steps_that_will_be_trained_with(
     monkeypatch.setattr(budgets, "call_where", call)
     plan = Plan(recipe=ADAM, models=("fashioncnn",), devices=(PLACE,), seeds=(0, 1))
 
-    tried, found = budgets.estimate_epochs(plan, sample, print)
+    tried, found = budgets.estimate_epochs(plan, sample, tmp_path, print)
 
     images = count_images(sample, ADAM)[0]
     assert found["fashioncnn", PLACE].seconds == pytest.approx(seconds["captured channels-last"] * images / 8)

@@ -19,7 +19,7 @@ from fashionbench.options.commands import TUNE_OPTIONS
 from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.recipe.file import load_recipe
 from fashionbench.records.reading import read_records
-from fashionbench.records.record import TrainingRecord
+from fashionbench.records.record import TrainingRecord, Trial
 from fashionbench.report.page import CHAPTERS, make_view
 from fashionbench.report.render import render_html
 from fashionbench.running.plan import RunOptions, make_plan
@@ -78,6 +78,16 @@ def test_every_model_gets_the_same_points_and_its_own_table_does_not_hide_them()
     assert (tried["fashioncnn"][0], tried["resnet18"][0]) == ((0.006, 128), (0.01, 256))  # the recipe as it is
     assert len(tried["fashioncnn"]) == 3
     assert tried["resnet18"][1:] == tried["fashioncnn"][1:2]
+
+
+def test_the_first_trial_has_the_steps_that_were_tried_for_the_estimate() -> None:
+    plan = make_plan(RunOptions.read({"recipe": "swift", "devices": "cpu"}))
+    tried = Trial(chosen="contiguous", step_seconds={"contiguous": 0.001}, rejected={})
+    plan = replace(plan, trials={("fashioncnn", plan.devices[0], "swift"): tried})
+
+    planned = plan_trials(plan, SPACE, {"fashioncnn": 2, "resnet18": 2})
+
+    assert [case.trial for case in planned.cases()] == [tried, None, None, None]
 
 
 def test_a_trial_is_given_the_validation_images_and_no_test_image(sample: Dataset) -> None:
@@ -209,7 +219,9 @@ def test_a_model_that_fails_before_its_trials_is_refused_in_one_line(
     status = call("tune", *options, "--models", "failing_net:make", "--out", tmp_path)
 
     assert status == 2
-    assert "Model 'failing_net:make' cannot be timed (ValueError: no). Expected" in capsys.readouterr().err
+    assert (
+        "Model 'failing_net:make' fails on images of 1 x 28 x 28 (ValueError: no). Expected" in capsys.readouterr().err
+    )
 
 
 def test_the_default_space_is_the_one_in_the_docs(tmp_path: Path) -> None:

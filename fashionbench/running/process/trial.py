@@ -35,11 +35,12 @@ MOST_BYTES: Final = 2**20
 def choose_methods(  # noqa: PLR0913 - what a run has, by keyword where it could be mixed up
     cases: Iterable[Case],
     dataset: Dataset,
-    folder: Path | None,
+    folder: Path,
     call: Callable[..., Any],
     say: Callable[[str], None],
     *,
     fresh: bool,
+    keep: bool = True,
 ) -> dict[tuple[str, Device, str], Trial]:
     """Choose how the steps of cases are computed, once for those that differ by their seed and rates only.
 
@@ -49,10 +50,11 @@ def choose_methods(  # noqa: PLR0913 - what a run has, by keyword where it could
     Args:
         cases: What will be trained.
         dataset: Its training images are used.
-        folder: Where the choices are kept, those that cases have from before, too; None: nowhere.
+        folder: Where the choices are kept.
         call: Calls a function in a process of its own where a device is, given the device, the function, its arguments.
-        say: Shows a line before each trial, which takes some ten seconds, and one with its choice.
-        fresh: Whether to try again what was chosen before.
+        say: Shows a line before each trial, which takes some twenty seconds, and one with its choice.
+        fresh: Whether to try again what was chosen before, but for what the cases have already.
+        keep: Whether to write the choices; the caller has locked the folder.
 
     Returns:
         What was chosen, by model, device and the recipe's name.
@@ -61,26 +63,25 @@ def choose_methods(  # noqa: PLR0913 - what a run has, by keyword where it could
         SetupError: A choice cannot be written.
 
     """
-    known, chosen = dict[str, Trial | None](), dict[tuple[str, Device, str], Trial]()
+    known, chosen = dict[Path, Trial | None](), dict[tuple[str, Device, str], Trial]()
     cases = tuple(cases)
     names = name_devices({case.device for case in cases})
     for case in cases:
         if case.execution == "plain" or case.device.word == "cpu" or case.device.absence:
             continue
-        identity = identify_trial(case, dataset)
-        path = None if folder is None else folder / f"{identity}.json"
-        if identity not in known:
+        path = folder / f"{identify_trial(case, dataset)}.json"
+        if path not in known:
             what = f"of {case.model} on {names[case.device]}, batch {case.hyperparameters.batch_size}"
-            trial = case.trial or (None if fresh or path is None else _read_trial(path))
+            trial = case.trial or (None if fresh else _read_trial(path))
             if trial is None:
                 say(f"Trying how steps {what}, are computed fastest")
                 trial = try_methods(case, dataset, call)
-            if trial is not None and path is not None:
+            if trial is not None and keep:
                 write_output(path, trial.model_dump_json().encode())
             if trial is not None and case.trial is None:
                 say(f"Steps {what}: {trial.described()}")
-            known[identity] = trial
-        trial = known[identity]
+            known[path] = trial
+        trial = known[path]
         if trial is not None:
             chosen[case.model, case.device, case.recipe.name] = trial
     return chosen
