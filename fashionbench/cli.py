@@ -25,7 +25,18 @@ from fashionbench.options.commands import (
     TUNE_OPTIONS,
 )
 from fashionbench.options.option import Given
-from fashionbench.options.run import CLUSTER_OPTIONS, DATA, DATASET, ENGINE, FORMAT, OUT, RECIPE, RUN_OPTIONS
+from fashionbench.options.run import (
+    CLUSTER_OPTIONS,
+    DATA,
+    DATASET,
+    DEVICES,
+    ENGINE,
+    FORMAT,
+    MODELS,
+    OUT,
+    RECIPE,
+    RUN_OPTIONS,
+)
 from fashionbench.running.program import (
     exit_status,
     own_command,
@@ -149,7 +160,9 @@ def tune(given: Given) -> None:
             report_interruption(opened.run)
             raise typer.Exit(exit_status(interrupt)) from None
     say(f"Wrote {path}")
-    say(f"Use it with: {own_command('run', '--recipe', str(path))}")
+    options = (MODELS, DATASET, DEVICES, DATA)
+    repeated = [f"{each.flag}={given[each.name]}" for each in options if given[each.name] not in {each.default, None}]
+    say(f"Use it with: {own_command('run', '--recipe', str(path), *repeated)}")
 
 
 @app.command()

@@ -178,22 +178,48 @@ def _conclude(pair: tuple[str, str], rungs: Sequence[Rung], crossover: Crossover
     small, big = map(model_label, pair)
     largest = units.budget(rungs[-1].minutes)
     if crossover.minutes is None:
-        if crossover.low is None:
-            return f"{big} is not worth it over {small} with any budget up to {largest}."
-        return f"Whether {big} is worth it over {small} with a budget of up to {largest} is open."
+        return _conclude_without(f"{big} is", f"worth it over {small}", rungs)
     first = next(each for each in rungs if each.gain is not None)
     if crossover.minutes <= first.minutes:
         start = f"{big} is worth it over {small} from {units.budget(first.minutes)} on, the smallest budget with both"
         return f"{start} models{_describe_interval(crossover, largest)}."
     about = units.minutes(crossover.minutes, units.decimals(crossover.minutes))
-    advice = f"{_advise(rungs[0], small)} about {about} on, {big} is worth it"
+    advice = f"{_advise(rungs, small, crossover.minutes)} about {about} on, {big} is worth it"
     return f"{advice}{_describe_interval(crossover, largest)}."
 
 
-def _advise(rung: Rung, small: str) -> str:
-    """Return the beginning of a sentence: what to take with the smallest budget."""
-    if rung.state == "NOT WORTH IT" or (rung.big is None and rung.small is not None):
-        return f"With {units.budget(rung.minutes)}, take {small}; from"
+def _conclude_without(verb: str, rest: str, rungs: Sequence[Rung]) -> str:
+    """Return the sentence where the gain is below the margin at the largest budget, whatever it is with less."""
+    last = next(each.state for each in reversed(rungs) if each.state is not None)
+    worth, never, doubtful = (_with_state(rungs, state) for state in ("WORTH IT", "NOT WORTH IT", "CANNOT TELL"))
+    largest = units.budget(rungs[-1].minutes)
+    if worth:
+        refused = f", not with {never}" if never else ""
+        return f"{verb} {rest} with {worth}{refused}{_leave_open(doubtful)}."
+    if not doubtful:
+        return f"{verb} not {rest} with any budget up to {largest}."
+    if last == "NOT WORTH IT":
+        return f"{verb} not {rest} with {never}{_leave_open(doubtful)}."
+    return f"Whether {verb} {rest} with a budget of up to {largest} is open."
+
+
+def _with_state(rungs: Sequence[Rung], state: State) -> str:
+    """Return the budgets with a state, joined; empty if there are none."""
+    return " and ".join(units.budget(each.minutes) for each in rungs if each.state == state)
+
+
+def _leave_open(budgets: str) -> str:
+    return f"; with {budgets}, this is open" if budgets else ""
+
+
+def _advise(rungs: Sequence[Rung], small: str, crossover: float) -> str:
+    """Return the beginning of a sentence: what to take with less than the crossover."""
+    before = _with_state([each for each in rungs if each.minutes < crossover], "WORTH IT")
+    if before:
+        return f"With {before} and from"
+    first = rungs[0]
+    if first.state == "NOT WORTH IT" or (first.big is None and first.small is not None):
+        return f"With {units.budget(first.minutes)}, take {small}; from"
     return "From"
 
 

@@ -119,7 +119,9 @@ def decide_by(records: Iterable[TrainingRecord | InferenceRecord], thresholds: T
         "claims": check_claims(records, verdict),
     }
     sentences = [each.sentence if len(budgets) == 1 else f"On {each.device}: {each.sentence}" for each in budgets]
-    return verdict.model_copy(update=found | ({"sentence": " ".join(sentences)} if budgets and all(sentences) else {}))
+    if len(budgets) == len(devices) and all(sentences):  # else the sentence is of devices without budgets, too
+        return verdict.model_copy(update={**found, "sentence": " ".join(sentences)})
+    return verdict.model_copy(update=found)
 
 
 def _require_alike(finished: Sequence[TrainingRecord]) -> None:

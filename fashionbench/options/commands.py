@@ -94,7 +94,7 @@ MINUTES: Final = Option(
     group="Trainings",
     help="about how many minutes of training each model's trials take, instead of --trials",
     unset="as --trials says",
-    parse=parsing.optional(parsing.number("minutes", example="30", positive=True)),
+    parse=parsing.optional(parsing.number("minutes", example="30", positive=True, most=parsing.LONGEST_BUDGET)),
 )
 
 SPACE: Final = Option(

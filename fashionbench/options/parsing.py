@@ -125,7 +125,10 @@ def some_of(option: str, known: Collection[str]) -> Callable[[str], tuple[str, .
 
 def number(option: str, *, example: str, positive: bool = False, most: float = math.inf) -> Callable[[str], float]:
     """Return a parser of a finite number that is not negative, and not 0 either where it must be positive."""
-    limits = f"0 to {most:g}" if most < math.inf else "more than 0" if positive else "0 or more"
+    if positive:
+        limits = "more than 0" if most == math.inf else f"more than 0 and up to {most:,}"
+    else:
+        limits = "0 or more" if most == math.inf else f"0 to {most:g}"
 
     def parse(text: str) -> float:
         found = _number(text)
@@ -151,10 +154,10 @@ def budgets(text: str) -> tuple[float, ...]:
     if len(found) > MOST_BUDGETS or not all(each is not None and 0 < each <= LONGEST_BUDGET for each in found):
         raise InputError(
             f"invalid budgets {text[:SHOWN]!r}",
-            expected=f"up to {MOST_BUDGETS} numbers of minutes above 0, such as 1,2,4,8",
+            expected=f"up to {MOST_BUDGETS} numbers of minutes above 0 and up to {LONGEST_BUDGET:,}, such as 1,2,4,8",
             remedy="give --budgets such numbers, separated by commas",
         )
-    return tuple(sorted({each for each in found if each is not None}))
+    return tuple(sorted({float(f"{each:g}") for each in found if each is not None}))  # six digits, as they are shown
 
 
 def _number(text: str) -> float | None:

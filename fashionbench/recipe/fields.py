@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from fashionbench.recipe.tuning import Tuning
+from fashionbench.recipe.tuning import LONGEST_NAME, Tuning
 
 __all__ = [
     "RECIPES",
@@ -129,7 +129,7 @@ def _given(fields: Hyperparameters) -> dict[str, Any]:
 class Recipe(Hyperparameters):
     """Everything that decides a training besides model, device and seed."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80, pattern=PRINTABLE)]
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=PRINTABLE)]
     validation_fraction: Fraction = 0.25
     train_images: Annotated[int, Field(ge=100, le=MOST_IMAGES)] | None = None
     """Number of images drawn before the validation split, stratified, by seed; None: all."""

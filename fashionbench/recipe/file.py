@@ -57,7 +57,7 @@ def load_recipe(name_or_path: str, trained: Collection[str] | None = None) -> Re
 
 
 def _require_sense(path: Path, recipe: Recipe, named: Collection[str], trained: Collection[str] | None) -> None:
-    """Require that each table is of a model that is trained, and that momentum is asked of the right optimizer."""
+    """Require that each table is of a model that is trained, and that momentum has an effect."""
     for name in named:
         if trained is not None and name not in trained:
             raise InputError(
@@ -65,11 +65,21 @@ def _require_sense(path: Path, recipe: Recipe, named: Collection[str], trained: 
                 expected=f"tables of models that this run trains: {', '.join(trained) or 'none'}",
                 remedy="correct the name or remove the table, or add the model to --models",
             )
+    require_used_momentum(recipe, f"recipe file {path}")
+
+
+def require_used_momentum(recipe: Recipe, source: str) -> None:
+    """Require that momentum is asked of the right optimizer.
+
+    Raises:
+        InputError: It is not; the source is named.
+
+    """
     for name in ("", *recipe.model):
         how = recipe.for_model(name)
         if how.momentum and how.optimizer != "sgd":
             raise InputError(
-                f"recipe file {path} has momentum {how.momentum:g} with the optimizer {how.optimizer!r}"
+                f"{source} has momentum {how.momentum:g} with the optimizer {how.optimizer!r}"
                 + (f" for {name}" if name else ""),
                 expected="momentum with the optimizer 'sgd' only",
                 remedy="set momentum = 0 there, or optimizer = 'sgd'",

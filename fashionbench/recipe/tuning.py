@@ -1,10 +1,13 @@
 """What a recipe keeps of the tuning that it comes from: the search space, and each model's trials. Imports no torch."""
 
-from typing import Annotated
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-__all__ = ["ModelTuning", "Tuning"]
+__all__ = ["LONGEST_NAME", "ModelTuning", "Tuning"]
+
+LONGEST_NAME: Final = 80
+"""Of a recipe, in characters."""
 
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 
@@ -22,6 +25,14 @@ class ModelTuning(BaseModel):
     """Trials without a result."""
     validation_accuracies: Annotated[tuple[Accuracy, ...], Field(min_length=1, strict=False)]
     """Of the finished trials, in order, after their last epoch."""
+
+    @model_validator(mode="after")
+    def _check_chosen(self) -> Self:
+        trials = len(self.validation_accuracies) + self.failed
+        if self.chosen > trials:
+            message = f"trial {self.chosen} was chosen of {trials}"
+            raise ValueError(message)
+        return self
 
     def described(self, model: str) -> str:
         """Return the trials in a sentence."""
@@ -42,7 +53,7 @@ class Tuning(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
-    recipe: Annotated[str, Field(min_length=1, max_length=80)]
+    recipe: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     """The name of the recipe that was tuned."""
     space: Annotated[tuple[str, ...], Field(strict=False)]
     """The search space, the same for every model, a line for each field."""

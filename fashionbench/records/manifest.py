@@ -41,7 +41,7 @@ class Manifest(Strict):
     inferences: Identities
     """Identities of the planned timings of the forward pass."""
     estimates: Annotated[TupleOf[EpochEstimate], Field(max_length=MOST_CASES)] = ()
-    """Of a run with budgets, so that the same command trains for the same epochs again."""
+    """Of all runs with budgets in the folder, so that the same command trains for the same epochs again."""
 
     @property
     def identities(self) -> frozenset[str]:

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fashionbench.errors import InputError, visible
 from fashionbench.opening import leads_out_of, read_regular
 from fashionbench.records.fields import TupleOf
-from fashionbench.records.manifest import MANIFEST_NAME, Manifest
+from fashionbench.records.manifest import MANIFEST_NAME, EpochEstimate, Manifest
 from fashionbench.records.record import SCHEMA, InferenceRecord, Record, TrainingRecord
 from fashionbench.records.store import EXTRA_INFO_KEY, digest_of
 
-__all__ = ["MAX_JSON_BYTES", "find_finished", "read_manifest", "read_records"]
+__all__ = ["MAX_JSON_BYTES", "find_finished", "read_estimates", "read_manifest", "read_records"]
 
 MAX_JSON_BYTES: Final = 32 * 1024**2
 """About 200 trainings of the study in a benchmark JSON. A folder of records has no such limit."""
@@ -162,6 +162,16 @@ def read_manifest(folder: Path) -> Manifest | None:
             expected="the identities of the last run's cases",
             remedy="read the records of all runs with --all, or repeat the run",
         ) from error
+
+
+def read_estimates(folder: Path, say: Callable[[str], None]) -> tuple[EpochEstimate, ...]:
+    """Return what runs in a folder measured before their budgets; nothing, and a line, if the manifest is damaged."""
+    try:
+        manifest = read_manifest(folder)
+    except InputError as error:
+        say(f"The epochs are estimated again: {error.found}")
+        return ()
+    return () if manifest is None else manifest.estimates
 
 
 def _check_last_run(

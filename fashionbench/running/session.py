@@ -18,7 +18,7 @@ from fashionbench.devices.load import CpuLoad
 from fashionbench.errors import SetupError, visible
 from fashionbench.records.files import check_output, lock_folder
 from fashionbench.records.manifest import Manifest, write_manifest
-from fashionbench.records.reading import find_finished
+from fashionbench.records.reading import find_finished, read_estimates
 from fashionbench.records.record import Environment, InferenceRecord, Peak, TrainingRecord
 from fashionbench.records.store import write_record
 from fashionbench.report.page import Report, write_report
@@ -216,8 +216,14 @@ def open_run(  # noqa: PLR0913 - the options of a run
         timings = tuple(run.inference(*each)[1].identity for each in plan.inferences())
         trainings = tuple(map(run.identity, cases))
         asked = run.environments[plan.devices[0]].command
+        earlier = read_estimates(out, lambda _: None)
+        estimates = {each.identity: each for each in (*earlier, *plan.estimates)}
         manifest = Manifest(
-            command=asked, started=now(), trainings=trainings, inferences=timings, estimates=plan.estimates
+            command=asked,
+            started=now(),
+            trainings=trainings,
+            inferences=timings,
+            estimates=tuple(estimates.values()),
         )
         write_manifest(out, manifest)
         for case in cases:

@@ -14,7 +14,7 @@ from fashionbench.errors import InputError
 from fashionbench.recipe.fields import Recipe
 from fashionbench.records.files import check_output
 from fashionbench.records.manifest import EpochEstimate
-from fashionbench.records.reading import read_manifest
+from fashionbench.records.reading import read_estimates
 from fashionbench.running.cluster import Cluster
 from fashionbench.running.plan import Arm, Plan, RunOptions
 from fashionbench.running.preflight import call_where, check_in_process, estimate_seconds, load_images
@@ -63,7 +63,7 @@ def plan_budgets(
                 remedy="add --recipe swift, or set the schedule of your recipe",
             )
     dataset = load_images(plan, asked.data, environ, lambda _: None)  # open_run says it
-    earlier = () if plan.fresh else _read_estimates(asked.out, say)
+    earlier = () if plan.fresh else read_estimates(asked.out, say)
     plan, estimates = estimate_epochs(plan, dataset, asked.out, say, cluster=cluster, earlier=earlier)
     arms, names = {}, name_devices(plan.devices)
     for device in plan.devices:
@@ -73,16 +73,6 @@ def plan_budgets(
         for minutes, rung in rungs.items() if seconds else ():
             say(f"Budget of {units.budget(minutes)} on {names[device]}: {'; '.join(map(_describe, rung))}")
     return replace(plan, arms=arms, estimates=tuple(estimates.values()))
-
-
-def _read_estimates(out: Path, say: Callable[[str], None]) -> Sequence[EpochEstimate]:
-    """Return what the last run in a folder measured; nothing if its manifest is damaged."""
-    try:
-        manifest = read_manifest(out)
-    except InputError as error:
-        say(f"The epochs are estimated again: {error.found}")
-        return ()
-    return () if manifest is None else manifest.estimates
 
 
 def estimate_epochs(  # noqa: PLR0913 - what a run has
@@ -151,7 +141,10 @@ def estimate_epochs(  # noqa: PLR0913 - what a run has
 
 def _make_arms(plan: Plan, minutes: float, seconds: Mapping[str, float]) -> tuple[Arm, ...]:
     """Return the trainings of a seed with a budget, where an epoch of each model takes so many seconds."""
-    fitting = {model: min(int(60 * minutes / each), MOST_EPOCHS) for model, each in seconds.items()}
+    fitting = {
+        model: min(int(60 * minutes / each), 1 if is_baseline(model) else MOST_EPOCHS)
+        for model, each in seconds.items()
+    }
     recipe = _with_epochs(plan.recipe, minutes, {model: max(1, fitting.get(model, 1)) for model in plan.models})
     return tuple(
         Arm(
@@ -159,8 +152,8 @@ def _make_arms(plan: Plan, minutes: float, seconds: Mapping[str, float]) -> tupl
             recipe=recipe,
             unfit=""
             if fitting.get(model, 1)
-            else f"an epoch takes about {units.seconds(seconds[model])}, longer than the budget of "
-            f"{units.budget(minutes)}",
+            else f"{'its fit' if is_baseline(model) else 'an epoch'} takes about {units.seconds(seconds[model])}, "
+            f"longer than the budget of {units.budget(minutes)}",
         )
         for model in plan.models
     )
@@ -175,5 +168,7 @@ def _with_epochs(base: Recipe, minutes: float, epochs: Mapping[str, int]) -> Rec
 def _describe(arm: Arm) -> str:
     if arm.unfit:
         return f"{model_label(arm.model)} is not trained, as {arm.unfit}"
+    if is_baseline(arm.model):
+        return f"{model_label(arm.model)} fitted once"
     epochs = arm.recipe.for_model(arm.model).epochs
     return f"{model_label(arm.model)} {epochs} epoch{'s' if epochs > 1 else ''}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any, Final
 
+from fashionbench.catalogue import is_baseline
 from fashionbench.recipe.fields import Recipe
 from fashionbench.recipe.tuning import ModelTuning, Tuning
 from fashionbench.records.record import TrainingRecord
@@ -52,11 +53,12 @@ def tuned_recipe(base: Recipe, space: Iterable[str], trials: Mapping[str, Iterab
         chosen = choose(tried)
         if chosen is None:
             continue  # every trial failed: the base's fields stay, and the search says so
-        tables[model] = {
-            field: value
-            for field, value in chosen.recipe.for_model(model).model_dump(mode="json").items()
-            if value != getattr(base, field)
-        }
+        if not is_baseline(model):
+            tables[model] = {
+                field: value
+                for field, value in chosen.recipe.for_model(model).model_dump(mode="json").items()
+                if value != getattr(base, field)
+            }
         searches[model] = ModelTuning(
             chosen=tried.index(chosen) + 1,
             minutes=round(sum(each.result.train_seconds for each in tried if each.result) / 60, 4),
@@ -77,7 +79,7 @@ def write_toml(recipe: Recipe) -> str:
 def _lines(table: Mapping[str, Any], path: str = "") -> Iterator[str]:
     tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     for key in [each for each in table if each not in tables]:
-        yield f"{_key(key)} = {json.dumps(table[key])}\n"
+        yield f"{_key(key)} = {_value(table[key])}\n"
     for key, inner in tables.items():
         if not all(isinstance(each, Mapping) for each in inner.values()):
             yield f"\n[{path}{_key(key)}]\n"
@@ -86,4 +88,9 @@ def _lines(table: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 def _key(name: str) -> str:
     """Return a key of TOML: quoted unless it is a bare one. A JSON string is a basic string of TOML."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: object) -> str:
+    """Return a value of TOML: as in JSON, but TOML knows no surrogates."""
+    return json.dumps(value, ensure_ascii=False)

@@ -79,6 +79,7 @@ def open_search(given: Given, command: str, environ: Mapping[str, str], console:
             dataset = load_images(base, asked.data, environ, lambda _: None)  # open_run says it
             base, estimates = estimate_epochs(base, dataset, out, say, cluster=cluster)
             trials = _affordable_trials(base, estimates.values(), minutes)
+        trials |= dict.fromkeys(filter(is_baseline, base.models), 1)  # no field changes how it is fitted
         points = draw_points(space, max(trials.values()) - 1)
         for i, line in enumerate(["the recipe as it is", *map(describe_point, points)], start=1):
             say(f"Trial {i}: {line}")
@@ -104,8 +105,7 @@ def _affordable_trials(plan: Plan, estimates: Iterable[EpochEstimate], minutes: 
 
 
 def _training_seconds(plan: Plan, estimate: EpochEstimate) -> float:
-    epochs = 1 if is_baseline(estimate.model) else plan.recipe.for_model(estimate.model).epochs
-    return estimate.seconds * epochs
+    return estimate.seconds * plan.recipe.for_model(estimate.model).epochs
 
 
 def search(opened: Search) -> Path:

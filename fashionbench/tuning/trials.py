@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fashionbench.recipe.file import require_used_momentum
+from fashionbench.recipe.tuning import LONGEST_NAME
 from fashionbench.running.plan import Arm, Plan
 from fashionbench.tuning.space import Space, Value, draw_points, vary
 
@@ -19,9 +21,15 @@ def plan_trials(plan: Plan, space: Space, trials: Mapping[str, int]) -> Plan:
         space: What each field may become.
         trials: How often each model is trained, at least once.
 
+    Raises:
+        InputError: A point has momentum with another optimizer than SGD.
+
     """
     points: list[Mapping[str, Value]] = [{}, *draw_points(space, max(trials.values()) - 1)]
-    recipes = [vary(plan.recipe, point, f"{plan.recipe.name}, trial {i}") for i, point in enumerate(points, start=1)]
+    base = plan.recipe.name[: LONGEST_NAME - len(", trial 1000")]
+    recipes = [vary(plan.recipe, point, f"{base}, trial {i}") for i, point in enumerate(points, start=1)]
+    for i, recipe in enumerate(recipes, start=1):
+        require_used_momentum(recipe, f"trial {i}")
     arms = tuple(
         Arm(model=model, recipe=recipe, label=f"trial {i} of {trials[model]}")
         for i, recipe in enumerate(recipes, start=1)

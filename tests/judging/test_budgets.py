@@ -65,6 +65,13 @@ def test_the_crossover_is_between_the_last_budget_below_the_margin_and_the_next(
             {1.0: -0.02, 8.0: 0.004},
             "Whether ResNet18 is worth it over FashionCNN with a budget of up to 8 min is open.",
         ),
+        (
+            {0.5: 0.02, 2.0: -0.02, 8.0: -0.01},
+            "ResNet18 is worth it over FashionCNN with 0.5 min, not with 2 min and 8 min.",
+        ),
+        ({0.5: 0.02, 8.0: 0.004}, "ResNet18 is worth it over FashionCNN with 0.5 min; with 8 min, this is open."),
+        ({0.5: 0.0052, 8.0: -0.01}, "ResNet18 is not worth it over FashionCNN with 8 min; with 0.5 min, this is open."),
+        ({0.5: 0.02, 2.0: -0.02, 8.0: 0.02}, "With 0.5 min and from about 4.7 min on, ResNet18 is worth it"),
         ({1.0: -0.02, 8.0: 0.0053}, " to more than 8 min, so this is open)."),
         (
             {0.5: 0.02, 8.0: 0.02},
@@ -76,6 +83,17 @@ def test_the_crossover_is_between_the_last_budget_below_the_margin_and_the_next(
 )
 def test_the_sentence_says_what_to_take(gains: Mapping[float, float | None], sentence: str) -> None:
     assert sentence in plain(judged(make_budgets(gains)).sentence)
+
+
+def test_the_sentence_of_budgets_is_not_that_of_a_report_with_other_trainings() -> None:
+    budgets = make_budgets({1.0: -0.02, 8.0: -0.01})
+
+    verdict = judged([*budgets, *make_study(3, gain=0.02)])
+
+    assert [plain(each.sentence) for each in verdict.budgets] == [
+        "ResNet18 is not worth it over FashionCNN with any budget up to 8 min."
+    ]
+    assert "with any budget" not in verdict.sentence
 
 
 def test_a_budget_without_an_epoch_is_told_with_its_reason() -> None:

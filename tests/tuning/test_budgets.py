@@ -102,8 +102,11 @@ def test_a_classical_baseline_is_fitted_once_whatever_the_budget(
 ) -> None:
     monkeypatch.setitem(SECONDS, "dummy", 0.001)
 
-    plan = planned(tmp_path, models="dummy,fashioncnn", recipe="swift")
+    asked, said = asked_for(tmp_path, models="dummy,fashioncnn", recipe="swift"), list[str]()
+    plan = plan_budgets(make_plan(asked), asked, {}, said.append)
 
+    assert said[0].endswith("Most frequent class fitted once; FashionCNN 1 epoch")
+    assert {each.hyperparameters.epochs for each in plan.cases() if each.model == "dummy"} == {1}
     assert plan.estimates[0].seconds == pytest.approx(0.004)  # the whole fit, where a network has four epochs
     assert not any(case.absence for case in plan.cases())
 
@@ -115,6 +118,7 @@ def test_a_classical_baseline_is_fitted_once_whatever_the_budget(
         ({"until_decided": "5"}, r"--budgets cannot be combined with --until-decided"),
         ({"budgets": "1,zero"}, r"Invalid budgets '1,zero'.*such as 1,2,4,8"),
         ({"budgets": "0,1"}, r"Invalid budgets '0,1'"),
+        ({"budgets": "100001"}, r"up to 20 numbers of minutes above 0 and up to 100,000"),
         ({"budgets": ",".join(map(str, range(1, 30)))}, r"Invalid budgets .* up to 20 numbers"),
     ],
 )
@@ -122,6 +126,11 @@ def test_a_classical_baseline_is_fitted_once_whatever_the_budget(
 def test_budgets_that_cannot_be_are_refused(tmp_path: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         planned(tmp_path, **options)
+
+
+@pytest.mark.usefixtures("estimated")
+def test_budgets_that_are_shown_alike_are_one(tmp_path: Path) -> None:
+    assert len(planned(tmp_path, budgets="1,1.0000001,2").cases()) == 4
 
 
 @pytest.mark.usefixtures("estimated")
@@ -149,6 +158,7 @@ def test_a_run_is_resumed_with_its_epochs_and_writes_a_record_of_what_does_not_f
     with monkeypatch.context() as patched:
         patched.setattr(budgets, "call_where", answer)
         assert call("run", *options) == 0
+    assert call("run", *(each for each in options if each not in {"--budgets", "0.001,0.05"})) == 0
     assert call("run", *options) == 0  # measured again, an epoch would take much less than a second
 
     said = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from commands import call
+from pydantic import ValidationError
 from synthetic import make_training
 
 from fashionbench.data.dataset import Dataset, draw_split, hide_test_images
@@ -18,6 +19,7 @@ from fashionbench.judging.verdict import decide
 from fashionbench.options.commands import TUNE_OPTIONS
 from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.recipe.file import load_recipe
+from fashionbench.recipe.tuning import ModelTuning
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import TrainingRecord, Trial
 from fashionbench.report.page import CHAPTERS, make_view
@@ -202,11 +204,60 @@ def test_minutes_buy_the_cheaper_model_more_trials(
 ) -> None:
     options = ("--recipe", sample_folder / "tiny.toml", "--data", sample_folder, "--devices", "cpu")
 
-    status = call("tune", *options, "--models", "dummy", "--minutes", "0.000001", "--out", tmp_path)
+    status = call("tune", *options, "--models", "dummy,fashioncnn", "--minutes", "0.000001", "--out", tmp_path)
 
+    said = capsys.readouterr().out
     assert status == 0
-    assert "dummy: 1 trial" in capsys.readouterr().out
+    assert "dummy: 1 trial, " in said
+    assert "fashioncnn: 1 trial, " in said
+    assert f"run --recipe {tmp_path / 'tuned.toml'} --models=dummy,fashioncnn --devices=cpu --data=" in said
+    assert load_recipe(str(tmp_path / "tuned.toml"), ["fashioncnn"]).tuning is not None  # no table of a baseline
     assert {each.name for each in TUNE_OPTIONS} >= {"trials", "minutes", "space"}
+
+
+def test_a_baseline_has_one_trial_as_no_field_changes_it(
+    tmp_path: Path, sample_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--recipe", sample_folder / "tiny.toml", "--data", sample_folder, "--devices", "cpu")
+
+    assert call("tune", *options, "--models", "dummy", "--trials", "8", "--out", tmp_path) == 0
+    assert "dummy: 1 trial, " in capsys.readouterr().out
+
+
+def test_a_recipe_of_any_name_is_tuned() -> None:
+    longest = RECIPES["study"].model_copy(update={"name": "n" * 80})
+    plan = replace(make_plan(RunOptions.read({"devices": "cpu"})), recipe=longest)
+
+    names = {case.recipe.name for case in plan_trials(plan, SPACE, {"fashioncnn": 2, "resnet18": 2}).cases()}
+
+    assert len(names) == 2
+    assert all(each.startswith("n" * 60) for each in names)
+
+
+def test_trials_with_momentum_that_has_no_effect_are_refused() -> None:
+    plan = make_plan(RunOptions.read({"devices": "cpu"}))
+    space: Space = {"optimizer": ("adam", "sgd"), "momentum": (0.9, 0.8)}
+
+    with pytest.raises(InputError, match=r"[Tt]rial \d+ has momentum 0\.\d with the optimizer 'adam'"):
+        plan_trials(plan, space, {"fashioncnn": 8, "resnet18": 8})
+
+
+def test_minutes_without_end_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("tune", "--minutes", "1e308", "--devices", "cpu") == 2
+    assert "Expected a number, more than 0 and up to 100,000, such as 30" in capsys.readouterr().err
+
+
+def test_any_characters_are_read_back(tmp_path: Path) -> None:
+    name = 'a\U0001f680"\\'
+    recipe = tuned_recipe(RECIPES["study"], [name], {name: [trial(0.9, 1, RECIPES["swift"], name)]})
+    (tmp_path / "tuned.toml").write_text(write_toml(recipe), encoding="utf-8")
+
+    assert load_recipe(str(tmp_path / "tuned.toml")) == recipe
+
+
+def test_a_chosen_trial_is_one_of_those_made() -> None:
+    with pytest.raises(ValidationError, match="trial 3 was chosen of 2"):
+        ModelTuning(chosen=3, minutes=1.0, failed=1, validation_accuracies=(0.9,))
 
 
 def test_a_model_that_fails_before_its_trials_is_refused_in_one_line(

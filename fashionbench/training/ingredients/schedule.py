@@ -28,6 +28,8 @@ def make_schedule(optimizer: Optimizer, how: Hyperparameters, steps: int) -> LRS
     total = how.epochs * steps
     if how.schedule == "one-cycle":
         rising = 0.3 if how.warmup_fraction is None else how.warmup_fraction
+        if rising * total == 1:
+            rising *= 1 + 1e-9  # PyTorch divides by the length of the first phase less one step
         return OneCycleLR(
             optimizer, how.learning_rate, total_steps=total, pct_start=rising, cycle_momentum=how.cycles_betas
         )

@@ -117,6 +117,20 @@ def test_a_schedule_is_torchs_own_for_fifty_steps(
             expected.step()
 
 
+def test_one_cycle_may_rise_for_a_single_step() -> None:
+    step, schedule = prepared({"schedule": "one-cycle", "warmup_fraction": 1 / STEPS})
+    rates = []
+
+    for _ in range(STEPS - 1):
+        step.optimizer.step()
+        schedule.step()
+        rates.append(step.optimizer.param_groups[0]["lr"])
+
+    assert rates[0] == pytest.approx(0.01, rel=0.01)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.01 / 25 / 1e4)
+
+
 def test_one_cycle_leaves_the_momentum_of_sgd_as_the_recipe_has_it() -> None:
     step, schedule = prepared({"optimizer": "sgd", "momentum": 0.9, "schedule": "one-cycle"})
 
