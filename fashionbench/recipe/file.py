@@ -14,7 +14,7 @@ from fashionbench.recipe.fields import RECIPES, Augmentation, Hyperparameters, R
 
 __all__ = ["load_recipe", "read_toml"]
 
-MAX_TOML_BYTES: Final = 16 * 1024
+MAX_TOML_BYTES: Final = 32 * 1024
 
 SHOWN: Final = 60
 """Characters of a wrong value that a message quotes."""

@@ -5,8 +5,9 @@ Everything that compares or averages records selects them here, so that tables, 
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from fashionbench.errors import InputError
 from fashionbench.records.record import InferenceRecord, TrainingRecord
 
 __all__ = [
@@ -19,6 +20,9 @@ __all__ = [
     "machine",
     "select",
 ]
+
+SCORED_ON: Final = "scored on"
+"""Key among the digests of the data of trials, whose scores are of validation images."""
 
 AnyRecord = TrainingRecord | InferenceRecord
 
@@ -65,10 +69,24 @@ def select(records: Iterable[TrainingRecord | InferenceRecord]) -> Selection:
 
     On each machine, these are the records of the newest code and of each model's newest source, and of each case the
     newest record. A finished record of a case comes before a failed one. Installation checks count only if no training
-    of another recipe was carried out. A selection of a selection is the same records.
+    of another recipe was carried out, trials of a tuning never. A selection of a selection is the same records.
+
+    Raises:
+        InputError: All records are trials of a tuning.
+
     """
-    kept = in_order(records)
     left_out = []
+    kept, others = _divide(
+        in_order(records), lambda each: not isinstance(each, TrainingRecord) or SCORED_ON not in each.data.digests
+    )
+    if others and not kept:
+        raise InputError(
+            "records of a tuning alone, whose trials are scored on validation images",
+            expected="records of trainings that are scored on test images",
+            remedy="train by the recipe that the tuning wrote, and report that run",
+        )
+    if others:
+        left_out.append(f"{_count(others)} of a tuning, scored on validation images, {_are(others)} left out.")
     if any(_is_result(each) for each in kept):
         kept, others = _divide(kept, lambda each: not isinstance(each, TrainingRecord) or each.recipe.is_result)
         if others:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from synthetic import make_inference, make_study, make_training
 
+from fashionbench.errors import InputError
 from fashionbench.judging.comparison import compare
 from fashionbench.judging.rule import DEFAULT_THRESHOLDS
 from fashionbench.judging.verdict import decide
@@ -85,6 +86,18 @@ def test_records_of_other_machines_data_and_recipes_keep_their_own_code() -> Non
     assert len(selection.records) == len(records)
     assert selection.left_out == ()
     assert select(selection.records) == selection
+
+
+def test_trials_of_a_tuning_are_left_out_and_make_no_report_of_their_own() -> None:
+    digests = {**NEW[0].data.digests, "scored on": "the validation images of seed 0"}
+    trials = [older(each, data=each.data.model_copy(update={"digests": digests})) for each in NEW]
+
+    found = select([*NEW, *trials])
+
+    assert sorted(each.identity for each in found.records if each.identity) == sorted(each.identity for each in NEW)
+    assert found.left_out == ("6 records of a tuning, scored on validation images, are left out.",)
+    with pytest.raises(InputError, match="Records of a tuning alone"):
+        select(trials)
 
 
 def test_an_installation_check_is_left_out_of_a_report_with_results() -> None:

@@ -20,6 +20,7 @@ from fashionbench.options.commands import TUNE_OPTIONS
 from fashionbench.recipe.fields import RECIPES, Recipe
 from fashionbench.recipe.file import load_recipe
 from fashionbench.recipe.tuning import ModelTuning
+from fashionbench.records.grouping import select
 from fashionbench.records.reading import read_records
 from fashionbench.records.record import TrainingRecord, Trial
 from fashionbench.report.page import CHAPTERS, make_view
@@ -194,6 +195,8 @@ def test_a_search_writes_a_recipe_and_goes_on_where_it_was(
     records = read_records([tmp_path / "out" / "tuning"])
     assert {json.dumps(each.data.digests) for each in records if isinstance(each, TrainingRecord)}
     assert all("scored on" in each.data.digests for each in records if isinstance(each, TrainingRecord))
+    with pytest.raises(InputError, match="Records of a tuning alone"):
+        select(records)
     validated = draw_split(sample, load_recipe(str(sample_folder / "tiny.toml"), ["fashioncnn"]), 0).validation_labels
     scored = [each.result.test_labels for each in records if isinstance(each, TrainingRecord) and each.result]
     assert [each.array().tolist() for each in scored] == [validated.tolist()] * 2
