@@ -17,6 +17,7 @@ __all__ = [
     "fixed",
     "interval_pp",
     "interval_ratio",
+    "join_phrases",
     "mebibytes",
     "megaflops",
     "millions",
@@ -218,3 +219,8 @@ def megaflops(value: float | None) -> str:
 def mebibytes(value: float | None) -> str:
     """Return bytes in MiB: ``1,090 MiB``."""
     return MISSING if value is None else f"{fixed(value / 2**20, 0)}{SPACE}MiB"
+
+
+def join_phrases(phrases: Sequence[str]) -> str:
+    """Return phrases as a list in a sentence: ``a``, ``a and b``, ``a, b and c``; empty if there are none."""
+    return " and ".join(each for each in (", ".join(phrases[:-1]), *phrases[-1:]) if each)

@@ -205,7 +205,7 @@ def _conclude_without(verb: str, rest: str, rungs: Sequence[Rung]) -> str:
 
 def _with_state(rungs: Sequence[Rung], state: State) -> str:
     """Return the budgets with a state, joined; empty if there are none."""
-    return " and ".join(units.budget(each.minutes) for each in rungs if each.state == state)
+    return units.join_phrases([units.budget(each.minutes) for each in rungs if each.state == state])
 
 
 def _leave_open(budgets: str) -> str:

@@ -32,7 +32,6 @@ __all__ = [
     "describe_data",
     "describe_seeds",
     "draw",
-    "join_phrases",
     "make_context",
     "model_cell",
     "number_cell",
@@ -221,8 +220,3 @@ def describe_seeds(*numbers: int) -> str:
     """Return numbers of seeds with their noun: ``1 seed``, ``3 seeds``, ``2 or 3 seeds``."""
     different = sorted({*numbers})
     return f"{' or '.join(map(str, different))} seed{'' if different == [1] else 's'}"
-
-
-def join_phrases(phrases: Sequence[str]) -> str:
-    """Return phrases as a list in a sentence: ``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join(each for each in (", ".join(phrases[:-1]), phrases[-1]) if each)

@@ -66,8 +66,8 @@ def test_the_crossover_is_between_the_last_budget_below_the_margin_and_the_next(
             "Whether ResNet18 is worth it over FashionCNN with a budget of up to 8 min is open.",
         ),
         (
-            {0.5: 0.02, 2.0: -0.02, 8.0: -0.01},
-            "ResNet18 is worth it over FashionCNN with 0.5 min, not with 2 min and 8 min.",
+            {0.5: 0.02, 2.0: -0.02, 4.0: -0.02, 8.0: -0.01},
+            "ResNet18 is worth it over FashionCNN with 0.5 min, not with 2 min, 4 min and 8 min.",
         ),
         ({0.5: 0.02, 8.0: 0.004}, "ResNet18 is worth it over FashionCNN with 0.5 min; with 8 min, this is open."),
         ({0.5: 0.0052, 8.0: -0.01}, "ResNet18 is not worth it over FashionCNN with 8 min; with 0.5 min, this is open."),

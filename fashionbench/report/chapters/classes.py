@@ -4,7 +4,7 @@ import pandas as pd
 
 from fashionbench import units
 from fashionbench.judging.claims import differences_on
-from fashionbench.report.context import Context, draw, join_phrases, number_cell, per_device, text_cell
+from fashionbench.report.context import Context, draw, number_cell, per_device, text_cell
 from fashionbench.report.figures import by_class
 from fashionbench.report.figures.style import ModelStyle, shorten
 from fashionbench.report.frames import (
@@ -182,7 +182,7 @@ def _differences_caption(frame: pd.DataFrame) -> str:
     return (
         f"{len(significant)} of the {len(frame)} differences by class {verb} statistically significant after "
         "adjustment: "
-        f"{join_phrases(listed)}."
+        f"{units.join_phrases(listed)}."
     )
 
 

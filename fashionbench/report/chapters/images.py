@@ -14,7 +14,7 @@ from fashionbench.judging.statistics.differences import expected_calibration_err
 from fashionbench.judging.statistics.intervals import correct_predictions, wilson_interval
 from fashionbench.judging.verdict import Verdict
 from fashionbench.records.record import Mistake, TrainingRecord, TrainingResult
-from fashionbench.report.context import Context, draw, join_phrases, per_device, results_of
+from fashionbench.report.context import Context, draw, per_device, results_of
 from fashionbench.report.figures import curves
 from fashionbench.report.figures.curves import SMALL_BIN
 from fashionbench.report.figures.style import shorten
@@ -66,8 +66,8 @@ def _outcomes_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
 def _describe_tests(judged: DeviceVerdict) -> str:
     plural = "s" if len(judged.seeds) > 1 else ""
     values, seeds = [_p_value(each) for each in judged.mcnemar_p], [str(each) for each in judged.seeds]
-    shown = values[0] if len({*values}) == 1 else join_phrases(values)
-    return f"p value{plural} {shown} for seed{plural} {join_phrases(seeds)}"
+    shown = values[0] if len({*values}) == 1 else units.join_phrases(values)
+    return f"p value{plural} {shown} for seed{plural} {units.join_phrases(seeds)}"
 
 
 def _p_value(value: float) -> str:
@@ -174,7 +174,7 @@ def _calibration_on(context: Context, device: str) -> tuple[ContentBlock, ...]:
         errors.append(f"{units.pp(found.error).removeprefix('+')} for {style.name}")
     return (
         CaptionedFigure(
-            caption=f"The expected calibration error is {join_phrases(errors)}{_describe_excesses(excesses)}.",
+            caption=f"The expected calibration error is {units.join_phrases(errors)}{_describe_excesses(excesses)}.",
             drawings=tuple(drawings),
             explanation="Predictions in ten bins of confidence; bins of fewer than one image are left out. The number "
             f"above a bin counts its images{', a mean over seeds' if seeds > 1 else ''}. "
@@ -194,7 +194,7 @@ def _describe_excesses(excesses: dict[str, float]) -> str:
     if len({*words.values()}) == 1:
         (word,) = {*words.values()}
         return f": {'both are' if len(words) > 1 else 'it is'} {word}"
-    return f": {join_phrases([f'{name} is {word}' for name, word in words.items()])}"
+    return f": {units.join_phrases([f'{name} is {word}' for name, word in words.items()])}"
 
 
 def _describe_small_bins(smallest: int) -> str:

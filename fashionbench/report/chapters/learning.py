@@ -12,7 +12,6 @@ from fashionbench.records.record import TrainingRecord
 from fashionbench.report.context import (
     Context,
     draw,
-    join_phrases,
     model_cell,
     number_cell,
     per_device,
@@ -106,7 +105,7 @@ def _loss_figure(context: Context, device: str, trainings: list[TrainingRecord])
         for model in selected
     )
     return CaptionedFigure(
-        caption=f"The mean training loss of the last epoch is {join_phrases(last_losses)}.",
+        caption=f"The mean training loss of the last epoch is {units.join_phrases(last_losses)}.",
         drawings=drawings,
         explanation=f"Each seed has a line{smoothed}. "
         f"{'; '.join(iterations)}."
@@ -245,7 +244,7 @@ def _describe_target(context: Context, device: str) -> str:
         times.append(f"{shown} for {context.styles[each.model].name}{reached * (each.reached < each.seeds)}")
     missed = any(each.reached < each.seeds for each in found)
     return (
-        f" Time to target{medians}: {join_phrases(times)} to a validation accuracy of "
+        f" Time to target{medians}: {units.join_phrases(times)} to a validation accuracy of "
         f"{units.percent(found[0].target, DIGITS)}{reason}."
         + " A training that never reaches it counts as infinitely long."
         * missed

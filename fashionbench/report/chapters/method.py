@@ -12,7 +12,7 @@ from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.recipe.fields import Augmentation, Hyperparameters, Recipe
 from fashionbench.recipe.tuning import Tuning
 from fashionbench.records.grouping import machine
-from fashionbench.report.context import Context, join_phrases, model_cell, number_cell, results_of, text_cell
+from fashionbench.report.context import Context, model_cell, number_cell, results_of, text_cell
 from fashionbench.report.frames import (
     BUILD_SECONDS,
     DEVICE,
@@ -131,7 +131,7 @@ def method(context: Context) -> tuple[Block, ...]:
             "score": thresholds.score_name,
             "gain_method": first.gain.method,
             "slowdown_method": first.slowdown.method,
-            "interim_analyses": join_phrases([units.count(each) for each in first.looks]) if first.looks else "",
+            "interim_analyses": units.join_phrases([units.count(each) for each in first.looks]) if first.looks else "",
         }
     return (Prose(partial="partials/method.j2", facts=facts),)
 
@@ -164,7 +164,9 @@ def _describe_recipe(context: Context, recipe: Recipe) -> str:
         lead, phrase = phrases[0]
         parts.append(f"{lead}{phrase if len({*phrases}) == 1 else several}")
     baselines = [style.name for model, style in context.styles.items() if is_baseline(model)]
-    fitted = f" {join_phrases(baselines)}: scikit-learn with its defaults, on the same images." if baselines else ""
+    fitted = (
+        f" {units.join_phrases(baselines)}: scikit-learn with its defaults, on the same images." if baselines else ""
+    )
     return (
         f"Recipe “{recipe.name}”: {'; '.join(filter(None, parts))}.{fitted}{_describe_tuning(context, recipe.tuning)}"
     )
@@ -220,7 +222,7 @@ def _describe_augmentation(how: Augmentation) -> str:
         *([f"shifts of up to {units.count(how.shift)} pixel{'s' if how.shift > 1 else ''}"] if how.shift else []),
         *([f"random erasing with probability {how.erase:g}"] if how.erase else []),
     ]
-    return f"augmentation by {join_phrases(done)}" if done else ""
+    return f"augmentation by {units.join_phrases(done)}" if done else ""
 
 
 def _is_augmented(recipe: Recipe) -> bool:

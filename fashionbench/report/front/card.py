@@ -13,7 +13,7 @@ from fashionbench.judging.rule import Thresholds
 from fashionbench.judging.statistics.intervals import Interval
 from fashionbench.judging.wording import describe_doubts
 from fashionbench.records.record import TrainingRecord
-from fashionbench.report.context import Context, accuracy_digits, describe_data, describe_seeds, join_phrases
+from fashionbench.report.context import Context, accuracy_digits, describe_data, describe_seeds
 from fashionbench.report.front.scope import describe_scope
 from fashionbench.report.view import Advice, Tone, VerdictCard
 
@@ -56,7 +56,7 @@ def describe_run(context: Context) -> tuple[str, ...]:
     recipes = f"recipe{'s' if len(names) > 1 else ''} {', '.join(names)}"
     rungs = context.verdict.budgets[0].rungs if context.verdict and context.verdict.budgets else ()
     if rungs:
-        recipes += f" with {join_phrases([f'{each.minutes:g}' for each in rungs])}{units.SPACE}min"
+        recipes += f" with {units.join_phrases([f'{each.minutes:g}' for each in rungs])}{units.SPACE}min"
     subject = (describe_data(first.data), recipes) if first else ("inference only",)
     seeds = len({each.seed for each in context.trainings})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
@@ -72,7 +72,9 @@ def introduce_study(context: Context) -> str:
     if not (has_recipe or has_models):
         return ""
     small, big = map(model_label, STUDY_MODELS)
-    times = join_phrases([f"{minutes}{units.SPACE}min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()])
+    times = units.join_phrases(
+        [f"{minutes}{units.SPACE}min on its {kind}" for kind, minutes in STUDY_RESNET_MINUTES.items()]
+    )
     return (
         f"“The study” is an unpublished student report, “Resnet”, on Fashion-MNIST, small images of clothing. It "
         f"trained a large neural network, {big}, in {times}, and a small one, here called {small}, in "

@@ -8,7 +8,7 @@ from fashionbench import units
 from fashionbench.judging.statistics.gains import accuracy_interval
 from fashionbench.judging.statistics.times import mean_minutes
 from fashionbench.judging.verdict import DeviceVerdict
-from fashionbench.report.context import Context, describe_seeds, draw, join_phrases, results_of
+from fashionbench.report.context import Context, describe_seeds, draw, results_of
 from fashionbench.report.figures.axes import name_score
 from fashionbench.report.figures.curves import accuracy_minutes
 from fashionbench.report.figures.gains import gain_intervals
@@ -60,7 +60,7 @@ def _describe_gains(devices: Sequence[DeviceVerdict], margin: float) -> str:
     if len(groups) == 1:
         (finding,) = groups
         return f"The gain {finding}."
-    findings = "; it ".join(f"{finding} on {join_phrases(names)}" for finding, names in groups.items())
+    findings = "; it ".join(f"{finding} on {units.join_phrases(names)}" for finding, names in groups.items())
     return f"The gain {findings}."
 
 

@@ -8,7 +8,7 @@ from fashionbench import units
 from fashionbench.catalogue import OLDER_RELEASE, model_label
 from fashionbench.judging.claims import check_accuracies
 from fashionbench.options.run import UNLIKE_CLASSES
-from fashionbench.report.context import Context, join_phrases
+from fashionbench.report.context import Context
 from fashionbench.report.figures.letters import find_missing_letters
 from fashionbench.report.view import Note
 
@@ -25,7 +25,7 @@ def list_notes(context: Context) -> tuple[Note, ...]:
     if once:
         found.append(
             Note(
-                text=f"Each model was trained once on {join_phrases(once)}, so the intervals do not include the "
+                text=f"Each model was trained once on {units.join_phrases(once)}, so the intervals do not include the "
                 "variation over seeds. Train with more seeds:",
                 command=_run_again(context, "--seeds", "3"),
             )

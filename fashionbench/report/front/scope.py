@@ -9,7 +9,7 @@ from fashionbench.catalogue import is_baseline
 from fashionbench.judging.verdict import Verdict
 from fashionbench.recipe.fields import Augmentation, Recipe
 from fashionbench.records.record import TrainingRecord
-from fashionbench.report.context import Context, describe_seeds, join_phrases
+from fashionbench.report.context import Context, describe_seeds
 
 __all__ = ["OPTIMIZERS", "describe_scope", "list_changes"]
 
@@ -28,7 +28,7 @@ def describe_scope(context: Context) -> str:
     firsts = _first_trainings(context, verdict)
     parts = (
         "; ".join(_describe_recipe(each, names) for each in recipes.values()),
-        join_phrases([_describe_machine(device, each) for device, each in firsts.items()]),
+        units.join_phrases([_describe_machine(device, each) for device, each in firsts.items()]),
         describe_seeds(*(len(judged.seeds) for judged in verdict.devices)),
     )
     return f"Applies to: {'; '.join(parts)}. Not tested: {_list_untested(context, verdict)}."
@@ -73,7 +73,7 @@ def _say_of_each(values: Mapping[str, str]) -> str:
     """Return what is true of all models once, or what is true of each with its name."""
     if len({*values.values()}) == 1:
         return next(iter(values.values()))
-    return join_phrases([f"{value} for {name}" for name, value in values.items()])
+    return units.join_phrases([f"{value} for {name}" for name, value in values.items()])
 
 
 def _describe_machine(device: str, record: TrainingRecord) -> str:
@@ -92,4 +92,4 @@ def _list_untested(context: Context, verdict: Verdict) -> str:
         "longer training",
         "an accelerator" if words == {CPU} else "" if CPU in words else "a CPU",
     )
-    return join_phrases([each for each in found if each])
+    return units.join_phrases([each for each in found if each])
